@@ -1,0 +1,72 @@
+# The environments are made here, with pinned versions, by any Python from 3.11 to 3.13 that has pip and venv.
+PYTHON ?= python3
+
+VENV := .venv
+VENV_JAX := .venv-jax
+STAMP := $(VENV)/.installed
+STAMP_JAX := $(VENV_JAX)/.installed
+
+# The tests that need no TensorFlow: layers, models and everything else that is written in keras.ops alone.
+ANY_BACKEND := tests/layers tests/models tests/decoding tests/test_masks.py tests/test_losses.py \
+	tests/test_metrics.py tests/test_schedules.py
+
+COMPILE := $(VENV)/bin/pip-compile --quiet --strip-extras --allow-unsafe --no-header --annotation-style line \
+	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
+
+# TensorFlow 2.21 is built for Python 3.11 to 3.13: say so before pip says "no matching distribution".
+CHECK_PYTHON := $(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or \
+	sys.exit(f"Python 3.11, 3.12 or 3.13 is needed. Received: {sys.version.split()[0]}. Try: make PYTHON=python3.12")'
+
+.PHONY: help quickstart test test-slow test-jax lint format constraints clean
+
+help:
+	@echo "make quickstart   train, export and ask a small translator (about three minutes)"
+	@echo "make test         all tests but the slow ones"
+	@echo "make test-slow    the slow ones"
+	@echo "make test-jax     layers, models, losses and decoding on JAX, without TensorFlow"
+	@echo "make lint         ruff check and ruff format --check"
+	@echo "make format       ruff format and the fixes ruff can make"
+	@echo "make constraints  pin the newest versions that setup.py and requirements/jax.in allow"
+	@echo "make clean        remove the environments and the caches"
+
+# The file is removed first: an environment of which half is installed must not count as made.
+$(STAMP): requirements/constraints.txt
+	@$(CHECK_PYTHON)
+	@rm -f $@
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+$(STAMP_JAX): requirements/constraints-jax.txt
+	@rm -f $@
+	$(PYTHON) -m venv $(VENV_JAX)
+	$(VENV_JAX)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+quickstart: $(STAMP)
+	$(VENV)/bin/python -m examples.quickstart
+
+test: $(STAMP)
+	$(VENV)/bin/python -m pytest -m "not slow"
+
+test-slow: $(STAMP)
+	$(VENV)/bin/python -m pytest -m slow
+
+test-jax: $(STAMP_JAX)
+	KERAS_BACKEND=jax $(VENV_JAX)/bin/python -m pytest -m "not slow" $(ANY_BACKEND)
+
+lint: $(STAMP)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+format: $(STAMP)
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+constraints: $(STAMP)
+	$(COMPILE) --upgrade --all-extras --output-file requirements/constraints.txt setup.py
+	$(COMPILE) --upgrade --output-file requirements/constraints-jax.txt requirements/jax.in
+
+clean:
+	rm -rf $(VENV) $(VENV_JAX) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,51 @@
+"""What the commands of training/, serving/ and examples/ share: one style of parser and of errors.
+
+Nothing here imports Keras or TensorFlow: help and a misspelt option answer at once.
+"""
+
+import dataclasses
+import difflib
+import re
+import sys
+
+import jsonargparse
+
+
+class Parser(jsonargparse.ArgumentParser):
+    """A parser whose errors are one line that names the nearest option, and whose usage is short."""
+
+    def __init__(self, module: str, description: str):
+        super().__init__(
+            prog=f"python -m {module}",
+            usage="%(prog)s [options]",
+            description=description,
+            allow_abbrev=False,
+        )
+
+    def error(self, message, ex=None):
+        message = " ".join(str(message).split())
+        unknown = re.search(r"(?:unrecognized arguments: --|does not accept option ')([\w.]+)", message)
+        if unknown:
+            group = re.search(r"Group '([\w.]+)'", message)
+            name = f"{group.group(1)}.{unknown.group(1)}" if group else unknown.group(1)
+            names = [action.dest for action in self._actions]
+            near = difflib.get_close_matches(name, names, n=3)
+            message += f". Nearest: {', '.join(near)}; all: --help" if near else "; all: --help"
+        sys.stderr.write(f"error: {message}\n")
+        sys.exit(2)
+
+
+def instantiate(parser: jsonargparse.ArgumentParser, options, kind: type):
+    """The parsed options as an instance of a dataclass, whose fields are options of the parser."""
+    values = parser.instantiate(options)
+    return kind(**{field.name: values[field.name] for field in dataclasses.fields(kind)})
+
+
+def run(main) -> None:
+    """Runs a command; input that cannot be used ends in one line and exit status 1."""
+    try:
+        main()
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {' '.join(str(error).split())}")
+    except KeyboardInterrupt:
+        sys.exit(130)

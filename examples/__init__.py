@@ -1,0 +1,1 @@
+"""Short programs that a reader runs first: python -m examples.NAME"""

@@ -1,0 +1,22 @@
+"""Layers of attention models, for any Keras 3 model (TensorFlow, JAX and PyTorch backends)."""
+
+from keras_transformer.layers.attention import MultiHeadAttention, scaled_dot_product_attention
+from keras_transformer.layers.decoder import Decoder, DecoderLayer
+from keras_transformer.layers.embedding import TokenEmbedding
+from keras_transformer.layers.encoder import Encoder, EncoderLayer
+from keras_transformer.layers.positions import LearnedPositionalEncoding, PositionalEncoding
+from keras_transformer.layers.sublayer import FeedForward, Sublayer
+
+__all__ = [
+    "Decoder",
+    "DecoderLayer",
+    "Encoder",
+    "EncoderLayer",
+    "FeedForward",
+    "LearnedPositionalEncoding",
+    "MultiHeadAttention",
+    "PositionalEncoding",
+    "Sublayer",
+    "TokenEmbedding",
+    "scaled_dot_product_attention",
+]

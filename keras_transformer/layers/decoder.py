@@ -1,0 +1,176 @@
+"""The decoder (Vaswani et al. 2017, section 3.1, right half of figure 1)."""
+
+import keras
+from keras import ops
+
+from keras_transformer import masks
+from keras_transformer.layers.transformer_layer import TransformerLayer, TransformerStack
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class DecoderLayer(TransformerLayer):
+    """Causal self-attention, attention to the encoder's output, feed-forward network.
+
+    Vaswani et al. 2017, section 3.1; each in a residual sub-layer. The width D is read from the
+    input. `step` computes one position from a state and equals that row of a full `call`.
+
+    Args:
+        num_heads: h, >= 1.
+        intermediate_dim: d_ff, width inside the feed-forward network, >= 1.
+        key_dim: d_k = d_v; the input's width D divided by `num_heads` if None.
+        dropout: probability of dropping one value of a sub-layer's output, 0 <= p < 1 (section 5.4).
+        attention_dropout: probability of dropping one attention weight, 0 <= p < 1.
+        activation: of the feed-forward network; the paper's is "relu".
+        norm_first: whether each sub-layer normalises its input; else the sum, as in the paper.
+        norm_epsilon: added to the variance.
+
+    Call arguments:
+        hidden: (B, T, D).
+        memory: (B, S, D), the encoder's output.
+        hidden_mask: bool, (B, T); True = a real token. Keras's implicit mask of `hidden` if None.
+        memory_mask: bool, (B, S); True = may be attended to. Keras's implicit mask of `memory` if None.
+        attention_mask: bool, broadcastable to (B, H, T, T), or (B, T, T); True = may attend. The future
+            is hidden whatever it says.
+        training: whether dropout is active; Keras hands it on to the layers inside.
+
+    Returns:
+        (B, T, D) in the compute dtype.
+
+    Raises:
+        ValueError: `key_dim` is None and D is not a multiple of `num_heads`.
+    """
+
+    def build(self, hidden_shape, memory_shape=None):
+        width = hidden_shape[-1]
+        self.self_attention = self._attention("self_attention", width)
+        self.cross_attention = self._attention("cross_attention", width, memory_shape)
+        self.feed_forward = self._feed_forward(width)
+
+    def call(
+        self,
+        hidden,
+        memory,
+        hidden_mask=None,
+        memory_mask=None,
+        attention_mask=None,
+        training=None,
+    ):
+        if hidden_mask is None:
+            hidden_mask = masks.implicit_mask(hidden)
+        if memory_mask is None:
+            memory_mask = masks.implicit_mask(memory)
+        x = self.self_attention.before(hidden)
+        x = self.self_attention.layer(
+            x, x, value_mask=hidden_mask, attention_mask=attention_mask, use_causal_mask=True
+        )
+        hidden = self.self_attention.after(hidden, x)
+
+        x = self.cross_attention.before(hidden)
+        x = self.cross_attention.layer(x, memory, value_mask=memory_mask)
+        hidden = self.cross_attention.after(hidden, x)
+        return self.feed_forward(hidden)
+
+    def initial_state(self, memory, max_length, memory_mask=None):
+        """What `step` needs: memory projected once, and room for `max_length` keys and values.
+
+        Args:
+            memory: (B, S, D).
+            max_length: L, number of positions that will ever be decoded; static.
+            memory_mask: bool, (B, S); True = may be attended to.
+
+        Returns:
+            A tree of tensors, batch first; "weights" (B, H, S) is the last step's attention to memory.
+        """
+        batch_size, memory_length = ops.shape(memory)[:2]
+        if memory_mask is None:
+            memory_mask = ops.ones((batch_size, memory_length), "bool")
+        return {
+            "past": self.self_attention.layer.initial_state(batch_size, max_length),
+            "memory": self.cross_attention.layer.project(memory),
+            "memory_mask": memory_mask,
+            # Of the last step: what alignments and attention maps are read from.
+            "weights": ops.zeros((batch_size, self.num_heads, memory_length), self.compute_dtype),
+        }
+
+    def step(self, hidden, state, index):
+        """One position: equals row `index` of a full `call`.
+
+        Args:
+            hidden: (B, 1, D), the input at position `index`.
+            state: what `initial_state` or the last `step` returned.
+            index: the position, an integer scalar, 0 <= index < max_length.
+
+        Returns:
+            (B, 1, D), and the new state.
+        """
+        x = self.self_attention.before(hidden)
+        x, past = self.self_attention.layer.step(x, state["past"], index)
+        hidden = self.self_attention.after(hidden, x)
+
+        x = self.cross_attention.before(hidden)
+        mask = state["memory_mask"][:, None, None, :]
+        x, weights = self.cross_attention.layer.attend(x, state["memory"], mask)
+        hidden = self.cross_attention.after(hidden, x)
+        state = {**state, "past": past, "weights": weights[:, :, 0]}
+        return self.feed_forward(hidden), state
+
+    def compute_output_shape(self, hidden_shape, memory_shape=None):
+        return hidden_shape
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class Decoder(TransformerStack):
+    """A stack of `num_layers` decoder layers; with `norm_first`, a final layer norm.
+
+    Vaswani et al. 2017, section 3.1. Paper symbol: N = num_layers.
+
+    Args:
+        num_layers: N, >= 1.
+        num_heads: h, >= 1.
+        intermediate_dim: d_ff, width inside the feed-forward network, >= 1.
+        key_dim: d_k = d_v; the input's width D divided by `num_heads` if None.
+        dropout: probability of dropping one value of a sub-layer's output, 0 <= p < 1 (section 5.4).
+        attention_dropout: probability of dropping one attention weight, 0 <= p < 1.
+        activation: of the feed-forward network; the paper's is "relu".
+        norm_first: whether each sub-layer normalises its input; else the sum, as in the paper.
+        norm_epsilon: added to the variance.
+
+    Call arguments, returns and errors: those of `DecoderLayer`.
+    """
+
+    layer_class = DecoderLayer
+
+    def call(
+        self,
+        hidden,
+        memory,
+        hidden_mask=None,
+        memory_mask=None,
+        attention_mask=None,
+        training=None,
+    ):
+        if hidden_mask is None:
+            hidden_mask = masks.implicit_mask(hidden)
+        if memory_mask is None:
+            memory_mask = masks.implicit_mask(memory)
+        for layer in self.layers:
+            hidden = layer(
+                hidden,
+                memory,
+                hidden_mask=hidden_mask,
+                memory_mask=memory_mask,
+                attention_mask=attention_mask,
+            )
+        return self._finish(hidden)
+
+    def initial_state(self, memory, max_length, memory_mask=None):
+        """One state for each layer; see `DecoderLayer.initial_state`."""
+        return [layer.initial_state(memory, max_length, memory_mask) for layer in self.layers]
+
+    def step(self, hidden, state, index):
+        """One position through all layers; see `DecoderLayer.step`."""
+        new_state = []
+        for layer, layer_state in zip(self.layers, state, strict=True):
+            hidden, layer_state = layer.step(hidden, layer_state, index)
+            new_state.append(layer_state)
+        return self._finish(hidden), new_state

@@ -1,0 +1,86 @@
+"""Token embedding whose transpose gives the logits (Vaswani et al. 2017, section 3.4)."""
+
+import math
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class TokenEmbedding(keras.layers.ReversibleEmbedding):
+    """Ids -> vectors times sqrt(hidden_dim); in reverse, vectors -> logits with the same weights.
+
+    Vaswani et al. 2017, section 3.4, and Press & Wolf 2016. Built on Keras's `ReversibleEmbedding`,
+    so that quantization keeps the two directions tied.
+
+    Args:
+        vocabulary_size: V, ids are 0 <= id < V.
+        hidden_dim: D.
+        mask_zero: whether Keras's implicit mask marks id 0 as padding for the layers that follow.
+        embeddings_initializer: by default a normal distribution with deviation D ** -0.5, which gives
+            scaled embeddings and first logits of unit variance.
+
+    Call arguments:
+        inputs: ids (B, T); with `reverse=True` hidden states (B, T, D).
+        reverse: whether to project back to logits.
+
+    Returns:
+        (B, T, D) in the compute dtype, or logits (B, T, V) in float32.
+
+    Raises:
+        ValueError: a size is not positive, or an id that is known when called (not inside a graph)
+            lies outside the vocabulary.
+    """
+
+    def __init__(self, vocabulary_size, hidden_dim, mask_zero=False, embeddings_initializer=None, **kwargs):
+        for name, size in {"vocabulary_size": vocabulary_size, "hidden_dim": hidden_dim}.items():
+            if not isinstance(size, int) or size < 1:
+                raise ValueError(f"`{name}` must be a positive integer. Received: {name}={size}.")
+        if embeddings_initializer is None:
+            embeddings_initializer = keras.initializers.RandomNormal(stddev=hidden_dim**-0.5)
+        super().__init__(
+            vocabulary_size,
+            hidden_dim,
+            mask_zero=mask_zero,
+            embeddings_initializer=embeddings_initializer,
+            **kwargs,
+        )
+        self.vocabulary_size = vocabulary_size
+        self.hidden_dim = hidden_dim
+
+    def call(self, inputs, reverse=False):
+        if reverse:
+            return ops.cast(super().call(inputs, reverse=True), "float32")
+        self._check_ids(inputs)
+        embedded = super().call(inputs)
+        mask = getattr(embedded, "_keras_mask", None)
+        # A Python float keeps the dtype: a float32 tensor would not multiply float16.
+        scaled = embedded * math.sqrt(self.hidden_dim)
+        if mask is not None:
+            scaled._keras_mask = mask
+        return scaled
+
+    def _check_ids(self, ids):
+        try:
+            known = ops.convert_to_numpy(ids)
+        except Exception:  # symbolic: each backend has its own error for "no value yet"
+            return
+        if known.size and not 0 <= known.min() <= known.max() < self.vocabulary_size:
+            raise ValueError(
+                f"Ids must lie in 0 <= id < {self.vocabulary_size} (`vocabulary_size`). "
+                f"Received: ids from {known.min()} to {known.max()}."
+            )
+
+    def compute_output_spec(self, inputs, reverse=False):
+        spec = super().compute_output_spec(inputs, reverse=reverse)
+        return keras.KerasTensor(spec.shape, dtype="float32") if reverse else spec
+
+    def get_config(self):
+        config = super().get_config()
+        for name in ("input_dim", "output_dim", "tie_weights", "reverse_dtype", "logit_soft_cap"):
+            config.pop(name)
+        return {
+            **config,
+            "vocabulary_size": self.vocabulary_size,
+            "hidden_dim": self.hidden_dim,
+        }

@@ -1,0 +1,82 @@
+"""The encoder (Vaswani et al. 2017, section 3.1, left half of figure 1)."""
+
+import keras
+
+from keras_transformer import masks
+from keras_transformer.layers.transformer_layer import TransformerLayer, TransformerStack
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class EncoderLayer(TransformerLayer):
+    """Self-attention, then a feed-forward network, each in a residual sub-layer.
+
+    Vaswani et al. 2017, section 3.1. The width D is read from the input.
+
+    Args:
+        num_heads: h, >= 1.
+        intermediate_dim: d_ff, width inside the feed-forward network, >= 1.
+        key_dim: d_k = d_v; the input's width D divided by `num_heads` if None.
+        dropout: probability of dropping one value of a sub-layer's output, 0 <= p < 1 (section 5.4).
+        attention_dropout: probability of dropping one attention weight, 0 <= p < 1.
+        activation: of the feed-forward network; the paper's is "relu".
+        norm_first: whether each sub-layer normalises its input; else the sum, as in the paper.
+        norm_epsilon: added to the variance.
+
+    Call arguments:
+        hidden: (B, T, D).
+        hidden_mask: bool, (B, T); True = a real token. Keras's implicit mask of `hidden` if None.
+        attention_mask: bool, broadcastable to (B, H, T, T), or (B, T, T); True = may attend.
+        training: whether dropout is active; Keras hands it on to the layers inside.
+
+    Returns:
+        (B, T, D) in the compute dtype.
+
+    Raises:
+        ValueError: `key_dim` is None and D is not a multiple of `num_heads`.
+    """
+
+    def build(self, hidden_shape):
+        width = hidden_shape[-1]
+        self.self_attention = self._attention("self_attention", width)
+        self.feed_forward = self._feed_forward(width)
+
+    def call(self, hidden, hidden_mask=None, attention_mask=None, training=None):
+        if hidden_mask is None:
+            hidden_mask = masks.implicit_mask(hidden)
+        x = self.self_attention.before(hidden)
+        x = self.self_attention.layer(x, x, value_mask=hidden_mask, attention_mask=attention_mask)
+        hidden = self.self_attention.after(hidden, x)
+        return self.feed_forward(hidden)
+
+    def compute_output_shape(self, hidden_shape):
+        return hidden_shape
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class Encoder(TransformerStack):
+    """A stack of `num_layers` encoder layers; with `norm_first`, a final layer norm.
+
+    Vaswani et al. 2017, section 3.1. Paper symbol: N = num_layers.
+
+    Args:
+        num_layers: N, >= 1.
+        num_heads: h, >= 1.
+        intermediate_dim: d_ff, width inside the feed-forward network, >= 1.
+        key_dim: d_k = d_v; the input's width D divided by `num_heads` if None.
+        dropout: probability of dropping one value of a sub-layer's output, 0 <= p < 1 (section 5.4).
+        attention_dropout: probability of dropping one attention weight, 0 <= p < 1.
+        activation: of the feed-forward network; the paper's is "relu".
+        norm_first: whether each sub-layer normalises its input; else the sum, as in the paper.
+        norm_epsilon: added to the variance.
+
+    Call arguments, returns and errors: those of `EncoderLayer`.
+    """
+
+    layer_class = EncoderLayer
+
+    def call(self, hidden, hidden_mask=None, attention_mask=None, training=None):
+        if hidden_mask is None:
+            hidden_mask = masks.implicit_mask(hidden)
+        for layer in self.layers:
+            hidden = layer(hidden, hidden_mask=hidden_mask, attention_mask=attention_mask)
+        return self._finish(hidden)

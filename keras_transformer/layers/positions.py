@@ -1,0 +1,118 @@
+"""Position information that is added to the input (Vaswani et al. 2017, section 3.5)."""
+
+import math
+
+import keras
+from keras import ops
+
+
+def sinusoid(positions, width, max_wavelength=10_000):
+    """PE(pos, 2i) = sin(pos / wavelength^(2i / d)), PE(pos, 2i + 1) = cos(the same).
+
+    Vaswani et al. 2017, section 3.5. Sine and cosine are interleaved, as in the paper.
+
+    Args:
+        positions: (T,), positions counted from 0.
+        width: D, number of channels.
+        max_wavelength: the base of the geometric progression of wavelengths (over 2 pi).
+
+    Returns:
+        float32, (T, D).
+    """
+    channels = ops.arange(width)
+    exponents = ops.cast(2 * (channels // 2), "float32") / width
+    rates = ops.exp(-math.log(max_wavelength) * exponents)  # (D,)
+    angles = ops.cast(positions, "float32")[:, None] * rates[None, :]  # (T, D)
+    return ops.where(channels % 2 == 0, ops.sin(angles), ops.cos(angles))
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class PositionalEncoding(keras.layers.Layer):
+    """Adds the fixed sinusoid of section 3.5; no weights, any length.
+
+    Args:
+        max_wavelength: base of the wavelengths' geometric progression; 10,000 in the paper.
+
+    Call arguments:
+        x: (B, T, D).
+        start_index: position of the first row, a scalar; for decoding step by step.
+
+    Returns:
+        (B, T, D) in the compute dtype.
+    """
+
+    def __init__(self, max_wavelength=10_000, **kwargs):
+        super().__init__(**kwargs)
+        if max_wavelength <= 0:
+            raise ValueError(f"`max_wavelength` must be positive. Received: max_wavelength={max_wavelength}.")
+        self.max_wavelength = max_wavelength
+        self.supports_masking = True
+
+    def build(self, input_shape):
+        pass  # no weights
+
+    def call(self, x, start_index=0):
+        positions = ops.arange(ops.shape(x)[1]) + start_index
+        return x + ops.cast(sinusoid(positions, x.shape[-1], self.max_wavelength), x.dtype)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "max_wavelength": self.max_wavelength}
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class LearnedPositionalEncoding(keras.layers.Layer):
+    """Adds one learned vector per position (Gehring et al. 2017, section 3.1; row E of Table 3).
+
+    Args:
+        max_length: number of positions that have a vector, >= 1.
+        initializer: of the vectors.
+
+    Call arguments:
+        x: (B, T, D), T + start_index <= max_length.
+        start_index: position of the first row, a scalar; for decoding step by step.
+
+    Returns:
+        (B, T, D) in the compute dtype.
+
+    Raises:
+        ValueError: T is known and larger than `max_length`.
+    """
+
+    def __init__(self, max_length, initializer="glorot_uniform", **kwargs):
+        super().__init__(**kwargs)
+        if not isinstance(max_length, int) or max_length < 1:
+            raise ValueError(f"`max_length` must be a positive integer. Received: max_length={max_length}.")
+        self.max_length = max_length
+        self.initializer = keras.initializers.get(initializer)
+        self.supports_masking = True
+
+    def build(self, input_shape):
+        self.embeddings = self.add_weight(
+            name="embeddings",
+            shape=(self.max_length, input_shape[-1]),
+            initializer=self.initializer,
+        )
+
+    def call(self, x, start_index=0):
+        length = x.shape[1]
+        first = start_index if isinstance(start_index, int) else 0
+        if length is not None and first + length > self.max_length:
+            raise ValueError(
+                f"Only {self.max_length} positions were learned (`max_length`). "
+                f"Received: {length} tokens from position {first} on."
+            )
+        positions = ops.arange(ops.shape(x)[1]) + start_index
+        return x + ops.take(self.embeddings, positions, axis=0)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "max_length": self.max_length,
+            "initializer": keras.saving.serialize_keras_object(self.initializer),
+        }

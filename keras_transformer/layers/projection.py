@@ -1,0 +1,26 @@
+"""The linear maps of multi-head attention: (B, T, D) to heads and back."""
+
+import math
+
+import keras
+from keras import ops
+
+
+class HeadsProjection(keras.layers.EinsumDense):
+    """`EinsumDense` between (B, T, D) and (B, T, H, K), computed as one matrix product.
+
+    Same weights, shapes, quantization and LoRA as its base. Flattening to two dimensions lets the
+    backend use its plain matrix product and bias gradient: on CPUs TensorFlow's einsum and the sum
+    over (B, T) behind a (H, K) bias cost more than half of a training step.
+    """
+
+    def call(self, inputs, training=None):
+        kernel = self.kernel
+        inner = inputs.shape[2:]  # (D,) or (H, K)
+        outer = kernel.shape[len(inner) :]
+        rows = ops.reshape(inputs, (-1, math.prod(inner)))
+        x = ops.matmul(rows, ops.reshape(kernel, (math.prod(inner), math.prod(outer))))
+        if self.bias is not None:
+            x = ops.add(x, ops.reshape(self.bias, (-1,)))
+        x = ops.reshape(x, (-1, ops.shape(inputs)[1], *outer))
+        return x if self.activation is None else self.activation(x)

@@ -1,0 +1,143 @@
+"""The two pieces that every layer of the Transformer repeats (Vaswani et al. 2017, section 3.1, 3.3)."""
+
+import keras
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class Sublayer(keras.layers.Layer):
+    """Residual connection, dropout and normalisation around a layer.
+
+    norm after (the paper, section 3.1 and 5.4):  LayerNorm(x + Dropout(f(x)))
+    norm first (Xiong et al. 2020):               x + Dropout(f(LayerNorm(x)))
+
+    Args:
+        layer: f, a layer that keeps the shape.
+        dropout: probability of dropping one value of f's output, 0 <= p < 1.
+        norm_first: whether f sees the normalised input; else the sum is normalised.
+        norm_epsilon: added to the variance.
+
+    Call arguments:
+        x: (B, T, D).
+        training: whether dropout is active; Keras hands it on to the layers inside.
+
+    Returns:
+        (B, T, D) in the compute dtype.
+    """
+
+    def __init__(self, layer, dropout=0.0, norm_first=False, norm_epsilon=1e-6, **kwargs):
+        super().__init__(**kwargs)
+        self.layer = layer
+        self.dropout = dropout
+        self.norm_first = norm_first
+        self.norm_epsilon = norm_epsilon
+        self.norm = keras.layers.LayerNormalization(
+            epsilon=norm_epsilon, name="norm", dtype=self.dtype_policy
+        )
+        self.dropout_layer = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
+        self.supports_masking = True
+
+    def build(self, input_shape):
+        self.norm.build(input_shape)
+        if not self.layer.built:
+            self.layer.build(input_shape)
+
+    def call(self, x, training=None):
+        return self.after(x, self.layer(self.before(x)))
+
+    def before(self, x):
+        """f's input. With `after`, for an f that takes or returns more than one tensor.
+
+        Args:
+            x: (B, T, D), the input of the sub-layer.
+
+        Returns:
+            (B, T, D).
+        """
+        return self.norm(x) if self.norm_first else x
+
+    def after(self, x, output):
+        """The sub-layer's result.
+
+        Args:
+            x: (B, T, D), the input of the sub-layer.
+            output: (B, T, D), what f made of `before(x)`.
+
+        Returns:
+            (B, T, D).
+        """
+        total = x + self.dropout_layer(output)
+        return total if self.norm_first else self.norm(total)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "layer": keras.saving.serialize_keras_object(self.layer),
+            "dropout": self.dropout,
+            "norm_first": self.norm_first,
+            "norm_epsilon": self.norm_epsilon,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config["layer"] = keras.saving.deserialize_keras_object(config["layer"])
+        return cls(**config)
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class FeedForward(keras.layers.Layer):
+    """FFN(x) = activation(x W_1 + b_1) W_2 + b_2, at each position alone.
+
+    Vaswani et al. 2017, section 3.3, equation 2. Paper symbol: d_ff = intermediate_dim.
+
+    Args:
+        intermediate_dim: width of the inner layer, >= 1.
+        dropout: probability of dropping one inner value, 0 <= p < 1; the paper has none here.
+        activation: of the inner layer; the paper's is "relu".
+
+    Call arguments:
+        x: (B, T, D).
+        training: whether dropout is active.
+
+    Returns:
+        (B, T, D) in the compute dtype.
+    """
+
+    def __init__(self, intermediate_dim, dropout=0.0, activation="relu", **kwargs):
+        super().__init__(**kwargs)
+        if not isinstance(intermediate_dim, int) or intermediate_dim < 1:
+            raise ValueError(
+                "`intermediate_dim` must be a positive integer. "
+                f"Received: intermediate_dim={intermediate_dim}."
+            )
+        self.intermediate_dim = intermediate_dim
+        self.dropout = dropout
+        self.activation = keras.activations.get(activation)
+        self.supports_masking = True
+
+    def build(self, input_shape):
+        policy = self.dtype_policy
+        self.intermediate_dense = keras.layers.Dense(
+            self.intermediate_dim, activation=self.activation, name="intermediate", dtype=policy
+        )
+        self.intermediate_dense.build(input_shape)
+        self.output_dense = keras.layers.Dense(input_shape[-1], name="output", dtype=policy)
+        self.output_dense.build((*input_shape[:-1], self.intermediate_dim))
+        self.dropout_layer = keras.layers.Dropout(self.dropout, dtype=policy)
+
+    def call(self, x, training=None):
+        inner = self.dropout_layer(self.intermediate_dense(x))
+        return self.output_dense(inner)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "intermediate_dim": self.intermediate_dim,
+            "dropout": self.dropout,
+            "activation": keras.activations.serialize(self.activation),
+        }

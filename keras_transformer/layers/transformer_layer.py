@@ -1,0 +1,143 @@
+"""What the encoder's and the decoder's layers and stacks share: sizes, sub-layers, configuration."""
+
+import keras
+
+from keras_transformer.layers.attention import MultiHeadAttention
+from keras_transformer.layers.sublayer import FeedForward, Sublayer
+
+
+class TransformerLayer(keras.layers.Layer):
+    """Base of `EncoderLayer` and `DecoderLayer`, which describe the arguments."""
+
+    def __init__(
+        self,
+        num_heads,
+        intermediate_dim,
+        key_dim=None,
+        dropout=0.0,
+        attention_dropout=0.0,
+        activation="relu",
+        norm_first=False,
+        norm_epsilon=1e-6,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if not isinstance(num_heads, int) or num_heads < 1:
+            raise ValueError(f"`num_heads` must be a positive integer. Received: num_heads={num_heads}.")
+        self.num_heads = num_heads
+        self.intermediate_dim = intermediate_dim
+        self.key_dim = key_dim
+        self.dropout = dropout
+        self.attention_dropout = attention_dropout
+        self.activation = keras.activations.get(activation)
+        self.norm_first = norm_first
+        self.norm_epsilon = norm_epsilon
+        self.supports_masking = True
+
+    def _attention(self, name, hidden_dim, memory_shape=None):
+        if self.key_dim is None and hidden_dim % self.num_heads:
+            raise ValueError(
+                "The width of the input must be a multiple of `num_heads`, unless `key_dim` is given. "
+                f"Received: hidden_dim={hidden_dim}, num_heads={self.num_heads}."
+            )
+        attention = MultiHeadAttention(
+            self.num_heads,
+            self.key_dim or hidden_dim // self.num_heads,
+            dropout=self.attention_dropout,
+            dtype=self.dtype_policy,
+            name="attention",
+        )
+        query_shape = (None, None, hidden_dim)
+        attention.build(query_shape, memory_shape or query_shape)
+        return self._sublayer(name, attention, hidden_dim)
+
+    def _feed_forward(self, hidden_dim):
+        layer = FeedForward(
+            self.intermediate_dim,
+            activation=self.activation,
+            dtype=self.dtype_policy,
+            name="network",
+        )
+        return self._sublayer("feed_forward", layer, hidden_dim)
+
+    def _sublayer(self, name, layer, hidden_dim):
+        sublayer = Sublayer(
+            layer,
+            self.dropout,
+            self.norm_first,
+            self.norm_epsilon,
+            dtype=self.dtype_policy,
+            name=name,
+        )
+        sublayer.build((None, None, hidden_dim))
+        return sublayer
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "intermediate_dim": self.intermediate_dim,
+            "key_dim": self.key_dim,
+            "dropout": self.dropout,
+            "attention_dropout": self.attention_dropout,
+            "activation": keras.activations.serialize(self.activation),
+            "norm_first": self.norm_first,
+            "norm_epsilon": self.norm_epsilon,
+        }
+
+
+class TransformerStack(TransformerLayer):
+    """Base of `Encoder` and `Decoder`: `num_layers` equal layers, and a final norm if `norm_first`."""
+
+    layer_class = TransformerLayer
+
+    def __init__(
+        self,
+        num_layers,
+        num_heads,
+        intermediate_dim,
+        key_dim=None,
+        dropout=0.0,
+        attention_dropout=0.0,
+        activation="relu",
+        norm_first=False,
+        norm_epsilon=1e-6,
+        **kwargs,
+    ):
+        if not isinstance(num_layers, int) or num_layers < 1:
+            raise ValueError(f"`num_layers` must be a positive integer. Received: num_layers={num_layers}.")
+        self._layer_arguments = {
+            "num_heads": num_heads,
+            "intermediate_dim": intermediate_dim,
+            "key_dim": key_dim,
+            "dropout": dropout,
+            "attention_dropout": attention_dropout,
+            "activation": activation,
+            "norm_first": norm_first,
+            "norm_epsilon": norm_epsilon,
+        }
+        super().__init__(**self._layer_arguments, **kwargs)
+        self.num_layers = num_layers
+
+    def build(self, hidden_shape, memory_shape=None):
+        shapes = [hidden_shape] if memory_shape is None else [hidden_shape, memory_shape]
+        self.layers = []
+        for index in range(self.num_layers):
+            layer = self.layer_class(**self._layer_arguments, dtype=self.dtype_policy, name=f"layer_{index}")
+            layer.build(*shapes)
+            self.layers.append(layer)
+        if self.norm_first:
+            # Without it the last residual sum would leave the stack unnormalised.
+            self.final_norm = keras.layers.LayerNormalization(
+                epsilon=self.norm_epsilon, dtype=self.dtype_policy, name="final_norm"
+            )
+            self.final_norm.build(hidden_shape)
+
+    def _finish(self, hidden):
+        return self.final_norm(hidden) if self.norm_first else hidden
+
+    def compute_output_shape(self, hidden_shape, memory_shape=None):
+        return hidden_shape
+
+    def get_config(self):
+        return {**super().get_config(), "num_layers": self.num_layers}

@@ -1,0 +1,79 @@
+"""Attention masks: boolean, True = may attend, broadcastable to (B, H, T, S).
+
+Vaswani et al. 2017, section 3.2.3. Legend: B batch, H heads, T queries, S keys.
+"""
+
+from keras import ops
+
+from keras_transformer.special_ids import PAD_ID
+
+
+def padding_mask(ids, pad_id=PAD_ID):
+    """Marks the real tokens of a padded batch.
+
+    Args:
+        ids: integers, (B, S).
+        pad_id: the id that fills up short rows.
+
+    Returns:
+        bool, (B, S). True = a real token, False = padding.
+    """
+    return ops.not_equal(ids, pad_id)
+
+
+def causal_mask(length):
+    """Lets position t see positions 0 to t: the future is hidden (section 3.2.3).
+
+    Args:
+        length: T, number of positions; an integer or a scalar tensor.
+
+    Returns:
+        bool, (T, T): queries in rows, keys in columns.
+    """
+    positions = ops.arange(length)
+    return ops.expand_dims(positions, 1) >= ops.expand_dims(positions, 0)
+
+
+def local_mask(length, window):
+    """Lets position t see the positions at most `window` away (section 4, restricted attention).
+
+    Args:
+        length: T, number of positions; an integer or a scalar tensor.
+        window: largest distance |query - key| that may attend, >= 0.
+
+    Returns:
+        bool, (T, T). Combine with `causal_mask` for a window into the past only.
+    """
+    if window < 0:
+        raise ValueError(f"`window` must not be negative. Received: window={window}.")
+    positions = ops.arange(length)
+    distance = ops.expand_dims(positions, 1) - ops.expand_dims(positions, 0)
+    return ops.abs(distance) <= window
+
+
+def combine(*masks):
+    """Attends only where every mask allows it.
+
+    Args:
+        *masks: bool tensors that broadcast with each other, or None for "no restriction".
+
+    Returns:
+        Their logical and, or None if all of them are None.
+    """
+    combined = None
+    for mask in masks:
+        if mask is not None:
+            combined = mask if combined is None else ops.logical_and(combined, mask)
+    return combined
+
+
+def implicit_mask(x):
+    """The mask that Keras attached to a tensor, say from `Embedding(mask_zero=True)`.
+
+    Args:
+        x: (B, T, ...).
+
+    Returns:
+        bool, (B, T), or None.
+    """
+    return getattr(x, "_keras_mask", None)

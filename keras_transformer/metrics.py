@@ -1,0 +1,68 @@
+"""Metrics over the real tokens of padded batches."""
+
+import keras
+from keras import ops
+
+from keras_transformer.losses import smoothed_cross_entropy
+from keras_transformer.special_ids import PAD_ID
+
+
+class TokenMetric(keras.metrics.Mean):
+    """Base: the mean of a value per token over the tokens that are not padding."""
+
+    def __init__(self, pad_id=PAD_ID, name=None, dtype=None):
+        super().__init__(name=name, dtype=dtype)
+        self.pad_id = pad_id
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Adds a batch.
+
+        Args:
+            y_true: integers, (B, T).
+            y_pred: logits, (B, T, V).
+            sample_weight: further weights, broadcastable to (B, T).
+        """
+        weight = ops.cast(ops.not_equal(y_true, self.pad_id), "float32")
+        if sample_weight is not None:
+            weight = weight * ops.cast(sample_weight, "float32")
+        super().update_state(self.values(y_true, y_pred), sample_weight=weight)
+
+    def values(self, y_true, y_pred):
+        """One value for each token, (B, T)."""
+        raise NotImplementedError
+
+    def get_config(self):
+        return {**super().get_config(), "pad_id": self.pad_id}
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class Perplexity(TokenMetric):
+    """exp of the mean cross-entropy (without smoothing) of the real tokens.
+
+    Args:
+        pad_id: labels with this id count for nothing.
+    """
+
+    def __init__(self, pad_id=PAD_ID, name="perplexity", dtype=None):
+        super().__init__(pad_id=pad_id, name=name, dtype=dtype)
+
+    def values(self, y_true, y_pred):
+        return smoothed_cross_entropy(y_true, y_pred)
+
+    def result(self):
+        return ops.exp(super().result())
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class TokenAccuracy(TokenMetric):
+    """Share of the real tokens whose likeliest prediction is the label.
+
+    Args:
+        pad_id: labels with this id count for nothing.
+    """
+
+    def __init__(self, pad_id=PAD_ID, name="token_accuracy", dtype=None):
+        super().__init__(pad_id=pad_id, name=name, dtype=dtype)
+
+    def values(self, y_true, y_pred):
+        return ops.cast(ops.equal(ops.argmax(y_pred, axis=-1), y_true), "float32")

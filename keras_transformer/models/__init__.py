@@ -1,0 +1,6 @@
+"""The models of the zoo."""
+
+from keras_transformer.models.base import AutoregressiveModel
+from keras_transformer.models.transformer import Transformer
+
+__all__ = ["AutoregressiveModel", "Transformer"]

@@ -1,0 +1,220 @@
+"""The Transformer (Vaswani et al. 2017, "Attention Is All You Need")."""
+
+import keras
+from keras import ops
+
+from keras_transformer import layers, masks
+from keras_transformer.models.base import AutoregressiveModel
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class Transformer(AutoregressiveModel):
+    """Encoder-decoder for translation: figure 1 of the paper.
+
+    Paper symbols: N = num_layers, d_model = hidden_dim, h = num_heads, d_ff = intermediate_dim,
+    d_k = d_v = key_dim, P_drop = dropout.
+
+    Args:
+        source_vocabulary_size: number of source ids, special ids included.
+        target_vocabulary_size: V, number of target ids, special ids included.
+        num_layers: N, of the encoder and of the decoder, >= 1.
+        hidden_dim: D, width of every layer's input and output.
+        num_heads: H, >= 1.
+        intermediate_dim: width inside the feed-forward networks, >= 1.
+        key_dim: width of one head; hidden_dim / num_heads if None.
+        dropout: probability of dropping one value of a sub-layer's output or of an embedding.
+        attention_dropout: probability of dropping one attention weight.
+        activation: of the feed-forward networks.
+        norm_first: whether sub-layers normalise their input, with a final norm on each stack.
+        share_embeddings: whether source, target and logits share one matrix (section 3.4, a joint
+            vocabulary); else target and logits share one, and the source has its own.
+        max_length: None for the sinusoid of section 3.5, which has no limit; a number for so many
+            learned positions.
+
+    Call arguments:
+        inputs: {"source_ids": (B, S), "target_ids": (B, T)}, integers padded with 0. The target starts
+            with the start token and is what the model has seen when it predicts the label.
+        training: whether dropout is active.
+
+    Returns:
+        Logits, float32, (B, T, V): row t predicts the token after target t.
+
+    Raises:
+        ValueError: a size is out of range, `hidden_dim` is not a multiple of `num_heads` while
+            `key_dim` is None, or vocabularies of two sizes are to share embeddings.
+    """
+
+    # Table 3, rows "base" and "big"; tiny as in Wu et al. 2021 for small data.
+    presets = {
+        "transformer_tiny": dict(
+            num_layers=4, hidden_dim=128, num_heads=4, intermediate_dim=256, dropout=0.3
+        ),
+        "transformer_base": dict(
+            num_layers=6, hidden_dim=512, num_heads=8, intermediate_dim=2048, dropout=0.1
+        ),
+        "transformer_big": dict(
+            num_layers=6, hidden_dim=1024, num_heads=16, intermediate_dim=4096, dropout=0.3
+        ),
+    }
+
+    def __init__(
+        self,
+        source_vocabulary_size,
+        target_vocabulary_size,
+        num_layers=6,
+        hidden_dim=512,
+        num_heads=8,
+        intermediate_dim=2048,
+        key_dim=None,
+        dropout=0.1,
+        attention_dropout=0.0,
+        activation="relu",
+        norm_first=False,
+        share_embeddings=False,
+        max_length=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if key_dim is None and hidden_dim % num_heads:
+            raise ValueError(
+                "`hidden_dim` must be a multiple of `num_heads`, unless `key_dim` is given. "
+                f"Received: hidden_dim={hidden_dim}, num_heads={num_heads}."
+            )
+        if share_embeddings and source_vocabulary_size != target_vocabulary_size:
+            raise ValueError(
+                "`share_embeddings` needs one joint vocabulary. Received: "
+                f"source_vocabulary_size={source_vocabulary_size}, "
+                f"target_vocabulary_size={target_vocabulary_size}."
+            )
+        self.source_vocabulary_size = source_vocabulary_size
+        self.target_vocabulary_size = target_vocabulary_size
+        self.num_layers = num_layers
+        self.hidden_dim = hidden_dim
+        self.num_heads = num_heads
+        self.intermediate_dim = intermediate_dim
+        self.key_dim = key_dim
+        self.dropout = dropout
+        self.attention_dropout = attention_dropout
+        self.activation = keras.activations.get(activation)
+        self.norm_first = norm_first
+        self.share_embeddings = share_embeddings
+        self.max_length = max_length
+
+        policy = self.dtype_policy
+        stack = {
+            "num_layers": num_layers,
+            "num_heads": num_heads,
+            "intermediate_dim": intermediate_dim,
+            "key_dim": key_dim,
+            "dropout": dropout,
+            "attention_dropout": attention_dropout,
+            "activation": self.activation,
+            "norm_first": norm_first,
+            "dtype": policy,
+        }
+        self.target_embedding = layers.TokenEmbedding(
+            target_vocabulary_size, hidden_dim, dtype=policy, name="target_embedding"
+        )
+        if share_embeddings:
+            self.source_embedding = self.target_embedding
+        else:
+            self.source_embedding = layers.TokenEmbedding(
+                source_vocabulary_size, hidden_dim, dtype=policy, name="source_embedding"
+            )
+        self.source_positions = self._positions("source_positions")
+        self.target_positions = self._positions("target_positions")
+        self.embedding_dropout = keras.layers.Dropout(dropout, dtype=policy)
+        self.encoder = layers.Encoder(**stack, name="encoder")
+        self.decoder = layers.Decoder(**stack, name="decoder")
+
+    @classmethod
+    def from_preset(cls, name, source_vocabulary_size, target_vocabulary_size, **overrides):
+        """Builds one of the published sizes; embeddings are shared, as in the paper.
+
+        Args:
+            name: a key of `Transformer.presets`.
+            source_vocabulary_size, target_vocabulary_size: equal, unless share_embeddings=False.
+            **overrides: any other constructor argument.
+
+        Raises:
+            ValueError: there is no such preset.
+        """
+        if name not in cls.presets:
+            raise ValueError(f"`name` must be one of {sorted(cls.presets)}. Received: name={name!r}.")
+        sizes = {"share_embeddings": True, **cls.presets[name], **overrides}
+        return cls(source_vocabulary_size, target_vocabulary_size, **sizes)
+
+    def _positions(self, name):
+        if self.max_length is None:
+            return layers.PositionalEncoding(dtype=self.dtype_policy, name=name)
+        return layers.LearnedPositionalEncoding(self.max_length, dtype=self.dtype_policy, name=name)
+
+    def build(self, input_shape=None):
+        width = (None, None, self.hidden_dim)
+        self.target_embedding.build((None, None))
+        self.source_embedding.build((None, None))
+        self.source_positions.build(width)
+        self.target_positions.build(width)
+        self.encoder.build(width)
+        self.decoder.build(width, width)
+
+    def call(self, inputs, training=None):
+        source_ids = inputs["source_ids"]
+        memory = self.encode(source_ids, training=training)
+        memory_mask = masks.padding_mask(source_ids)
+        return self.decode(inputs["target_ids"], memory, memory_mask, training=training)
+
+    def encode(self, source_ids, training=None):
+        """Source ids (B, S) -> memory (B, S, D)."""
+        hidden = self.source_positions(self.source_embedding(source_ids))
+        hidden = self.embedding_dropout(hidden, training=training)
+        mask = masks.padding_mask(source_ids)
+        return self.encoder(hidden, hidden_mask=mask, training=training)
+
+    def decode(self, target_ids, memory, memory_mask, training=None):
+        """Target ids (B, T), memory (B, S, D) and its mask (B, S) -> logits, float32, (B, T, V)."""
+        hidden = self.target_positions(self.target_embedding(target_ids))
+        hidden = self.embedding_dropout(hidden, training=training)
+        # No padding mask on the target: its padding comes last, where causality hides it already.
+        hidden = self.decoder(hidden, memory, memory_mask=memory_mask, training=training)
+        return self.target_embedding(hidden, reverse=True)
+
+    def initial_state(self, inputs, max_length):
+        """See `AutoregressiveModel`; `inputs` is {"source_ids": (B, S)}."""
+        if self.max_length is not None and max_length > self.max_length:
+            raise ValueError(
+                f"Only {self.max_length} positions were learned (`max_length` of the model). "
+                f"Received: max_length={max_length}."
+            )
+        source_ids = inputs["source_ids"]
+        memory = self.encode(source_ids, training=False)
+        return self.decoder.initial_state(memory, max_length, masks.padding_mask(source_ids))
+
+    def decode_step(self, token_ids, state, index):
+        """See `AutoregressiveModel`."""
+        hidden = self.target_embedding(ops.expand_dims(token_ids, 1))
+        hidden = self.target_positions(hidden, start_index=index)
+        hidden, state = self.decoder.step(hidden, state, index)
+        return self.target_embedding(hidden, reverse=True)[:, 0], state
+
+    def attention(self, state):
+        """See `AutoregressiveModel`."""
+        return ops.stack([layer_state["weights"] for layer_state in state], axis=1)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "source_vocabulary_size": self.source_vocabulary_size,
+            "target_vocabulary_size": self.target_vocabulary_size,
+            "num_layers": self.num_layers,
+            "hidden_dim": self.hidden_dim,
+            "num_heads": self.num_heads,
+            "intermediate_dim": self.intermediate_dim,
+            "key_dim": self.key_dim,
+            "dropout": self.dropout,
+            "attention_dropout": self.attention_dropout,
+            "activation": keras.activations.serialize(self.activation),
+            "norm_first": self.norm_first,
+            "share_embeddings": self.share_embeddings,
+            "max_length": self.max_length,
+        }

@@ -1,0 +1,60 @@
+"""Builds the wheel, which holds `keras_transformer` and nothing else.
+
+The base install is small: Keras and NumPy. Keras needs a backend, which is the user's choice (TensorFlow, JAX or
+PyTorch). The extras add what the programs in `training/` and `serving/` need.
+"""
+
+from setuptools import find_packages, setup
+
+# 3.15.1 is the first Keras whose loader of `.keras` files has the fixes for hostile archives.
+BASE = ["keras>=3.15.1,<4", "numpy>=1.26"]
+
+# TensorFlow Text is built against one minor version of TensorFlow: the two move together.
+TEXT = ["tensorflow==2.21.*", "tensorflow-text==2.21.*", "sentencepiece>=0.2.1"]
+
+PLOT = ["matplotlib>=3.9"]
+
+TRAINING = [
+    *TEXT,
+    "babel>=2.16",
+    "jsonargparse[signatures]>=4.40",
+    "PyYAML>=6.0",
+    "rich>=13.7",
+    "sacrebleu>=2.5",
+    "tensorboard>=2.20",
+    "tensorflow-datasets>=4.9.9",
+]
+
+# keras-tuner imports the last three without depending on them.
+TUNING = [*TRAINING, "keras-tuner>=1.4.8", "scikit-learn>=1.5", "scipy>=1.13"]
+
+SERVING = [
+    *TEXT,
+    "grpcio>=1.66",
+    "jsonargparse[signatures]>=4.40",
+    "tensorflow-serving-api==2.21.*",
+]
+
+# setuptools builds the wheel that a test looks into.
+DEV = ["hypothesis>=6.100", "pip-tools>=7.5", "pytest>=8.3", "ruff>=0.12", "setuptools>=77"]
+
+ALL = sorted({*PLOT, *TRAINING, *TUNING, *SERVING, *DEV})
+
+setup(
+    name="keras_transformer",
+    version="0.1.0",
+    description="Attention models for Keras 3: layers, training, decoding and serving",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["keras_transformer", "keras_transformer.*"]),
+    install_requires=BASE,
+    extras_require={
+        "text": TEXT,
+        "training": TRAINING,
+        "tuning": TUNING,
+        "serving": SERVING,
+        "plot": PLOT,
+        "dev": DEV,
+        "all": ALL,
+    },
+)

@@ -1,0 +1,281 @@
+"""The standard checks that every layer and every model passes.
+
+The test of a new layer takes ten lines:
+
+    def make(**kwargs):
+        return layers.EncoderLayer(num_heads=2, intermediate_dim=11, **kwargs)
+
+    @pytest.mark.parametrize("check", checks.STANDARD)
+    def test_standard_checks(check, tmp_path):
+        check(make, (hidden, hidden_mask), tmp_path)
+
+`make(**kwargs)` returns a new layer or model, `inputs` are its positional call arguments (arrays, or
+dictionaries of arrays). The checks of a property (causality, padding, ...) take a function of arrays.
+TensorFlow and JAX each have their own graph, XLA and gradients: see the last section.
+"""
+
+import inspect
+import json
+
+import keras
+import numpy as np
+from keras import ops, tree
+
+POLICIES = ("float32", "mixed_float16", "mixed_bfloat16")
+
+
+def numbers(*shape, seed=0):
+    """Normally distributed float32 numbers, the same for the same seed."""
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+def as_array(x):
+    """A tensor of any float dtype as float32, others as they are."""
+    x = ops.convert_to_numpy(x)
+    return x if x.dtype == bool or np.issubdtype(x.dtype, np.integer) else x.astype("float32")
+
+
+def built(make, inputs, **kwargs):
+    """A layer whose every weight is random: zero biases and unit gammas would hide mistakes."""
+    layer = make(**kwargs)
+    layer(*tree.map_structure(ops.convert_to_tensor, inputs))
+    return randomized(layer)
+
+
+def randomized(layer, seed=1):
+    """Gives every weight of a built layer random values, gammas around one."""
+    rng = np.random.default_rng(seed)
+    layer.set_weights(
+        [
+            rng.normal(1.0 if weight.path.endswith("gamma") else 0.0, 0.3, weight.shape)
+            for weight in layer.weights
+        ]
+    )
+    return layer
+
+
+# Standard checks
+
+
+def config_round_trip(make, inputs, tmp_path):
+    """Constructor arguments are attributes and config; config -> JSON -> layer -> same config."""
+    layer = built(make, inputs)
+    config = layer.get_config()
+    for name in inspect.signature(type(layer).__init__).parameters:
+        if name not in ("self", "kwargs"):
+            assert name in config, f"`{name}` is missing in the config"
+            assert hasattr(layer, name) or name == "output_shape", f"`{name}` is no attribute"
+    text = json.dumps(config, sort_keys=True)
+    again = type(layer).from_config(json.loads(text))
+    assert json.dumps(again.get_config(), sort_keys=True) == text
+    registered_name = keras.saving.get_registered_name(type(layer))
+    assert registered_name.startswith("keras_transformer>"), registered_name
+
+
+def file_round_trip(make, inputs, tmp_path):
+    """Saved as `.keras` and loaded without custom objects, it gives bit for bit the same."""
+    layer = built(make, inputs)
+    if isinstance(layer, keras.Model):
+        model, model_inputs = layer, inputs
+    else:
+        symbolic = tree.map_structure(symbolic_input, inputs)
+        model, model_inputs = keras.Model(symbolic, layer(*symbolic)), (list(inputs),)
+    path = tmp_path / "model.keras"
+    model.save(path)
+    loaded = keras.models.load_model(path)
+    for saved, restored in zip(model.weights, loaded.weights, strict=True):
+        np.testing.assert_array_equal(saved.numpy(), restored.numpy(), err_msg=saved.path)
+    expected, actual = as_array(model(*model_inputs)), as_array(loaded(*model_inputs))
+    np.testing.assert_array_equal(expected, actual)
+
+
+def symbolic_input(x):
+    """A Keras input like an array, with batch and length unknown."""
+    return keras.Input((None, *x.shape[2:]), dtype=x.dtype.name)
+
+
+def eager_equals_graph_equals_xla(make, inputs, tmp_path):
+    """The same numbers in eager mode, in a graph, and compiled by XLA."""
+    layer = built(make, inputs)
+    inputs = tree.map_structure(ops.convert_to_tensor, inputs)
+    expected = as_array(layer(*inputs))
+    for xla in (False, True):
+        actual = as_array(compiled(lambda *inputs: layer(*inputs), xla)(*inputs))
+        np.testing.assert_allclose(actual, expected, atol=1e-5, err_msg=f"xla={xla}")
+
+
+def dtype_policies(make, inputs, tmp_path):
+    """Outputs in the compute dtype (logits of models in float32), weights in float32, close values."""
+    layer = built(make, inputs)
+    expected = as_array(layer(*inputs))
+    for policy in POLICIES:
+        mixed = built(make, inputs, dtype=policy)
+        for weight in mixed.weights:
+            assert weight.dtype == "float32", f"{policy}: {weight.path} is {weight.dtype}"
+        output = mixed(*inputs)
+        wanted = "float32" if isinstance(layer, keras.Model) else mixed.compute_dtype
+        assert keras.backend.standardize_dtype(output.dtype) == wanted, policy
+        np.testing.assert_allclose(
+            as_array(output), expected, atol=1e-2 * max(1.0, np.abs(expected).max()), err_msg=policy
+        )
+
+
+def gradients(make, inputs, tmp_path):
+    """Every weight has a finite gradient that is not zero, also in half precision."""
+    for policy in ("float32", "mixed_float16"):
+        layer = built(make, inputs, dtype=policy)
+        probe = numbers(*layer(*inputs).shape)
+        found = weight_gradients(layer, inputs, probe)
+        for weight, gradient in zip(layer.trainable_weights, found, strict=True):
+            name = f"{policy}: {weight.path}"
+            assert gradient is not None, f"{name} has no gradient"
+            gradient = as_array(gradient)
+            assert np.isfinite(gradient).all(), f"{name} has a gradient that is not finite"
+            # Moving all keys by one vector moves each row's scores by one number: soft-max is blind.
+            if not weight.path.endswith("key/bias"):
+                assert np.abs(gradient).max() > 0, f"{name} has a gradient of zero"
+
+
+STANDARD = (
+    config_round_trip,
+    file_round_trip,
+    eager_equals_graph_equals_xla,
+    dtype_policies,
+    gradients,
+)
+
+
+# Checks of one property. `function` maps float arrays (B, T, D) to (B, T, ...).
+
+
+def influence(function, x):
+    """Which inputs each output depends on, by gradients.
+
+    Returns:
+        bool, (T, T): row t, column s is True if the gradient of output t with respect to input s is
+        not exactly zero, in any row of the batch.
+    """
+    output = function(ops.convert_to_tensor(x))
+    # A random direction: the plain sum of a normalised vector is constant.
+    probe = numbers(output.shape[0], *output.shape[2:])
+    rows = [
+        input_gradient(lambda x, t=t: ops.sum(function(x)[:, t] * probe), x)
+        for t in range(output.shape[1])
+    ]
+    return np.stack([np.any(as_array(row) != 0, axis=(0, 2)) for row in rows])
+
+
+def causality(function, x):
+    """Output t depends on inputs 0 to t, each of them, and on no later one."""
+    length = x.shape[1]
+    np.testing.assert_array_equal(influence(function, x), np.tril(np.ones((length, length), bool)))
+
+
+def pad_invariance(function, x, mask):
+    """Real rows of `function(x, mask)` do not depend on what the padding is, nor on how much."""
+    expected = as_array(function(x, mask))
+    loud = 1e3 * numbers(*x.shape, seed=7)
+    other = np.where(mask[..., None], x, loud)
+    longer = np.concatenate([other, loud[:, :2]], axis=1)
+    longer_mask = np.concatenate([mask, np.zeros_like(mask[:, :2])], axis=1)
+    for padded, padded_mask in ((other, mask), (longer, longer_mask)):
+        actual = as_array(function(padded, padded_mask))[:, : x.shape[1]]
+        np.testing.assert_allclose(actual[mask], expected[mask], atol=1e-5)
+
+
+def batch_invariance(function, *inputs):
+    """A row's result is the same alone, and in a batch of another order."""
+    together = as_array(function(*inputs))
+    backwards = as_array(function(*tree.map_structure(lambda x: x[::-1], inputs)))
+    np.testing.assert_allclose(backwards[::-1], together, atol=1e-5)
+    for row in range(len(together)):
+        alone = function(*tree.map_structure(lambda x, row=row: x[row : row + 1], inputs))
+        np.testing.assert_allclose(as_array(alone)[0], together[row], atol=1e-5)
+
+
+def permutation_equivariance(function, x):
+    """Permuting the input positions permutes the output positions, and does nothing else."""
+    order = np.random.default_rng(3).permutation(x.shape[1])
+    assert (order != np.arange(len(order))).any()
+    expected = as_array(function(x))[:, order]
+    np.testing.assert_allclose(as_array(function(x[:, order])), expected, atol=1e-5)
+
+
+def cached_equals_uncached(expected, step, state, inputs):
+    """Step after step with a state gives the rows of one full pass.
+
+    Args:
+        expected: (B, T, ...), the full pass.
+        step: (input, state, index) -> (output, state).
+        state: the first state: a tree of tensors, batch first, of shapes that never change.
+        inputs: T inputs of `step`.
+    """
+    expected = as_array(expected)
+    batch_size, length = expected.shape[:2]
+    assert len(inputs) == length
+    shapes = [tuple(leaf.shape) for leaf in tree.flatten(state)]
+    assert all(shape[0] == batch_size for shape in shapes), f"batch comes first: {shapes}"
+    for index, x in enumerate(inputs):
+        output, state = step(ops.convert_to_tensor(x), state, ops.convert_to_tensor(index, "int32"))
+        assert [tuple(leaf.shape) for leaf in tree.flatten(state)] == shapes
+        actual = as_array(output).reshape(expected[:, index].shape)
+        np.testing.assert_allclose(actual, expected[:, index], atol=1e-5, err_msg=f"row {index}")
+
+
+# What each backend does in its own way
+
+
+def compiled(function, xla=True):
+    """The function as a graph, or compiled by XLA (always so on JAX)."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.function(function, jit_compile=xla)
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.jit(function)
+    return function  # PyTorch: eager only
+
+
+def weight_gradients(layer, inputs, probe):
+    """Gradients of sum(layer(*inputs) * probe) for each trainable weight, None where there is none."""
+    inputs = tree.map_structure(ops.convert_to_tensor, inputs)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            total = ops.sum(ops.cast(layer(*inputs), "float32") * probe)
+        values = [weight.value for weight in layer.trainable_weights]
+        return [g if g is None else tf.convert_to_tensor(g) for g in tape.gradient(total, values)]
+    if keras.backend.backend() == "jax":
+        import jax
+
+        def total(values):
+            others = [variable.value for variable in layer.non_trainable_variables]
+            output, _ = layer.stateless_call(values, others, *inputs)
+            return ops.sum(ops.cast(output, "float32") * probe)
+
+        return jax.grad(total)([weight.value for weight in layer.trainable_weights])
+    total = ops.sum(ops.cast(layer(*inputs), "float32") * probe)
+    total.backward()
+    return [weight.value.grad for weight in layer.trainable_weights]
+
+
+def input_gradient(function, x):
+    """Gradient of a scalar function with respect to its input."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        x = tf.convert_to_tensor(x)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            total = function(x)
+        return tape.gradient(total, x)
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.grad(function)(ops.convert_to_tensor(x))
+    x = ops.convert_to_tensor(x).requires_grad_()
+    function(x).backward()
+    return x.grad

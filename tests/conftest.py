@@ -1,0 +1,50 @@
+"""What every test starts from: a quiet TensorFlow, a fixed seed, float32, full-precision products.
+
+Works in both environments: where TensorFlow is not installed, Keras runs on the backend that KERAS_BACKEND names.
+"""
+
+import os
+from pathlib import Path
+
+# Before the first import of TensorFlow, which reads them once. The tests need no GPU, and on one their numbers differ.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import keras
+import pytest
+
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+
+    # TF32 keeps 10 bits of each factor: comparisons at 1e-5 would fail on the GPUs that have it.
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+
+keras.config.disable_interactive_logging()
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+DATA_FOLDER = Path(
+    os.environ.get("KERAS_TRANSFORMER_TEST_DATA", REPOSITORY.parent / "shared" / "data")
+)
+
+
+@pytest.fixture(autouse=True)
+def same_start():
+    """Gives each test the same seed and float32, whatever the test before it did."""
+    keras.utils.set_random_seed(1)
+    keras.config.set_dtype_policy("float32")
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture
+def data_folder():
+    """Finds a data set that may not be distributed with the code: `data_folder("multi30k")`."""
+
+    def find(name):
+        folder = DATA_FOLDER / name
+        if not folder.is_dir():
+            pytest.skip(f"no {name} here: KERAS_TRANSFORMER_TEST_DATA names a folder that holds it")
+        return folder
+
+    return find

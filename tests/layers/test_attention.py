@@ -1,0 +1,638 @@
+"""Attention: the formula, equality with Keras's layer, the rule of masked rows, cache, extension points."""
+
+import inspect
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_transformer import layers
+from tests import checks, reference
+
+B, T, S, H, D, K, V = 3, 5, 7, 2, 11, 4, 6
+QUERY = checks.numbers(B, T, D, seed=1)
+VALUE = checks.numbers(B, S, 13, seed=2)
+KEY = checks.numbers(B, S, 17, seed=3)
+
+QUERY_MASK = np.arange(T) < np.array([[5], [2], [4]])
+VALUE_MASK = np.arange(S) < np.array([[7], [3], [1]])
+KEY_MASK = np.arange(S) >= np.array([[0], [2], [0]])
+# Every query keeps one key, whatever the other masks of these tests hide.
+ATTENTION_MASK = np.random.default_rng(4).random((B, T, S)) < 0.5
+ATTENTION_MASK[:, :, 0] = True
+
+
+def make(**kwargs):
+    return layers.MultiHeadAttention(H, K, **kwargs)
+
+
+def tensors(*arrays):
+    return [ops.convert_to_tensor(x) for x in arrays]
+
+
+# The formula
+
+
+def test_formula_by_hand():
+    # Scores log 3 and 0 give weights 3/4 and 1/4; the root of d_k = 4 is 2.
+    query = np.array([2 * np.log(3.0), 0, 0, 0]).reshape(1, 1, 1, 4)
+    key = np.array([[1.0, 0, 0, 0], [0, 0, 0, 0]]).reshape(1, 1, 2, 4)
+    value = np.array([[4.0], [8.0]]).reshape(1, 1, 2, 1)
+    arrays = (x.astype("float32") for x in (query, key, value))
+    output, weights = layers.scaled_dot_product_attention(*tensors(*arrays))
+    np.testing.assert_allclose(checks.as_array(weights).ravel(), [0.75, 0.25], atol=1e-6)
+    np.testing.assert_allclose(checks.as_array(output).ravel(), [5.0], atol=1e-5)
+
+
+@pytest.mark.parametrize("mask_shape", [None, (B, H, T, S), (B, 1, 1, S), (1, 1, T, S), (T, S)])
+@pytest.mark.parametrize("bias_shape", [None, (1, H, T, S)])
+def test_formula_equals_the_reference(mask_shape, bias_shape):
+    query, key, value = (
+        checks.numbers(B, H, *tail, seed=tail[0]) for tail in ((T, K), (S, K), (S, V))
+    )
+    mask = None if mask_shape is None else np.random.default_rng(0).random(mask_shape) < 0.4
+    bias = None if bias_shape is None else checks.numbers(*bias_shape, seed=9)
+    output, weights = layers.scaled_dot_product_attention(
+        *tensors(query, key, value),
+        mask=None if mask is None else ops.convert_to_tensor(mask),
+        bias=None if bias is None else ops.convert_to_tensor(bias),
+    )
+    expected = reference.attention(query, key, value, mask, 0.0 if bias is None else bias)
+    np.testing.assert_allclose(checks.as_array(output), expected[0], atol=1e-5)
+    np.testing.assert_allclose(checks.as_array(weights), expected[1], atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_row_without_keys_gives_zeros(dtype):
+    arrays = [checks.numbers(1, 1, 2, K, seed=seed) for seed in range(3)]
+    query, key, value = (ops.cast(x, dtype) for x in arrays)
+    mask = ops.convert_to_tensor([[True, False], [False, False]])
+    output, weights = layers.scaled_dot_product_attention(query, key, value, mask=mask)
+    assert keras.backend.standardize_dtype(output.dtype) == dtype
+    np.testing.assert_array_equal(checks.as_array(weights)[0, 0], [[1, 0], [0, 0]])
+    np.testing.assert_array_equal(checks.as_array(output)[0, 0, 0], checks.as_array(value)[0, 0, 0])
+    np.testing.assert_array_equal(checks.as_array(output)[0, 0, 1], 0)
+
+
+def test_scores_of_half_precision_do_not_overflow():
+    # The raw product of these is 102,400: beyond float16. Divided by the root of 64 it fits.
+    heads = ops.full((1, 1, 2, 64), 40.0, dtype="float16")
+    output, weights = layers.scaled_dot_product_attention(heads, heads, heads)
+    np.testing.assert_allclose(checks.as_array(weights), 0.5)
+    np.testing.assert_allclose(checks.as_array(output), 40.0)
+
+
+def test_dropout_is_applied_to_the_weights_that_meet_the_values():
+    query, key, value = tensors(*(checks.numbers(B, H, T, K, seed=seed) for seed in range(3)))
+    plain, weights = layers.scaled_dot_product_attention(query, key, value)
+    output, reported = layers.scaled_dot_product_attention(
+        query, key, value, dropout=lambda weights: 3.0 * weights
+    )
+    np.testing.assert_allclose(checks.as_array(output), 3 * checks.as_array(plain), atol=1e-5)
+    # As Keras's layer does, it reports the weights before dropout.
+    np.testing.assert_allclose(checks.as_array(reported), checks.as_array(weights), atol=1e-6)
+
+
+# The layer, alone
+
+
+@pytest.mark.parametrize("check", checks.STANDARD)
+@pytest.mark.parametrize(
+    "inputs",
+    [(QUERY,), (QUERY, VALUE, KEY, QUERY_MASK, VALUE_MASK)],
+    ids=["self", "cross_and_masked"],
+)
+def test_standard_checks(check, inputs, tmp_path):
+    check(make, inputs, tmp_path)
+
+
+def test_every_option_survives_saving(tmp_path):
+    def make_unusual(**kwargs):
+        return make(
+            value_dim=V,
+            dropout=0.1,
+            use_bias=False,
+            output_shape=17,
+            attention_axes=1,
+            sliding_window=3,
+            use_gate=True,
+            seed=5,
+            kernel_initializer=keras.initializers.RandomNormal(stddev=0.1),
+            kernel_regularizer="l2",
+            kernel_constraint="max_norm",
+            **kwargs,
+        )
+
+    for check in (checks.config_round_trip, checks.file_round_trip):
+        check(make_unusual, (QUERY, VALUE), tmp_path)
+    assert make_unusual().get_config()["sliding_window"] == 3
+
+
+def test_layer_equals_the_reference():
+    layer = checks.built(make, (QUERY, VALUE, KEY), value_dim=V)
+    arguments = {"attention_mask": ATTENTION_MASK, "return_attention_scores": True}
+    output, weights = layer(QUERY, VALUE, KEY, **arguments)
+    expected = reference.multi_head_attention(
+        layer.get_weights(), QUERY, VALUE, KEY, mask=ATTENTION_MASK[:, None]
+    )
+    np.testing.assert_allclose(checks.as_array(output), expected[0], atol=1e-5)
+    np.testing.assert_allclose(checks.as_array(weights), expected[1], atol=1e-5)
+
+
+def test_value_defaults_to_query_and_key_to_value():
+    layer = checks.built(make, (QUERY,))
+    expected = checks.as_array(layer(QUERY, QUERY, QUERY))
+    np.testing.assert_array_equal(checks.as_array(layer(QUERY)), expected)
+    np.testing.assert_array_equal(checks.as_array(layer(QUERY, QUERY)), expected)
+
+
+def test_batch_rows_do_not_meet():
+    layer = checks.built(make, (QUERY, VALUE))
+    checks.batch_invariance(
+        lambda q, v, mask: layer(q, v, value_mask=mask), QUERY, VALUE, VALUE_MASK
+    )
+
+
+def test_masked_values_do_not_matter():
+    layer = checks.built(make, (QUERY,))
+    checks.pad_invariance(lambda x, mask: layer(x, x, value_mask=mask), QUERY, QUERY_MASK)
+
+
+def test_permuted_input_permutes_the_output():
+    checks.permutation_equivariance(checks.built(make, (QUERY,)), QUERY)
+
+
+def test_permuted_memory_with_its_mask_changes_nothing():
+    layer = checks.built(make, (QUERY, VALUE, KEY))
+    order = np.array([3, 0, 6, 1, 5, 2, 4])
+    expected = checks.as_array(layer(QUERY, VALUE, KEY, value_mask=VALUE_MASK))
+    memory = (VALUE[:, order], KEY[:, order])
+    actual = checks.as_array(layer(QUERY, *memory, value_mask=VALUE_MASK[:, order]))
+    np.testing.assert_allclose(actual, expected, atol=1e-5)
+
+
+def test_future_tokens_do_not_change_the_past():
+    layer = checks.built(make, (QUERY,))
+    checks.causality(lambda x: layer(x, x, use_causal_mask=True), QUERY)
+
+
+@pytest.mark.parametrize("window", [1, 2, 4])
+@pytest.mark.parametrize("causal", [False, True])
+def test_sliding_window_position_by_position(window, causal):
+    layer = checks.built(make, (QUERY,), sliding_window=window)
+    found = checks.influence(lambda x: layer(x, x, use_causal_mask=causal), QUERY)
+    for query in range(T):
+        for key in range(T):
+            near = abs(query - key) < window and (key <= query or not causal)
+            # Every position influences itself, as its own query.
+            assert found[query, key] == near, (query, key)
+
+
+def test_dropout_in_training_only():
+    layer = checks.built(make, (QUERY,), dropout=0.5)
+    plain = checks.built(make, (QUERY,))
+    expected = checks.as_array(plain(QUERY))
+    np.testing.assert_allclose(checks.as_array(layer(QUERY)), expected, atol=1e-6)
+    first, second = (checks.as_array(layer(QUERY, training=True)) for _ in range(2))
+    assert np.abs(first - expected).max() > 1e-3
+    assert np.abs(first - second).max() > 1e-3
+
+
+def test_seed_makes_dropout_repeatable():
+    first, second = (
+        checks.as_array(checks.built(make, (QUERY,), dropout=0.5, seed=3)(QUERY, training=True))
+        for _ in range(2)
+    )
+    np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("name", ["num_heads", "key_dim", "value_dim", "sliding_window"])
+@pytest.mark.parametrize("size", [0, -2, 1.5])
+def test_sizes_are_positive_integers(name, size):
+    sizes = {"num_heads": H, "key_dim": K, name: size}
+    with pytest.raises(ValueError, match=f"`{name}` must be a positive integer.*{name}={size}"):
+        layers.MultiHeadAttention(**sizes)
+
+
+def test_inputs_have_rank_three():
+    with pytest.raises(ValueError, match="`query` must have rank 3"):
+        make()(checks.numbers(B, 2, T, D))
+    with pytest.raises(ValueError, match="attention_axes.*attention_axes=2"):
+        make(attention_axes=2)
+
+
+def test_key_and_value_have_the_same_length():
+    with pytest.raises(ValueError, match="`key` and `value` must have the same length"):
+        make()(QUERY, VALUE, KEY[:, 1:])
+
+
+# The same as Keras's layer
+
+KERAS_CASES = {
+    "self": ({}, {"value": QUERY}),
+    "cross": ({}, {"value": VALUE}),
+    "cross_with_key": ({}, {"value": VALUE, "key": KEY}),
+    "causal": ({}, {"value": QUERY, "use_causal_mask": True}),
+    "causal_cross": ({}, {"value": VALUE, "use_causal_mask": True}),
+    "value_mask": ({}, {"value": VALUE, "value_mask": VALUE_MASK}),
+    "key_mask": ({}, {"value": VALUE, "key": KEY, "key_mask": KEY_MASK[::-1]}),
+    "attention_mask": ({}, {"value": VALUE, "attention_mask": ATTENTION_MASK}),
+    "attention_mask_of_integers": (
+        {},
+        {"value": VALUE, "attention_mask": ATTENTION_MASK.astype("int32")},
+    ),
+    "attention_mask_of_positions": ({}, {"value": VALUE, "attention_mask": ATTENTION_MASK[0]}),
+    "attention_mask_for_the_batch": ({}, {"value": VALUE, "attention_mask": ATTENTION_MASK[:1]}),
+    "attention_mask_of_heads": (
+        {},
+        {"value": VALUE, "attention_mask": np.stack([ATTENTION_MASK, ATTENTION_MASK | True], 1)},
+    ),
+    "all_masks": (
+        {},
+        {
+            "value": VALUE,
+            "value_mask": VALUE_MASK,
+            "attention_mask": ATTENTION_MASK,
+            "use_causal_mask": True,
+        },
+    ),
+    "gate": ({"use_gate": True}, {"value": VALUE, "value_mask": VALUE_MASK}),
+    "window": ({"sliding_window": 2}, {"value": QUERY}),
+    "causal_window": ({"sliding_window": 3}, {"value": QUERY, "use_causal_mask": True}),
+    "value_dim": ({"value_dim": V}, {"value": VALUE}),
+    "value_dim_and_gate": ({"value_dim": V, "use_gate": True}, {"value": VALUE}),
+    "output_shape": ({"output_shape": 19}, {"value": VALUE}),
+    "output_shape_in_a_tuple": ({"output_shape": (19,)}, {"value": VALUE}),
+    "no_bias": ({"use_bias": False}, {"value": VALUE}),
+    "attention_axes": ({"attention_axes": (1,)}, {"value": VALUE}),
+    "dropout_at_inference": ({"dropout": 0.3}, {"value": VALUE, "training": False}),
+}
+
+
+
+
+@pytest.mark.parametrize("case", KERAS_CASES)
+def test_equals_the_layer_of_keras(case):
+    constructor, call = KERAS_CASES[case]
+    theirs = keras.layers.MultiHeadAttention(H, K, **constructor)
+    ours = make(**constructor)
+    theirs(QUERY, **call), ours(QUERY, **call)
+    assert [w.shape for w in ours.weights] == [w.shape for w in theirs.weights]
+    ours.set_weights(checks.randomized(theirs).get_weights())
+    expected, scores = theirs(QUERY, **call, return_attention_scores=True)
+    output, weights = ours(QUERY, **call, return_attention_scores=True)
+    np.testing.assert_allclose(checks.as_array(weights), checks.as_array(scores), atol=1e-5)
+    # With and without scores Keras takes two paths.
+    for without in (theirs(QUERY, **call), ours(QUERY, **call), output):
+        np.testing.assert_allclose(
+            checks.as_array(without), checks.as_array(expected), atol=1e-5, rtol=1e-5
+        )
+
+
+@pytest.mark.parametrize("method", ["__init__", "call"])
+def test_arguments_are_those_of_keras(method):
+    def arguments(cls):
+        return inspect.signature(getattr(cls, method)).parameters
+
+    ours = arguments(layers.MultiHeadAttention)
+    theirs = arguments(keras.layers.MultiHeadAttention)
+    assert [name for name in ours if name in theirs] == list(theirs)
+    for name, parameter in theirs.items():
+        if (method, name) != ("call", "value"):  # ours defaults to the query
+            assert ours[name].default == parameter.default, name
+
+
+def test_first_weights_are_drawn_like_those_of_keras():
+    theirs = keras.layers.MultiHeadAttention(H, 101)
+    ours = layers.MultiHeadAttention(H, 101)
+    x = checks.numbers(B, T, 103)
+    theirs(x, x), ours(x)
+    for mine, other in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_allclose(mine.std(), other.std(), rtol=0.1)
+
+
+def test_config_of_keras_is_accepted():
+    theirs = keras.layers.MultiHeadAttention(H, K, use_gate=True, output_shape=19, dropout=0.1)
+    theirs(QUERY, VALUE)
+    checks.randomized(theirs)
+    ours = layers.MultiHeadAttention.from_config(theirs.get_config())
+    ours(QUERY, VALUE)
+    ours.set_weights(theirs.get_weights())
+    np.testing.assert_allclose(
+        checks.as_array(ours(QUERY, VALUE)), checks.as_array(theirs(QUERY, VALUE)), atol=1e-5
+    )
+
+
+# Rows without keys: zeros before the output projection, on every path
+
+NO_KEYS = {  # layer arguments, call arguments, query rows (b, t) that see nothing
+    "attention_mask": ({}, {"attention_mask": ATTENTION_MASK & (np.arange(T) != 2)[:, None]}, [
+        (b, 2) for b in range(B)
+    ]),
+    "value_mask": ({}, {"value_mask": VALUE_MASK & [[True], [False], [True]]}, [
+        (1, t) for t in range(T)
+    ]),
+    "key_mask": ({}, {"key": VALUE, "key_mask": KEY_MASK & [[False], [True], [True]]}, [
+        (0, t) for t in range(T)
+    ]),
+    "query_mask": ({}, {"query_mask": QUERY_MASK}, [(1, 2), (1, 3), (1, 4), (2, 4)]),
+    "causal_and_padded_left": ({}, {"value_mask": KEY_MASK, "use_causal_mask": True}, [
+        (1, 0), (1, 1)
+    ]),
+    "gate": ({"use_gate": True}, {"query_mask": QUERY_MASK}, [(1, 2), (1, 3), (1, 4), (2, 4)]),
+    "window": ({"sliding_window": 1}, {"value_mask": VALUE_MASK}, [
+        (1, 3), (1, 4), (2, 1), (2, 2), (2, 3), (2, 4)
+    ]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("policy", checks.POLICIES)
+@pytest.mark.parametrize("case", NO_KEYS)
+def test_query_without_keys_gives_the_output_bias(case, policy):
+    constructor, call, rows = NO_KEYS[case]
+    layer = checks.built(make, (QUERY, VALUE), **constructor, dtype=policy)
+    bias = np.asarray(ops.cast(layer.get_weights()[-1], layer.compute_dtype), "float32")
+    with_scores, weights = layer(QUERY, VALUE, **call, return_attention_scores=True)
+    outputs = [with_scores, layer(QUERY, VALUE, **call)]
+    sees_nothing = np.zeros((B, T), bool)
+    sees_nothing[tuple(np.transpose(rows))] = True
+    for output in outputs:
+        is_bias = np.all(checks.as_array(output) == bias, axis=-1)
+        np.testing.assert_array_equal(is_bias, sees_nothing)
+    total = checks.as_array(weights).sum(axis=-1)  # (B, H, T)
+    expected = np.broadcast_to(~sees_nothing[:, None], total.shape)
+    np.testing.assert_allclose(total, expected, atol=1e-2)
+    assert (total[~expected] == 0).all()
+
+
+@pytest.mark.parametrize("xla", [False, True])
+def test_query_without_keys_gives_the_output_bias_in_a_graph(xla):
+    _, call, _ = NO_KEYS["query_mask"]
+    layer = checks.built(make, (QUERY, VALUE))
+    function = checks.compiled(lambda q, v, mask: layer(q, v, query_mask=mask), xla)
+    output = checks.as_array(function(*tensors(QUERY, VALUE, call["query_mask"])))
+    np.testing.assert_array_equal(output[1, 2:], np.tile(layer.get_weights()[-1], (3, 1)))
+    eager = checks.as_array(layer(QUERY, VALUE, **call))
+    np.testing.assert_allclose(output, eager, atol=1e-5)
+
+
+def test_query_without_keys_sends_no_gradient_back():
+    layer = checks.built(make, (QUERY, VALUE))
+    mask = ops.convert_to_tensor(QUERY_MASK)
+    gradient = checks.as_array(
+        checks.input_gradient(lambda q: ops.sum(layer(q, VALUE, query_mask=mask) ** 2), QUERY)
+    )
+    assert np.isfinite(gradient).all()
+    np.testing.assert_array_equal(np.any(gradient != 0, axis=-1), QUERY_MASK)
+
+
+# In Keras models: implicit masks
+
+IDS = np.array([[3, 5, 2, 7, 1], [4, 6, 0, 0, 0], [9, 0, 0, 0, 0]], "int32")
+MEMORY_IDS = np.array([[8, 1, 1, 0, 0, 0, 0], [2, 3, 4, 5, 6, 7, 8], [5, 4, 0, 0, 0, 0, 0]], "int32")
+
+
+def embedding():
+    layer = keras.layers.Embedding(11, D, mask_zero=True)
+    layer.build((None, None))
+    return layer
+
+
+@pytest.mark.parametrize("arguments", [1, 2])
+def test_functional_self_attention_honours_the_implicit_mask(arguments):
+    embed, layer = embedding(), checks.built(make, (QUERY,))
+    ids = keras.Input((None,), dtype="int32")
+    x = embed(ids)
+    model = keras.Model(ids, layer(*[x] * arguments))
+    expected = reference.multi_head_attention(
+        layer.get_weights(),
+        *[embed.get_weights()[0][IDS]] * 2,
+        mask=(IDS != 0)[:, None, None, :] & (IDS != 0)[:, None, :, None],
+    )[0]
+    for actual in (model(IDS), model.predict(IDS, verbose=0)):
+        np.testing.assert_allclose(checks.as_array(actual), expected, atol=1e-5)
+
+
+def test_functional_cross_attention_honours_both_implicit_masks():
+    embed, layer = embedding(), checks.built(make, (QUERY, QUERY))
+    ids, memory_ids = (keras.Input((None,), dtype="int32") for _ in range(2))
+    model = keras.Model([ids, memory_ids], layer(embed(ids), embed(memory_ids)))
+    vectors = embed.get_weights()[0]
+    expected = reference.multi_head_attention(
+        layer.get_weights(),
+        vectors[IDS],
+        vectors[MEMORY_IDS],
+        mask=(MEMORY_IDS != 0)[:, None, None, :] & (IDS != 0)[:, None, :, None],
+    )[0]
+    actual = checks.as_array(model([IDS, MEMORY_IDS]))
+    np.testing.assert_allclose(actual, expected, atol=1e-5)
+
+
+def test_implicit_mask_goes_on_to_the_next_layer():
+    layer, average = checks.built(make, (QUERY,)), keras.layers.GlobalAveragePooling1D()
+    ids = keras.Input((None,), dtype="int32")
+    x = embedding()(ids)
+    for attended in (layer(x), layer(x, x)):
+        model = keras.Model(ids, average(attended))
+        alone = checks.as_array(model(IDS[1:2, :2]))
+        np.testing.assert_allclose(checks.as_array(model(IDS))[1:2], alone, atol=1e-5)
+
+
+def test_works_in_sequential_and_subclassed_models():
+    class Subclassed(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.embed, self.attention = keras.layers.Embedding(11, D, mask_zero=True), make()
+
+        def call(self, ids):
+            x = self.embed(ids)
+            return self.attention(x, x)
+
+    subclassed = Subclassed()
+    sequential = keras.Sequential([keras.layers.Embedding(11, D, mask_zero=True), make()])
+    subclassed(IDS), sequential(IDS)
+    sequential.set_weights(checks.randomized(subclassed).get_weights())
+    expected = checks.as_array(subclassed(IDS))
+    np.testing.assert_allclose(checks.as_array(sequential(IDS)), expected, atol=1e-5)
+    np.testing.assert_allclose(expected[1, :2], checks.as_array(subclassed(IDS[1:2, :2]))[0], atol=1e-5)
+
+
+def test_symbolic_shapes_are_true():
+    layer = make(output_shape=19, dtype="mixed_float16")
+    query, value = keras.Input((T, D)), keras.Input((S, 13))
+    output, scores = layer(query, value, return_attention_scores=True)
+    assert tuple(output.shape) == (None, T, 19)
+    assert tuple(scores.shape) == (None, H, T, S)
+    assert output.dtype == scores.dtype == "float16"
+    model = keras.Model([query, value], [output, scores])
+    shapes = [tuple(x.shape) for x in model([QUERY, VALUE])]
+    assert shapes == [(B, T, 19), (B, H, T, S)]
+
+
+# One position at a time
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Rotation(keras.layers.Layer):
+    """Turns the two halves of a head by an angle that grows with the position."""
+
+    def call(self, heads, start_index=0):
+        first, second = ops.split(heads, 2, axis=-1)
+        positions = ops.cast(ops.arange(ops.shape(heads)[2]) + start_index, heads.dtype)
+        angles = positions[:, None] * np.array([1.0, 0.1], "float32")
+        sine, cosine = ops.sin(angles), ops.cos(angles)
+        return ops.concatenate(
+            [first * cosine - second * sine, first * sine + second * cosine], axis=-1
+        )
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class DistancePenalty(keras.layers.Layer):
+    """Adds -slope * |query position - key position|, one slope for each head."""
+
+    def build(self, *shapes):
+        self.slopes = self.add_weight(shape=(H, 1, 1), initializer="ones", name="slopes")
+
+    def call(self, query_length, key_length, start_index=0):
+        queries, keys = ops.arange(query_length) + start_index, ops.arange(key_length)
+        distance = ops.abs(queries[:, None] - keys[None, :])
+        return -self.slopes * ops.cast(distance, self.slopes.dtype)  # (H, T, S)
+
+
+STEP_CASES = {
+    "plain": {},
+    "gate_and_value_dim": {"use_gate": True, "value_dim": V},
+    "window": {"sliding_window": 2},
+    "rotary": {"rotary": Rotation},
+    "bias_layer": {"position_bias": DistancePenalty},
+    "bias_tensor": {"position_bias": lambda: checks.numbers(1, H, T, T, seed=8)},
+}
+
+
+def make_case(case, **kwargs):
+    extensions = ("rotary", "position_bias")
+    arguments = {
+        name: value() if name in extensions else value for name, value in STEP_CASES[case].items()
+    }
+    return make(**arguments, **kwargs)
+
+
+@pytest.mark.parametrize("case", STEP_CASES)
+def test_step_by_step_equals_one_causal_pass(case):
+    layer = checks.built(lambda: make_case(case), (QUERY,))
+    checks.cached_equals_uncached(
+        layer(QUERY, QUERY, use_causal_mask=True),
+        layer.step,
+        layer.initial_state(B, max_length=T),
+        [QUERY[:, t : t + 1] for t in range(T)],
+    )
+
+
+def test_room_for_more_positions_changes_nothing():
+    layer = checks.built(make, (QUERY,))
+    checks.cached_equals_uncached(
+        layer(QUERY, QUERY, use_causal_mask=True),
+        layer.step,
+        layer.initial_state(B, max_length=T + 6),
+        [QUERY[:, t : t + 1] for t in range(T)],
+    )
+
+
+def test_step_sees_nothing_of_what_is_not_yet_written():
+    layer = checks.built(make, (QUERY,))
+    state = keras.tree.map_structure(lambda x: x + 100.0, layer.initial_state(B, T))
+    checks.cached_equals_uncached(
+        layer(QUERY, QUERY, use_causal_mask=True),
+        layer.step,
+        state,
+        [QUERY[:, t : t + 1] for t in range(T)],
+    )
+
+
+def test_step_takes_a_python_index():
+    layer = checks.built(make, (QUERY,))
+    output, _ = layer.step(ops.convert_to_tensor(QUERY[:, :1]), layer.initial_state(B, T), 0)
+    expected = checks.as_array(layer(QUERY, QUERY, use_causal_mask=True))[:, :1]
+    np.testing.assert_allclose(checks.as_array(output), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("policy", checks.POLICIES)
+def test_state_has_the_compute_dtype(policy):
+    layer = checks.built(make, (QUERY,), dtype=policy)
+    state = layer.initial_state(B, T)
+    query = ops.cast(QUERY[:, :1], layer.compute_dtype)
+    output, new_state = layer.step(query, state, ops.convert_to_tensor(0, "int32"))
+    for tensor in (output, *keras.tree.flatten(state), *keras.tree.flatten(new_state)):
+        assert keras.backend.standardize_dtype(tensor.dtype) == layer.compute_dtype
+
+
+def test_projecting_once_and_attending_equals_call():
+    layer = checks.built(make, (QUERY, VALUE, KEY))
+    projected = layer.project(*tensors(VALUE, KEY))
+    mask = ops.convert_to_tensor(ATTENTION_MASK)
+    output = layer.attend(*tensors(QUERY), projected, attention_mask=mask)
+    output = output[0] if isinstance(output, tuple) else output
+    expected = checks.as_array(layer(QUERY, VALUE, KEY, attention_mask=ATTENTION_MASK))
+    np.testing.assert_allclose(checks.as_array(output), expected, atol=1e-5)
+
+
+# The two extension points
+
+
+@pytest.mark.parametrize("case", ["rotary", "bias_layer", "bias_tensor"])
+def test_extensions_survive_saving(case, tmp_path):
+    for check in (checks.config_round_trip, checks.file_round_trip):
+        check(lambda **kwargs: make_case(case, **kwargs), (QUERY,), tmp_path)
+
+
+@pytest.mark.parametrize("case", ["bias_layer", "bias_tensor"])
+def test_position_bias_is_added_to_the_scores(case):
+    layer = checks.built(lambda: make_case(case), (QUERY,))
+    weights = [w for w in layer.weights if not w.path.endswith("slopes")]
+    bias = layer.position_bias
+    bias = checks.as_array(bias(T, T, 0) if callable(bias) else bias)
+    expected = reference.multi_head_attention(
+        [w.numpy() for w in weights], QUERY, QUERY, bias=bias
+    )[0]
+    np.testing.assert_allclose(checks.as_array(layer(QUERY)), expected, atol=1e-5)
+
+
+def test_position_bias_layer_is_trained():
+    checks.gradients(lambda **kwargs: make_case("bias_layer", **kwargs), (QUERY,), None)
+
+
+def test_rotary_turns_queries_and_keys_and_no_values():
+    seen = []
+
+    def rotary(heads, start_index):
+        seen.append((tuple(heads.shape), start_index))
+        return heads * 2.0
+
+    layer = make(rotary=rotary, value_dim=V)
+    layer(QUERY, VALUE)
+    checks.randomized(layer)
+    seen.clear()
+    output = checks.as_array(layer(QUERY, VALUE))
+    assert sorted(shape for shape, _ in seen) == [(B, H, T, K), (B, H, S, K)]
+    weights = layer.get_weights()
+    doubled = [2 * w if index < 4 else w for index, w in enumerate(weights)]
+    expected = reference.multi_head_attention(doubled, QUERY, VALUE)[0]
+    np.testing.assert_allclose(output, expected, atol=1e-5)
+
+
+def test_rotary_scores_depend_on_the_distance_only():
+    layer = checks.built(lambda: make_case("rotary"), (QUERY,))
+    (query,) = tensors(QUERY)
+
+    def scores(shift):
+        projected = layer.project(query, start_index=shift)
+        return layer.attend(query, projected, start_index=shift)
+
+    first, shifted = (keras.tree.flatten(scores(shift)) for shift in (0, 7))
+    for here, there in zip(first, shifted, strict=True):
+        np.testing.assert_allclose(checks.as_array(here), checks.as_array(there), atol=1e-5)
+    plain = checks.built(make, (QUERY,))
+    plain.set_weights(layer.get_weights())
+    moved = np.abs(checks.as_array(plain(QUERY)) - checks.as_array(layer(QUERY))).max()
+    assert moved > 1e-3, "rotation has no effect"

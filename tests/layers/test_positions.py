@@ -1,0 +1,118 @@
+"""Positions: the sinusoid against its formula, learned vectors, and positions counted from an offset."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_transformer import layers
+from tests import checks, reference
+
+B, T, D = 2, 5, 7
+X = checks.numbers(B, T, D)
+
+
+def learned(**kwargs):
+    return layers.LearnedPositionalEncoding(max_length=11, **kwargs)
+
+
+def sinusoidal(**kwargs):
+    return layers.PositionalEncoding(**kwargs)
+
+
+@pytest.mark.parametrize("make", [sinusoidal, learned])
+@pytest.mark.parametrize("check", [c for c in checks.STANDARD if c is not checks.gradients])
+def test_standard_checks(check, make, tmp_path):
+    check(make, (X,), tmp_path)
+
+
+def test_every_used_position_has_a_gradient():
+    checks.gradients(learned, (X,), None)
+
+
+def test_first_position_is_zero_one_zero_one():
+    encoded = checks.as_array(sinusoidal()(np.zeros((1, 1, 6), "float32")))
+    np.testing.assert_array_equal(encoded, [[[0, 1, 0, 1, 0, 1]]])
+
+
+def test_first_two_channels_have_a_wavelength_of_two_pi():
+    encoded = checks.as_array(sinusoidal()(np.zeros((1, 4, 6), "float32")))[0]
+    np.testing.assert_allclose(encoded[:, 0], np.sin([0, 1, 2, 3]), atol=1e-6)
+    np.testing.assert_allclose(encoded[:, 1], np.cos([0, 1, 2, 3]), atol=1e-6)
+
+
+@pytest.mark.parametrize("width", [8, 7, 1])
+@pytest.mark.parametrize("max_wavelength", [10_000, 50])
+def test_sinusoid_equals_the_formula(width, max_wavelength):
+    layer = layers.PositionalEncoding(max_wavelength=max_wavelength)
+    x = checks.numbers(2, 101, width)
+    expected = x + reference.sinusoid(range(101), width, max_wavelength)
+    np.testing.assert_allclose(checks.as_array(layer(x)), expected, atol=2e-5)
+
+
+def test_sinusoid_has_no_weights():
+    assert checks.built(sinusoidal, (X,)).weights == []
+
+
+@pytest.mark.parametrize("make", [sinusoidal, learned])
+def test_start_index_shifts_the_positions(make):
+    layer = checks.built(make, (X,))
+    zeros = np.zeros((1, 11, D), "float32")
+    whole = checks.as_array(layer(zeros))
+    shifted = checks.as_array(layer(zeros[:, :4], start_index=7))
+    np.testing.assert_allclose(shifted, whole[:, 7:], atol=1e-6)
+
+
+@pytest.mark.parametrize("make", [sinusoidal, learned])
+def test_one_by_one_equals_all_at_once(make):
+    layer = checks.built(make, (X,))
+    rows = [X[:, t : t + 1] for t in range(T)]
+
+    def step(x, state, index):
+        return layer(x, start_index=index), state
+
+    checks.cached_equals_uncached(layer(X), step, (), rows)
+
+
+def test_half_precision_still_tells_far_positions_apart():
+    # float16 knows no odd integers above 2,048: positions must be turned into angles in float32.
+    zeros = np.zeros((1, 3, 8), "float32")
+    encoded = checks.as_array(sinusoidal(dtype="mixed_float16")(zeros, start_index=3001))
+    expected = reference.sinusoid([3001, 3002, 3003], 8)
+    np.testing.assert_allclose(encoded[0], expected, atol=1e-2)
+
+
+def test_learned_positions_are_added():
+    layer = checks.built(learned, (X,))
+    (vectors,) = layer.get_weights()
+    assert vectors.shape == (11, D)
+    np.testing.assert_allclose(checks.as_array(layer(X)), X + vectors[:T], atol=1e-6)
+
+
+def test_more_tokens_than_learned_positions_are_refused():
+    layer = layers.LearnedPositionalEncoding(max_length=3)
+    layer(X[:, :3])
+    with pytest.raises(ValueError, match="3 positions"):
+        layer(X[:, :4])
+    with pytest.raises(ValueError, match="3 positions"):
+        layer(X[:, :2], start_index=2)
+
+
+@pytest.mark.parametrize("max_length", [0, -1, 2.5])
+def test_max_length_is_a_positive_integer(max_length):
+    with pytest.raises(ValueError, match=f"`max_length` must be.*max_length={max_length}"):
+        layers.LearnedPositionalEncoding(max_length)
+
+
+def test_max_wavelength_is_positive():
+    with pytest.raises(ValueError, match="`max_wavelength` must be positive.*max_wavelength=0"):
+        layers.PositionalEncoding(max_wavelength=0)
+
+
+@pytest.mark.parametrize("make", [sinusoidal, learned])
+def test_implicit_mask_goes_on(make):
+    ids = keras.Input((None,), dtype="int32")
+    embedded = keras.layers.Embedding(13, D, mask_zero=True)(ids)
+    model = keras.Model(ids, keras.layers.GlobalAveragePooling1D()(make()(embedded)))
+    short = np.array([[3, 5, 0, 0]], "int32")
+    averaged = checks.as_array(model(short))
+    np.testing.assert_allclose(averaged, checks.as_array(model(short[:, :2])), atol=1e-6)

@@ -1,0 +1,1 @@
+"""Programs that make a model: python -m training.train | evaluate | translate."""

@@ -1,0 +1,164 @@
+"""What a training run can be told: typed, each field with its unit and purpose.
+
+A file in `configs/` sets fields, a command-line option overrides one: --model.num_layers 4. This
+module imports no TensorFlow, so that `--help` and a misspelt key answer at once.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """The sentence pairs and how they become batches.
+
+    Args:
+        name: data set: dates, multi30k, parallel_text, or tfds:NAME/CONFIG for any translation set of
+            tensorflow-datasets.
+        source_language: language code to translate from, for multi30k and tfds.
+        target_language: language code to translate to, for multi30k and tfds.
+        data_dir: folder with the set's files on disk; where it can be downloaded, None downloads it.
+        train: for parallel_text: the source and the target file, or one TSV file.
+        validation: for parallel_text: like train; none to train without validation.
+        test: for parallel_text: like train.
+        num_examples: for dates: number of training pairs.
+        max_length: longest source or target in tokens, end token included; longer pairs are left out.
+        batch_tokens: padded tokens in a batch, on the longer side.
+        bucket_boundaries: lengths in tokens that batches are padded to; by default 8 of them.
+    """
+
+    name: str = "dates"
+    source_language: str = ""
+    target_language: str = ""
+    data_dir: str | None = None
+    train: list[str] = field(default_factory=list)
+    validation: list[str] = field(default_factory=list)
+    test: list[str] = field(default_factory=list)
+    num_examples: int = 40_000
+    max_length: int = 64
+    batch_tokens: int = 4096
+    bucket_boundaries: list[int] | None = None
+
+
+@dataclass(frozen=True)
+class TokenizerConfig:
+    """How a text becomes ids.
+
+    Args:
+        kind: bpe and unigram are SentencePiece's sub-words; code_points and bytes need no training.
+        vocabulary_size: number of ids of a sub-word vocabulary, special ids and 256 bytes included.
+        lowercase: whether sub-words fold case, so that translations are lower-cased.
+    """
+
+    kind: Literal["bpe", "unigram", "code_points", "bytes"] = "bpe"
+    vocabulary_size: int = 8000
+    lowercase: bool = False
+
+
+@dataclass(frozen=True)
+class TokenizersConfig:
+    """The two sides' tokenizers.
+
+    Args:
+        source: the source's tokenizer; trained on both sides if the target has none of its own.
+        target: the target's tokenizer; None for one joint vocabulary.
+    """
+
+    source: TokenizerConfig = field(default_factory=TokenizerConfig)
+    target: TokenizerConfig | None = None
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The Transformer's sizes; the paper's symbols in brackets.
+
+    Args:
+        num_layers: layers of the encoder and of the decoder [N].
+        hidden_dim: width of every layer [d_model], a multiple of num_heads.
+        num_heads: attention heads [h].
+        intermediate_dim: width inside the feed-forward networks [d_ff].
+        key_dim: width of one head [d_k]; hidden_dim / num_heads if None.
+        dropout: probability of dropping a value of a sub-layer's output or an embedding [P_drop].
+        attention_dropout: probability of dropping an attention weight.
+        activation: of the feed-forward networks.
+        norm_first: whether sub-layers normalise their input; else the sum, as in the paper.
+        share_embeddings: whether source, target and logits share one matrix; None: where the
+            vocabulary is joint.
+    """
+
+    num_layers: int = 6
+    hidden_dim: int = 512
+    num_heads: int = 8
+    intermediate_dim: int = 2048
+    key_dim: int | None = None
+    dropout: float = 0.1
+    attention_dropout: float = 0.0
+    activation: str = "relu"
+    norm_first: bool = False
+    share_embeddings: bool | None = None
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """Adam and its learning rate; the paper's values by default.
+
+    Args:
+        schedule: transformer (equation 3 of the paper), inverse_square_root or cosine.
+        warmup_steps: optimizer steps of linear growth.
+        peak: largest learning rate, for inverse_square_root and cosine.
+        scale: factor on the paper's schedule.
+        beta_1: decay of the mean of the gradients.
+        beta_2: decay of the mean of their squares.
+        epsilon: added to the denominator.
+        clip_norm: largest norm of the gradient of all weights together; None for no clipping.
+        ema_momentum: decay of the average of the weights that is kept and saved; None for no average.
+        label_smoothing: probability mass spread over the vocabulary, 0 <= epsilon < 1.
+    """
+
+    schedule: Literal["transformer", "inverse_square_root", "cosine"] = "transformer"
+    warmup_steps: int = 4000
+    peak: float = 1e-3
+    scale: float = 1.0
+    beta_1: float = 0.9
+    beta_2: float = 0.98
+    epsilon: float = 1e-9
+    clip_norm: float | None = None
+    ema_momentum: float | None = None
+    label_smoothing: float = 0.1
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How long and how the model is fitted.
+
+    Args:
+        epochs: passes over the data.
+        seed: of weights, shuffling and dropout.
+        precision: of the computation; weights stay float32.
+        jit_compile: XLA: auto is on for GPUs and off for CPUs, where compiling each batch shape takes
+            10 s and more.
+    """
+
+    epochs: int = 10
+    seed: int = 0
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    jit_compile: Literal["auto", "on", "off"] = "auto"
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Everything that a run is told.
+
+    Args:
+        data: the sentence pairs and how they become batches.
+        tokenizer: how a text becomes ids.
+        model: the Transformer's sizes.
+        optimizer: Adam, its learning rate, and the loss.
+        fit: how long and how the model is fitted.
+    """
+
+    data: DataConfig = field(default_factory=DataConfig)
+    tokenizer: TokenizersConfig = field(default_factory=TokenizersConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    fit: FitConfig = field(default_factory=FitConfig)

@@ -1,0 +1,28 @@
+"""Trains a model and leaves a run folder.
+
+python -m training.train --config training/configs/dates.yaml [--output RUN] [--model.num_layers 4 ...]
+"""
+
+from pathlib import Path
+
+import command_line
+from command_line import quiet
+from training.config import TrainingConfig
+
+
+def main(arguments=None):
+    """Reads the command line and trains."""
+    parser = command_line.Parser("training.train", __doc__)
+    parser.add_argument("--config", action="config", help="YAML file with any of the fields below")
+    parser.add_argument("--output", type=str, help="run folder to make; default: runs/NAME-OF-THE-CONFIG")
+    parser.add_class_arguments(TrainingConfig, as_group=False)
+    options = parser.parse_args(arguments)
+    config = command_line.instantiate(parser, options, TrainingConfig)
+    name = Path(str(options.config[0])).stem if options.config else config.data.name
+    with quiet.start_up():
+        from training.fitting import train
+    train(config, Path(options.output or Path("runs") / name))
+
+
+if __name__ == "__main__":
+    command_line.run(main)
