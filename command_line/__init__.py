@@ -14,15 +14,9 @@ import jsonargparse
 class Parser(jsonargparse.ArgumentParser):
     """A parser whose errors are one line that names the nearest option, and whose usage is short."""
 
-    def __init__(self, module: str, description: str):
-        super().__init__(
-            prog=f"python -m {module}",
-            usage="%(prog)s [options]",
-            description=description,
-            allow_abbrev=False,
-        )
-
     def error(self, message, ex=None):
+        if not self.exit_on_error:  # the parser of a part: its owner reports
+            super().error(message, ex)
         message = " ".join(str(message).split())
         unknown = re.search(r"(?:unrecognized arguments: --|does not accept option ')([\w.]+)", message)
         if unknown:
@@ -33,6 +27,16 @@ class Parser(jsonargparse.ArgumentParser):
             message += f". Nearest: {', '.join(near)}; all: --help" if near else "; all: --help"
         sys.stderr.write(f"error: {message}\n")
         sys.exit(2)
+
+
+def parser(module: str, description: str) -> Parser:
+    """A parser for `python -m MODULE`."""
+    return Parser(
+        prog=f"python -m {module}",
+        usage="%(prog)s [options]",
+        description=description,
+        allow_abbrev=False,
+    )
 
 
 def instantiate(parser: jsonargparse.ArgumentParser, options, kind: type):

@@ -1,8 +1,8 @@
 """Keeps TensorFlow's start-up lines off the screen of a command.
 
-TensorFlow writes lines about CPU features, plug-ins and absent GPUs to file descriptor 2 while it is imported, from C++,
-before any log level can be set; only the descriptor itself can be turned away. Nothing here imports Keras or
-TensorFlow, so that a command can import this module first.
+TensorFlow writes lines about CPU features, plug-ins and absent GPUs to file descriptor 2 while it is
+imported, from C++, before any log level can be set; only the descriptor itself can be turned away. Nothing
+here imports Keras or TensorFlow, so that a command can import this module first.
 """
 
 import contextlib
@@ -21,9 +21,9 @@ def start_up():
             import tensorflow as tf
 
     An exception brings the hidden text back before it goes on. A crash of the interpreter (a CPU without the
-    instructions that TensorFlow was compiled for) still prints its Python stack. After the block, TensorFlow's own
-    log level stays at "fatal only" unless the environment variable TF_CPP_MIN_LOG_LEVEL says otherwise, and its
-    Python loggers at "error".
+    instructions that TensorFlow was compiled for) still prints its Python stack. After the block,
+    TensorFlow's own log level stays at "fatal only" unless the environment variable TF_CPP_MIN_LOG_LEVEL
+    says otherwise, and its Python loggers at "error".
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for name in ("tensorflow", "absl"):

@@ -77,3 +77,18 @@ def implicit_mask(x):
         bool, (B, T), or None.
     """
     return getattr(x, "_keras_mask", None)
+
+
+def as_heads_mask(mask):
+    """Makes a mask broadcastable to (B, H, T, S).
+
+    Args:
+        mask: bool, (T, S), (B, T, S) or (B, H, T, S) with 1 for any of them, or None.
+
+    Returns:
+        bool, or None.
+    """
+    if mask is None:
+        return None
+    mask = ops.cast(mask, "bool")
+    return ops.expand_dims(mask, 1) if len(mask.shape) == 3 else mask

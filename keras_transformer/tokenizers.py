@@ -8,6 +8,7 @@ All agree on four ids (`keras_transformer.special_ids`): pad 0, unknown 1, start
 `tokenize` adds none of them around the text; `detokenize` reads them.
 """
 
+import hashlib
 import io
 import json
 import re
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 import tensorflow_text
+from tensorflow_text.python.ops.sentencepiece_tokenizer import gen_sentencepiece_tokenizer
 
 from keras_transformer.special_ids import END_ID, PAD_ID, START_ID, UNKNOWN_ID
 
@@ -62,6 +64,7 @@ class SentencePieceTokenizer(tf.Module):
         self._model = model
         try:
             self._tokenizer = tensorflow_text.SentencepieceTokenizer(model=model)
+            self._tokenizer._model_resource = _LastingModel(model)
             self._vocabulary_size = int(self._tokenizer.vocab_size())
             pieces = self._tokenizer.id_to_string(tf.range(min(4, self._vocabulary_size)))
         except tf.errors.OpError as error:
@@ -108,9 +111,7 @@ class SentencePieceTokenizer(tf.Module):
                 f"Received: vocabulary_size={vocabulary_size!r}."
             )
         if model_type not in ("bpe", "unigram"):
-            raise ValueError(
-                f'`model_type` must be "bpe" or "unigram". Received: model_type={model_type!r}.'
-            )
+            raise ValueError(f'`model_type` must be "bpe" or "unigram". Received: model_type={model_type!r}.')
         if not 0 < character_coverage <= 1:
             raise ValueError(
                 "`character_coverage` must be above 0 and at most 1. "
@@ -169,6 +170,24 @@ class SentencePieceTokenizer(tf.Module):
         """Writes `tokenizer.json` and `sentencepiece.model` into `folder`; makes it if missing."""
         _write_config(folder, kind="sentencepiece", vocabulary_size=self.vocabulary_size)
         (Path(folder) / MODEL_FILE).write_bytes(self._model)
+
+
+class _LastingModel(tf.saved_model.experimental.TrackableResource):
+    """A SentencePiece model that `set_random_seed` and `clear_session` leave alone.
+
+    The model of tensorflow-text's own class belongs to a cached kernel and goes with it whenever
+    Keras or TensorFlow clears the kernel cache: "Resource ... does not exist" (tensorflow/text#570).
+    A model with a name belongs to the process. Equal models share one.
+    """
+
+    def __init__(self, model: bytes):
+        super().__init__()
+        self._model = model
+        _ = self.resource_handle  # Reading it creates the resource.
+
+    def _create_resource(self):
+        name = "sentencepiece_" + hashlib.sha256(self._model).hexdigest()
+        return gen_sentencepiece_tokenizer.sentencepiece_op(model=self._model, shared_name=name)
 
 
 class CharacterTokenizer(tf.Module):
@@ -346,9 +365,7 @@ def _training_error(message: str, vocabulary_size: int) -> str:
             "256 bytes, their characters and the space sign; a smaller `character_coverage` needs "
             f"fewer). {received}"
         )
-    return (
-        f"SentencePiece could not train on these sentences: {' '.join(message.split())} {received}"
-    )
+    return f"SentencePiece could not train on these sentences: {' '.join(message.split())} {received}"
 
 
 def _check_characters(unit: str, characters: Sequence[str]) -> None:
@@ -362,9 +379,7 @@ def _check_characters(unit: str, characters: Sequence[str]) -> None:
     for character in characters:
         is_one = isinstance(character, str) and len(character) == 1
         if not is_one or "\ud800" <= character <= "\udfff" or character in seen:
-            raise ValueError(
-                f"`characters` must be single characters, each once. Received: {character!r}."
-            )
+            raise ValueError(f"`characters` must be single characters, each once. Received: {character!r}.")
         seen.add(character)
 
 

@@ -19,10 +19,20 @@ class Translator(tf.Module):
         search: say `decoding.Greedy(max_length=64)`.
         max_source_length: tokens of the source that are read, the end token included; a longer source
             is cut.
+
+    Raises:
+        ValueError: a tokenizer has another number of ids than the model.
     """
 
     def __init__(self, model, source_tokenizer, target_tokenizer, search, max_source_length):
         super().__init__(name="translator")
+        for side, tokenizer in (("source", source_tokenizer), ("target", target_tokenizer)):
+            expected = getattr(model, f"{side}_vocabulary_size")
+            if tokenizer.vocabulary_size != expected:
+                raise ValueError(
+                    f"The {side} tokenizer must have the model's {expected} ids. "
+                    f"Received: a tokenizer with {tokenizer.vocabulary_size}."
+                )
         self.model = model
         self.source_tokenizer = source_tokenizer
         self.target_tokenizer = target_tokenizer

@@ -105,7 +105,7 @@ def eager_equals_graph_equals_xla(make, inputs, tmp_path):
 
 
 def dtype_policies(make, inputs, tmp_path):
-    """Outputs in the compute dtype (logits of models in float32), weights in float32, close values."""
+    """Outputs in the compute dtype (a model's logits in float32), weights in float32, close values."""
     layer = built(make, inputs)
     expected = as_array(layer(*inputs))
     for policy in POLICIES:
@@ -115,9 +115,9 @@ def dtype_policies(make, inputs, tmp_path):
         output = mixed(*inputs)
         wanted = "float32" if isinstance(layer, keras.Model) else mixed.compute_dtype
         assert keras.backend.standardize_dtype(output.dtype) == wanted, policy
-        np.testing.assert_allclose(
-            as_array(output), expected, atol=1e-2 * max(1.0, np.abs(expected).max()), err_msg=policy
-        )
+        error = np.abs(as_array(output) - expected) / max(1.0, np.abs(expected).max())
+        # One rounding in bfloat16 is off by up to 0.004; the worst of many values met several.
+        assert np.sqrt(np.mean(error**2)) < 1e-2 and error.max() < 3e-2, (policy, error.max())
 
 
 def gradients(make, inputs, tmp_path):
@@ -151,18 +151,27 @@ STANDARD = (
 def influence(function, x):
     """Which inputs each output depends on, by gradients.
 
+    One pass answers for all outputs: of T copies of the batch, copy t is asked for output t.
+
+    Args:
+        function: takes any batch size, and treats the rows of a batch one by one.
+        x: (B, T, D).
+
     Returns:
         bool, (T, T): row t, column s is True if the gradient of output t with respect to input s is
         not exactly zero, in any row of the batch.
     """
-    output = function(ops.convert_to_tensor(x))
+    batch_size, length, _ = x.shape
+    copies = np.tile(x, (length, 1, 1))
+    shape = tuple(function(ops.convert_to_tensor(copies)).shape)
+    assert shape[:2] == (length * batch_size, length)
     # A random direction: the plain sum of a normalised vector is constant.
-    probe = numbers(output.shape[0], *output.shape[2:])
-    rows = [
-        input_gradient(lambda x, t=t: ops.sum(function(x)[:, t] * probe), x)
-        for t in range(output.shape[1])
-    ]
-    return np.stack([np.any(as_array(row) != 0, axis=(0, 2)) for row in rows])
+    probe = numbers(*shape)
+    asked = np.repeat(np.eye(length, dtype="float32"), batch_size, axis=0)  # (T * B, T)
+    probe *= asked.reshape(*shape[:2], *[1] * (len(shape) - 2))
+    gradient = as_array(input_gradient(lambda x: ops.sum(function(x) * probe), copies))
+    found = np.any(gradient != 0, axis=-1)  # (T * B, T)
+    return found.reshape(length, batch_size, length).any(axis=1)
 
 
 def causality(function, x):

@@ -23,9 +23,7 @@ if keras.backend.backend() == "tensorflow":
 keras.config.disable_interactive_logging()
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-DATA_FOLDER = Path(
-    os.environ.get("KERAS_TRANSFORMER_TEST_DATA", REPOSITORY.parent / "shared" / "data")
-)
+DATA_FOLDER = Path(os.environ.get("KERAS_TRANSFORMER_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
 
 
 @pytest.fixture(autouse=True)

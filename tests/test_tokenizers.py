@@ -1,7 +1,9 @@
+import gc
 import io
 import json
 import sys
 
+import keras
 import numpy as np
 import pytest
 import sentencepiece
@@ -24,14 +26,14 @@ TEXTS = ("Eine Frau jumps over 走る。", "", "Zaun", "the quick brown fox: 자
 
 # One example is a batch of texts: few calls of TensorFlow, many texts.
 texts = st.lists(st.text(max_size=20), max_size=7)
-fast = settings(max_examples=40, deadline=None, derandomize=True, database=None)
+fast = settings(max_examples=20, deadline=None, derandomize=True, database=None)
 
 
 @pytest.fixture(scope="module")
 def trained():
     return {
-        "bpe": SentencePieceTokenizer.train(SENTENCES, vocabulary_size=317),
-        "unigram": SentencePieceTokenizer.train(SENTENCES, 317, model_type="unigram"),
+        "bpe": SentencePieceTokenizer.train(SENTENCES, vocabulary_size=331),
+        "unigram": SentencePieceTokenizer.train(SENTENCES, 331, model_type="unigram"),
         "bytes": CharacterTokenizer("bytes"),
         "code_points": CharacterTokenizer.train(SENTENCES),
     }
@@ -111,7 +113,7 @@ def test_normalisation_is_the_documented_one(sub_words, text, expected):
 
 
 def test_lowercase_folds_case():
-    tokenizer = SentencePieceTokenizer.train(SENTENCES, 317, lowercase=True)
+    tokenizer = SentencePieceTokenizer.train(SENTENCES, 331, lowercase=True)
     ids = tokenizer.tokenize(["Straße", "STRASSE", "МУЖЧИНА"])
     assert decoded(tokenizer.detokenize(ids)) == ["straße", "strasse", "мужчина"]
 
@@ -280,6 +282,28 @@ def test_a_saved_model_carries_the_tokenizer(tokenizer, tmp_path):
         np.testing.assert_array_equal(result["text"], expected["text"])
 
 
+@pytest.mark.parametrize(
+    "clear", [lambda: keras.utils.set_random_seed(7), lambda: keras.backend.clear_session()]
+)
+def test_clearing_the_kernel_cache_keeps_the_tokenizer(sub_words, tmp_path, clear):
+    def ids_of(text):
+        return sub_words.tokenize(text).to_tensor()
+
+    module = tf.Module()
+    module.tokenizer = sub_words
+    module.ids_of = tf.function(ids_of, input_signature=[tf.TensorSpec([None], tf.string)])
+    tf.saved_model.save(module, tmp_path)
+    loaded = tf.saved_model.load(tmp_path)
+    dataset = tf.data.Dataset.from_tensors(list(TEXTS)).map(ids_of)
+    calls = [ids_of, module.ids_of, loaded.ids_of, lambda _: next(iter(dataset))]
+    text = tf.constant(TEXTS)
+    before = [call(text) for call in calls]
+    clear()
+    gc.collect()
+    for call, expected in zip(calls, before, strict=True):
+        np.testing.assert_array_equal(call(text), expected)
+
+
 # Files
 
 
@@ -310,9 +334,7 @@ def damage_the_model(folder):
 
 
 def exchange_the_model(folder):
-    (folder / "sentencepiece.model").write_bytes(
-        SentencePieceTokenizer.train(SENTENCES, 347)._model
-    )
+    (folder / "sentencepiece.model").write_bytes(SentencePieceTokenizer.train(SENTENCES, 347)._model)
 
 
 def rewrite(config):
@@ -374,13 +396,13 @@ def test_a_vocabulary_too_small_names_the_smallest_possible(model_type):
 
 @pytest.mark.parametrize("model_type", ["bpe", "unigram"])
 def test_training_is_quiet_and_gives_the_same_model_again(trained, model_type, capfd):
-    again = SentencePieceTokenizer.train(iter(SENTENCES), 317, model_type)
+    again = SentencePieceTokenizer.train(iter(SENTENCES), 331, model_type)
     assert again._model == trained[model_type]._model
     assert capfd.readouterr() == ("", "")
 
 
 def test_a_sentence_of_any_length_teaches():
-    tokenizer = SentencePieceTokenizer.train(["zebra crossing " * 70_000], 285)
+    tokenizer = SentencePieceTokenizer.train(["zebra " * 20_000 + "crossing " * 20_000], 285)
     pieces = tokenizer.id_to_piece(tokenizer.tokenize(["crossing zebra"]).flat_values)
     assert decoded(pieces) == ["▁crossing", "▁zebra"]
 
@@ -410,7 +432,7 @@ def test_rare_characters_are_spelt_in_bytes():
 )
 def test_training_refuses(change, message):
     with pytest.raises(ValueError, match=message):
-        SentencePieceTokenizer.train(**{"sentences": SENTENCES, "vocabulary_size": 317} | change)
+        SentencePieceTokenizer.train(**{"sentences": SENTENCES, "vocabulary_size": 331} | change)
 
 
 @pytest.mark.parametrize(

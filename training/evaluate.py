@@ -13,7 +13,7 @@ EXACT = ("dates",)
 
 def main(arguments=None):
     """Reads the command line, translates and prints the measures."""
-    parser = command_line.Parser("training.evaluate", __doc__)
+    parser = command_line.parser("training.evaluate", __doc__)
     parser.add_argument("--run", type=str, required=True, help="run folder that training.train made")
     parser.add_argument(
         "--data", type=str, default="test", help="split to measure: train, validation or test"

@@ -62,9 +62,7 @@ def batches(
     )
 
 
-def encode(
-    pairs: tf.data.Dataset, source_tokenizer, target_tokenizer, *, max_length: int
-) -> EncodedPairs:
+def encode(pairs: tf.data.Dataset, source_tokenizer, target_tokenizer, *, max_length: int) -> EncodedPairs:
     """Tokenizes all pairs, in order, and drops those that are too long.
 
     Args:
@@ -79,22 +77,22 @@ def encode(
         raise ValueError(f"`max_length` must be at least 2. Received: max_length={max_length}.")
 
     def tokenize(source, target):
-        source = _surround(source_tokenizer.tokenize(source), None, END_ID)
-        target = _surround(target_tokenizer.tokenize(target), START_ID, END_ID)
-        # The model reads START and pieces and predicts pieces and END: one token less than the row.
-        fits = (source.row_lengths() <= max_length) & (target.row_lengths() - 1 <= max_length)
-        return tf.ragged.boolean_mask(source, fits), tf.ragged.boolean_mask(target, fits), ~fits
+        return source_tokenizer.tokenize(source), target_tokenizer.tokenize(target)
 
-    sources, targets, num_dropped = [], [], 0
-    encoded = pairs.batch(TOKENIZER_BATCH).map(
+    tokenized = pairs.batch(TOKENIZER_BATCH).map(
         tokenize, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
+    sources, targets, num_dropped = [], [], 0
     # tf.data keeps its tensors in host memory; so must the ids that it is going to read.
     with tf.device("CPU:0"):
-        for source, target, is_too_long in encoded.prefetch(tf.data.AUTOTUNE):
-            sources.append(source)
-            targets.append(target)
-            num_dropped += int(tf.math.count_nonzero(is_too_long))
+        for source, target in tokenized.prefetch(tf.data.AUTOTUNE):
+            source = _surround(source, None, END_ID)
+            target = _surround(target, START_ID, END_ID)
+            # The model reads START and pieces, and predicts pieces and END: one less than the row.
+            fits = (source.row_lengths() <= max_length) & (target.row_lengths() - 1 <= max_length)
+            sources.append(tf.ragged.boolean_mask(source, fits))
+            targets.append(tf.ragged.boolean_mask(target, fits))
+            num_dropped += int(tf.math.count_nonzero(~fits))
         if not sources:
             raise ValueError("`pairs` must hold at least one pair. Received: none.")
         result = EncodedPairs(tf.concat(sources, axis=0), tf.concat(targets, axis=0), num_dropped)
@@ -128,7 +126,7 @@ def bucket_batches(
         shuffle: True: pairs within a bucket, and the batches, come in an order that depends on
             `seed` and changes with each pass. False: bucket by bucket, shortest first, each in the
             order of `encoded`.
-        seed: of the shuffling.
+        seed: of the shuffling; TensorFlow's global seed, where set, has its part too.
     Returns:
         Dataset of ({"source_ids": (B, S), "target_ids": (B, T)}, labels (B, T)), int32, padded with
         0, of known cardinality. Labels are the target ids shifted by one.
@@ -136,9 +134,7 @@ def bucket_batches(
         ValueError: `batch_tokens` below 1, or boundaries that are not as said above.
     """
     if batch_tokens < 1:
-        raise ValueError(
-            f"`batch_tokens` must be at least 1. Received: batch_tokens={batch_tokens}."
-        )
+        raise ValueError(f"`batch_tokens` must be at least 1. Received: batch_tokens={batch_tokens}.")
     buckets = list(_buckets(encoded, batch_tokens, bucket_boundaries))
     shapes = np.array([(b.batch_size, b.source_length, b.target_length) for b in buckets])
 
@@ -182,9 +178,7 @@ def _surround(ids: tf.RaggedTensor, first: int | None, last: int) -> tf.RaggedTe
     return tf.concat(([] if first is None else [first * ones]) + [ids, last * ones], axis=1)
 
 
-def _buckets(
-    encoded: EncodedPairs, batch_tokens: int, boundaries: Sequence[int]
-) -> Iterator[Bucket]:
+def _buckets(encoded: EncodedPairs, batch_tokens: int, boundaries: Sequence[int]) -> Iterator[Bucket]:
     boundaries = np.asarray(boundaries, dtype=np.int64)
     source_lengths = encoded.source.row_lengths().numpy()
     target_lengths = encoded.target.row_lengths().numpy() - 1

@@ -34,6 +34,6 @@ def load_config(folder) -> TrainingConfig:
     path = Path(folder) / "config.yaml"
     if not path.is_file():
         raise ValueError(f"A run folder holds config.yaml. Received: {folder}, which does not.")
-    parser = command_line.Parser("training", "")
+    parser = command_line.parser("training", "")
     parser.add_class_arguments(TrainingConfig, as_group=False)
     return command_line.instantiate(parser, parser.parse_path(path), TrainingConfig)

@@ -14,13 +14,18 @@ from training.config import (
 
 
 def load_pairs(config: DataConfig, split: str):
-    """The pairs of a split, tf.data.Dataset of (source, target) strings."""
+    """The pairs of a split, tf.data.Dataset of (source, target) strings; None if it was not configured."""
+    files = {"train": config.train, "validation": config.validation, "test": config.test}.get(split, ())
+    if config.name == "parallel_text" and split != "train" and not files:
+        return None
     return datasets.load(
         config.name,
         split,
         source=config.source_language,
         target=config.target_language,
         data_dir=config.data_dir,
+        files=files,
+        num_examples=config.num_examples,
     )
 
 

@@ -12,7 +12,7 @@ from training.config import TrainingConfig
 
 def main(arguments=None):
     """Reads the command line and trains."""
-    parser = command_line.Parser("training.train", __doc__)
+    parser = command_line.parser("training.train", __doc__)
     parser.add_argument("--config", action="config", help="YAML file with any of the fields below")
     parser.add_argument("--output", type=str, help="run folder to make; default: runs/NAME-OF-THE-CONFIG")
     parser.add_class_arguments(TrainingConfig, as_group=False)

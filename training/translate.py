@@ -15,7 +15,7 @@ CHUNK = 4096
 
 def main(arguments=None):
     """Reads the command line and translates line by line."""
-    parser = command_line.Parser("training.translate", __doc__)
+    parser = command_line.parser("training.translate", __doc__)
     parser.add_argument("text", type=str, nargs="?", help="a text to translate")
     parser.add_argument("--run", type=str, required=True, help="run folder that training.train made")
     parser.add_argument("--input", type=str, help="file with one text a line")

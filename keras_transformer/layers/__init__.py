@@ -1,7 +1,8 @@
 """Layers of attention models, for any Keras 3 model (TensorFlow, JAX and PyTorch backends)."""
 
-from keras_transformer.layers.attention import MultiHeadAttention, scaled_dot_product_attention
+from keras_transformer.layers.attention import MultiHeadAttention
 from keras_transformer.layers.decoder import Decoder, DecoderLayer
+from keras_transformer.layers.dot_product import scaled_dot_product_attention
 from keras_transformer.layers.embedding import TokenEmbedding
 from keras_transformer.layers.encoder import Encoder, EncoderLayer
 from keras_transformer.layers.positions import LearnedPositionalEncoding, PositionalEncoding

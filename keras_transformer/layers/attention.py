@@ -1,50 +1,14 @@
-"""Scaled dot-product and multi-head attention (Vaswani et al. 2017, section 3.2).
+"""Multi-head attention (Vaswani et al. 2017, section 3.2.2).
 
 Legend: B batch, T queries, S keys, H heads, D hidden, K one head's keys, V one head's values.
 """
-
-import math
 
 import keras
 from keras import ops
 
 from keras_transformer import masks
+from keras_transformer.layers.dot_product import scaled_dot_product_attention
 from keras_transformer.layers.projection import HeadsProjection
-
-# Large enough to vanish in a float32 soft-max, small enough to stay finite: -inf would turn a
-# fully masked row into NaN.
-MASKED_SCORE = -1e9
-
-
-def scaled_dot_product_attention(query, key, value, mask=None, bias=None, dropout=None):
-    """softmax(Q K^T / sqrt(d_k)) V: equation 1.
-
-    Args:
-        query: (B, H, T, K).
-        key: (B, H, S, K).
-        value: (B, H, S, V).
-        mask: bool, broadcastable to (B, H, T, S); True = may attend. A row with no True gives zeros.
-        bias: added to the scores, broadcastable to (B, H, T, S).
-        dropout: function applied to the attention weights, or None.
-
-    Returns:
-        (B, H, T, V), and the attention weights before dropout, (B, H, T, S); both in the query's dtype.
-    """
-    # Scale before the product: float16 scores stay in range.
-    query = query * (1.0 / math.sqrt(query.shape[-1]))
-    # Soft-max in float32: in half precision the mask's offset overflows and small weights vanish.
-    scores = ops.cast(ops.matmul(query, ops.swapaxes(key, -1, -2)), "float32")
-    if bias is not None:
-        scores = scores + ops.cast(bias, "float32")
-    if mask is not None:
-        scores = ops.where(mask, scores, MASKED_SCORE)
-    weights = ops.softmax(scores, axis=-1)
-    if mask is not None:
-        # The soft-max of a row without keys is uniform; the rule is zeros.
-        weights = weights * ops.cast(ops.any(mask, axis=-1, keepdims=True), weights.dtype)
-    weights = ops.cast(weights, query.dtype)
-    dropped = weights if dropout is None else dropout(weights)
-    return ops.matmul(dropped, value), weights
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -71,10 +35,11 @@ class MultiHeadAttention(keras.layers.Layer):
             activity_regularizer, kernel_constraint, bias_constraint: as in `keras.layers.Dense`.
         use_gate: whether a sigmoid gate, projected from the query, scales the heads' outputs.
         seed: of the dropout.
-        rotary: function or layer, `rotary(heads, start_index)`, that turns (B, H, T, K) queries and
+        rotary: function or layer, `rotary(heads, start_index=0)`, that turns (B, H, T, K) queries and
             keys according to their position; None for no rotation.
         position_bias: tensor broadcastable to (B, H, T, S), or a function or layer
-            `position_bias(query_length, key_length, start_index)` that returns one; added to the scores.
+            `position_bias(query_length=T, key_length=S, start_index=0)` that returns one; added to
+            the scores.
 
     Call arguments:
         query: (B, T, D).
@@ -151,6 +116,7 @@ class MultiHeadAttention(keras.layers.Layer):
         self.output_dim = output_shape  # Keras reserves the name `output_shape`
         self.attention_axes = attention_axes
         self.sliding_window = sliding_window
+        self.flash_attention = flash_attention
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
@@ -238,7 +204,7 @@ class MultiHeadAttention(keras.layers.Layer):
             value_mask = query_mask if value_mask is None else value_mask
         query_length, key_length = ops.shape(query)[1], ops.shape(value)[1]
         mask = masks.combine(
-            as_heads_mask(attention_mask),
+            masks.as_heads_mask(attention_mask),
             None if query_mask is None else ops.cast(query_mask, "bool")[:, None, :, None],
             None if value_mask is None else ops.cast(value_mask, "bool")[:, None, None, :],
             None if key_mask is None else ops.cast(key_mask, "bool")[:, None, None, :],
@@ -269,7 +235,7 @@ class MultiHeadAttention(keras.layers.Layer):
         """
         key_heads = ops.swapaxes(self.key_dense(value if key is None else key), 1, 2)
         if self.rotary is not None:
-            key_heads = self.rotary(key_heads, start_index)
+            key_heads = self.rotary(key_heads, start_index=start_index)
         return {"key": key_heads, "value": ops.swapaxes(self.value_dense(value), 1, 2)}
 
     def attend(self, query, projected, attention_mask=None, start_index=0):
@@ -286,22 +252,31 @@ class MultiHeadAttention(keras.layers.Layer):
         """
         query_heads = ops.swapaxes(self.query_dense(query), 1, 2)  # (B, H, T, K)
         if self.rotary is not None:
-            query_heads = self.rotary(query_heads, start_index)
-        bias = self.position_bias
-        if callable(bias):
-            bias = bias(ops.shape(query)[1], ops.shape(projected["key"])[2], start_index)
+            query_heads = self.rotary(query_heads, start_index=start_index)
         heads, weights = scaled_dot_product_attention(
             query_heads,
             projected["key"],
             projected["value"],
-            mask=as_heads_mask(attention_mask),
-            bias=bias,
+            mask=masks.as_heads_mask(attention_mask),
+            bias=self._bias(ops.shape(query)[1], ops.shape(projected["key"])[2], start_index),
             dropout=self.dropout_layer,
         )
         heads = ops.swapaxes(heads, 1, 2)  # (B, T, H, V)
         if self.use_gate:
             heads = heads * self.gate_dense(query)
         return self.output_dense(heads), weights
+
+    def _bias(self, query_length, key_length, start_index):
+        """`position_bias` for these queries and keys, broadcastable to (B, H, T, S), or None."""
+        bias = self.position_bias
+        if bias is None:
+            return None
+        if callable(bias):
+            # By keyword: Keras's layers take only tensors by position.
+            return bias(query_length=query_length, key_length=key_length, start_index=start_index)
+        if bias.shape[-2] > 1:
+            bias = ops.take(bias, start_index + ops.arange(query_length), axis=-2)
+        return bias[..., :key_length] if bias.shape[-1] > 1 else bias
 
     def initial_state(self, batch_size, max_length):
         """The empty key/value state of a self-attention, for `step`.
@@ -338,9 +313,6 @@ class MultiHeadAttention(keras.layers.Layer):
         output, _ = self.attend(query, state, mask, start_index=index)
         return output, state
 
-    def compute_output_shape(self, query_shape, value_shape=None, key_shape=None):
-        return (*query_shape[:-1], self.output_dim or query_shape[-1])
-
     def get_config(self):
         serialize = keras.saving.serialize_keras_object
         return {
@@ -353,6 +325,7 @@ class MultiHeadAttention(keras.layers.Layer):
             "output_shape": self.output_dim,
             "attention_axes": self.attention_axes,
             "sliding_window": self.sliding_window,
+            "flash_attention": self.flash_attention,
             "kernel_initializer": serialize(self.kernel_initializer),
             "bias_initializer": serialize(self.bias_initializer),
             "kernel_regularizer": serialize(self.kernel_regularizer),
@@ -369,13 +342,6 @@ class MultiHeadAttention(keras.layers.Layer):
     @classmethod
     def from_config(cls, config):
         for name in ("rotary", "position_bias"):
-            config[name] = keras.saving.deserialize_keras_object(config[name])
+            if name in config:  # Keras's own layer has neither
+                config[name] = keras.saving.deserialize_keras_object(config[name])
         return cls(**config)
-
-
-def as_heads_mask(mask):
-    """Lifts (T, S) or (B, T, S) to something broadcastable to (B, H, T, S); None stays None."""
-    if mask is None:
-        return None
-    mask = ops.cast(mask, "bool")
-    return ops.expand_dims(mask, 1) if len(mask.shape) == 3 else mask

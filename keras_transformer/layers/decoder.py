@@ -61,12 +61,17 @@ class DecoderLayer(TransformerLayer):
             memory_mask = masks.implicit_mask(memory)
         x = self.self_attention.before(hidden)
         x = self.self_attention.layer(
-            x, x, value_mask=hidden_mask, attention_mask=attention_mask, use_causal_mask=True
+            x,
+            x,
+            query_mask=hidden_mask,
+            value_mask=hidden_mask,
+            attention_mask=attention_mask,
+            use_causal_mask=True,
         )
         hidden = self.self_attention.after(hidden, x)
 
         x = self.cross_attention.before(hidden)
-        x = self.cross_attention.layer(x, memory, value_mask=memory_mask)
+        x = self.cross_attention.layer(x, memory, query_mask=hidden_mask, value_mask=memory_mask)
         hidden = self.cross_attention.after(hidden, x)
         return self.feed_forward(hidden)
 
@@ -140,6 +145,9 @@ class Decoder(TransformerStack):
 
     layer_class = DecoderLayer
 
+    def build(self, hidden_shape, memory_shape=None):
+        self._build_stack(hidden_shape, memory_shape)
+
     def call(
         self,
         hidden,
@@ -174,3 +182,6 @@ class Decoder(TransformerStack):
             hidden, layer_state = layer.step(hidden, layer_state, index)
             new_state.append(layer_state)
         return self._finish(hidden), new_state
+
+    def compute_output_shape(self, hidden_shape, memory_shape=None):
+        return hidden_shape

@@ -44,7 +44,9 @@ class EncoderLayer(TransformerLayer):
         if hidden_mask is None:
             hidden_mask = masks.implicit_mask(hidden)
         x = self.self_attention.before(hidden)
-        x = self.self_attention.layer(x, x, value_mask=hidden_mask, attention_mask=attention_mask)
+        x = self.self_attention.layer(
+            x, x, query_mask=hidden_mask, value_mask=hidden_mask, attention_mask=attention_mask
+        )
         hidden = self.self_attention.after(hidden, x)
         return self.feed_forward(hidden)
 
@@ -74,9 +76,15 @@ class Encoder(TransformerStack):
 
     layer_class = EncoderLayer
 
+    def build(self, hidden_shape):
+        self._build_stack(hidden_shape)
+
     def call(self, hidden, hidden_mask=None, attention_mask=None, training=None):
         if hidden_mask is None:
             hidden_mask = masks.implicit_mask(hidden)
         for layer in self.layers:
             hidden = layer(hidden, hidden_mask=hidden_mask, attention_mask=attention_mask)
         return self._finish(hidden)
+
+    def compute_output_shape(self, hidden_shape):
+        return hidden_shape

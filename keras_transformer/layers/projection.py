@@ -14,6 +14,10 @@ class HeadsProjection(keras.layers.EinsumDense):
     over (B, T) behind a (H, K) bias cost more than half of a training step.
     """
 
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.supports_masking = True  # else Keras warns that an implicit mask is lost here
+
     def call(self, inputs, training=None):
         kernel = self.kernel
         inner = inputs.shape[2:]  # (D,) or (H, K)

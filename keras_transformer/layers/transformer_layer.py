@@ -119,8 +119,7 @@ class TransformerStack(TransformerLayer):
         super().__init__(**self._layer_arguments, **kwargs)
         self.num_layers = num_layers
 
-    def build(self, hidden_shape, memory_shape=None):
-        shapes = [hidden_shape] if memory_shape is None else [hidden_shape, memory_shape]
+    def _build_stack(self, *shapes):
         self.layers = []
         for index in range(self.num_layers):
             layer = self.layer_class(**self._layer_arguments, dtype=self.dtype_policy, name=f"layer_{index}")
@@ -131,13 +130,10 @@ class TransformerStack(TransformerLayer):
             self.final_norm = keras.layers.LayerNormalization(
                 epsilon=self.norm_epsilon, dtype=self.dtype_policy, name="final_norm"
             )
-            self.final_norm.build(hidden_shape)
+            self.final_norm.build(shapes[0])
 
     def _finish(self, hidden):
         return self.final_norm(hidden) if self.norm_first else hidden
-
-    def compute_output_shape(self, hidden_shape, memory_shape=None):
-        return hidden_shape
 
     def get_config(self):
         return {**super().get_config(), "num_layers": self.num_layers}

@@ -75,11 +75,6 @@ class Transformer(AutoregressiveModel):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if key_dim is None and hidden_dim % num_heads:
-            raise ValueError(
-                "`hidden_dim` must be a multiple of `num_heads`, unless `key_dim` is given. "
-                f"Received: hidden_dim={hidden_dim}, num_heads={num_heads}."
-            )
         if share_embeddings and source_vocabulary_size != target_vocabulary_size:
             raise ValueError(
                 "`share_embeddings` needs one joint vocabulary. Received: "
@@ -126,6 +121,12 @@ class Transformer(AutoregressiveModel):
         self.embedding_dropout = keras.layers.Dropout(dropout, dtype=policy)
         self.encoder = layers.Encoder(**stack, name="encoder")
         self.decoder = layers.Decoder(**stack, name="decoder")
+        # After the stacks have checked that both are positive.
+        if key_dim is None and hidden_dim % num_heads:
+            raise ValueError(
+                "`hidden_dim` must be a multiple of `num_heads`, unless `key_dim` is given. "
+                f"Received: hidden_dim={hidden_dim}, num_heads={num_heads}."
+            )
 
     @classmethod
     def from_preset(cls, name, source_vocabulary_size, target_vocabulary_size, **overrides):

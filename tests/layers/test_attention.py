@@ -1,6 +1,7 @@
 """Attention: the formula, equality with Keras's layer, the rule of masked rows, cache, extension points."""
 
 import inspect
+import warnings
 
 import keras
 import numpy as np
@@ -92,6 +93,15 @@ def test_dropout_is_applied_to_the_weights_that_meet_the_values():
     np.testing.assert_allclose(checks.as_array(output), 3 * checks.as_array(plain), atol=1e-5)
     # As Keras's layer does, it reports the weights before dropout.
     np.testing.assert_allclose(checks.as_array(reported), checks.as_array(weights), atol=1e-6)
+
+
+def test_single_key_gets_all_the_weight_without_a_warning():
+    query, key, value = tensors(*(checks.numbers(B, H, 1, K, seed=seed) for seed in range(3)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        output, weights = layers.scaled_dot_product_attention(query, key, value)
+    np.testing.assert_array_equal(checks.as_array(weights), 1.0)
+    np.testing.assert_allclose(checks.as_array(output), checks.as_array(value), atol=1e-6)
 
 
 # The layer, alone
@@ -591,7 +601,7 @@ def test_position_bias_is_added_to_the_scores(case):
     layer = checks.built(lambda: make_case(case), (QUERY,))
     weights = [w for w in layer.weights if not w.path.endswith("slopes")]
     bias = layer.position_bias
-    bias = checks.as_array(bias(T, T, 0) if callable(bias) else bias)
+    bias = checks.as_array(bias(query_length=T, key_length=T, start_index=0) if callable(bias) else bias)
     expected = reference.multi_head_attention(
         [w.numpy() for w in weights], QUERY, QUERY, bias=bias
     )[0]

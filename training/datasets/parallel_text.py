@@ -1,91 +1,139 @@
-"""Sentence pairs from the user's own files: two files with one sentence per line, or one TSV file.
+"""Sentence pairs from the user's own files: two files with a sentence per line, or one TSV file.
 
-Everything is checked before anything is trained, in one pass over the files; the pairs are then read as a stream, so that
-a corpus need not fit into memory.
+Everything is checked before anything is trained, in one pass over the files. The pairs are then read as
+a stream: a corpus need not fit into memory.
 """
 
 from __future__ import annotations
 
 import gzip
+import logging
 import zlib
-from collections.abc import Iterator
-from itertools import zip_longest
+from collections.abc import Iterator, Sequence
+from itertools import islice, zip_longest
 from pathlib import Path
 
 import tensorflow as tf
 
 _BYTE_ORDER_MARK = "\ufeff"
+_BLOCK = 4096  # pairs handed to TensorFlow at a time; one by one takes twenty times as long
 
 
-def load(
-    split: str, *, source_file: str | Path = "", target_file: str | Path = ""
-) -> tf.data.Dataset:
+def load(split: str, *, files: Sequence[str | Path]) -> tf.data.Dataset:
     """Checks the files of one split and returns their sentence pairs.
 
     Args:
-        split: "train", "validation" or "test"; names the options in error messages.
-        source_file: text with one sentence per line, UTF-8, plain or gzip (`.gz`); or, with no `target_file`, a `.tsv` or
-            `.tsv.gz` file whose lines are `source<TAB>target`.
-        target_file: the translations, line by line; empty for a TSV file.
+        split: "train", "validation" or "test"; for the error messages.
+        files: source file and target file, with translations line by line; or one TSV file with lines
+            `source<TAB>target`. UTF-8, plain or gzip.
+
     Returns:
-        Dataset of (source, target), scalar tf.string each, in the order of the file, of known cardinality. Spaces around a
-        sentence are removed. A pair of which one side is empty is left out; `count_pairs` tells how many were.
+        Dataset of (source, target), scalar tf.string each, in the order of the file, of known cardinality.
+        Spaces around a sentence are removed. Pairs with an empty side are left out; a warning counts them.
+
     Raises:
         FileNotFoundError: a file does not exist.
-        ValueError: an option is missing, or the files hold no clean sentence pairs: see `count_pairs`.
+        ValueError: not one or two files, no pair in them, or the files are damaged: see `read_pairs`.
     """
-    raise NotImplementedError
+    if len(files) not in (1, 2):
+        raise ValueError(
+            "`parallel_text` needs a source and a target file, or one TSV file, for each split it is asked "
+            f"for. Received: {split}={[str(file) for file in files]}."
+        )
+    kept = total = 0
+    for pair in read_pairs(files):
+        total += 1
+        kept += all(pair)
+    names = " and ".join(str(file) for file in files)
+    if not kept:
+        raise ValueError(f"A split must hold at least one pair with two sides. Received: {names}.")
+    if kept < total:
+        logging.getLogger(__name__).warning(
+            "%d of %d pairs in %s are left out: a side is empty.", total - kept, total, names
+        )
+
+    def blocks():
+        pairs = filter(all, read_pairs(files))
+        while block := list(islice(pairs, _BLOCK)):
+            yield tuple(map(list, zip(*block, strict=True)))
+
+    strings = tf.TensorSpec((None,), tf.string)
+    dataset = tf.data.Dataset.from_generator(blocks, output_signature=(strings, strings)).unbatch()
+    return dataset.apply(tf.data.experimental.assert_cardinality(kept))
+
+
+def read_pairs(files: Sequence[str | Path]) -> Iterator[tuple[str, str]]:
+    """Yields the sentence pairs of two files side by side, or of one TSV file, surrounding spaces removed.
+
+    Raises:
+        FileNotFoundError, ValueError: as `read_lines`; a TSV line without exactly one tab; after the last
+            pair, an empty file or two files of unequal length.
+    """
+    if len(files) == 1:
+        yield from _read_tsv(files[0])
+        return
+    counts = [0, 0]
+    for lines in zip_longest(*map(read_lines, files)):
+        for side, line in enumerate(lines):
+            counts[side] += line is not None
+        if None not in lines:
+            yield tuple(line.strip() for line in lines)
+    for path, count in zip(files, counts, strict=True):
+        _check_not_empty(path, count)
+    if counts[0] != counts[1]:
+        raise ValueError(
+            "Source and target file must have equally many lines. "
+            f"Received: {files[0]} with {counts[0]} and {files[1]} with {counts[1]} lines."
+        )
 
 
 def read_lines(path: str | Path) -> Iterator[str]:
-    """Yields the lines of a UTF-8 text file, plain or gzip (`.gz`), without line end and surrounding spaces.
+    """Yields the lines of a UTF-8 text file, plain or gzip, without their line ends.
 
-    A line ends at a line feed and nowhere else: text of the web holds U+2028 and form feeds, at which `str.splitlines`
-    would cut a sentence in two and shift every pair after it.
+    A line ends at a line feed and nowhere else. Text from the web holds U+2028 and form feeds, at which
+    `str.splitlines` would cut a sentence in two and shift every pair after it.
 
     Raises:
         FileNotFoundError: the file does not exist.
-        ValueError: a line is not valid UTF-8 (names file and line), or a `.gz` file is not a whole gzip file.
+        ValueError: a line is not valid UTF-8 (names file and line), or a gzip file is damaged.
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"Text file not found: {path}")
+        raise FileNotFoundError(f"A text file must exist. Received: {path}.")
     number = 0
     try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+        with (gzip.open if _is_gzip(path) else open)(path, "rb") as file:
             for number, line in enumerate(file, start=1):
-                text = line.decode("utf-8")
-                yield (text.removeprefix(_BYTE_ORDER_MARK) if number == 1 else text).strip()
+                text = line.decode("utf-8").removesuffix("\n").removesuffix("\r")
+                yield text.removeprefix(_BYTE_ORDER_MARK) if number == 1 else text
     except UnicodeDecodeError as error:
+        byte = error.object[error.start]
         raise ValueError(
-            f"A text file must be valid UTF-8. Received: {path}, line {number}, byte {error.object[error.start]:#04x}."
+            f"A text file must be valid UTF-8. Received: {path}, line {number}, byte {byte:#04x}."
         ) from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ValueError(
-            f"A .gz file must be a whole gzip file. Received: {path} ({error})."
-        ) from None
+        raise ValueError(f"A gzip file must be whole. Received: {path} ({error}).") from None
 
 
-def read_pairs(source_file: str | Path, target_file: str | Path) -> Iterator[tuple[str, str]]:
-    """Yields the lines of two files side by side.
+def _is_gzip(path: Path) -> bool:
+    # By content: no UTF-8 text starts with these two bytes, and names can mislead.
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
 
-    Raises:
-        FileNotFoundError, ValueError: as `read_lines`; and, after the last common line, files of unequal length or with no
-            line at all.
-    """
-    count = {"source": 0, "target": 0}
-    for source, target in zip_longest(read_lines(source_file), read_lines(target_file)):
-        count["source"] += source is not None
-        count["target"] += target is not None
-        if source is not None and target is not None:
-            yield source, target
-    for side, path in (("source", source_file), ("target", target_file)):
-        if not count[side]:
+
+def _read_tsv(path: str | Path) -> Iterator[tuple[str, str]]:
+    number = 0
+    for number, line in enumerate(read_lines(path), start=1):
+        sides = line.split("\t")
+        if len(sides) != 2:
             raise ValueError(
-                f"A text file must hold at least one line. Received: {path}, which is empty."
+                "A line of a TSV file must have exactly one tab. "
+                f"Received: {path}, line {number}, with {len(sides) - 1} tabs."
             )
-    if count["source"] != count["target"]:
-        raise ValueError(
-            "Source and target file must have equally many lines. "
-            f"Received: {source_file} with {count['source']} and {target_file} with {count['target']} lines."
-        )
+        yield sides[0].strip(), sides[1].strip()
+    _check_not_empty(path, number)
+
+
+def _check_not_empty(path: str | Path, num_lines: int):
+    if not num_lines:
+        raise ValueError(f"A text file must hold at least one line. Received: {path}, which is empty.")

@@ -1,0 +1,1 @@
+"""Programs that ship a model: python -m serving.export"""

@@ -1,0 +1,199 @@
+"""The command: what it writes, what it says, and what it refuses."""
+
+import hashlib
+import shutil
+import subprocess
+
+import pytest
+import tensorflow as tf
+from tensorflow_serving.apis import prediction_log_pb2
+
+from keras_transformer.special_ids import END_ID
+from serving import export, op_closure, saved_model
+
+
+class Echo(tf.Module):
+    """Stands in for a translator: gives back what `function` makes of the text."""
+
+    source_tokenizer = target_tokenizer = None
+    max_source_length = 5
+
+    def __init__(self, function=tf.identity):
+        super().__init__()
+        self.function = function
+        self.tf_variables = [tf.Variable(2.0)]
+
+    def __call__(self, text):
+        return self.function(text)
+
+
+def test_the_command_prints_where_the_export_is_and_nothing_else(export_command):
+    command, output = export_command
+    assert command.returncode == 0, command.stderr
+    assert command.stderr == ""
+    assert command.stdout.startswith(f"exported: {output}/1 (")
+    assert len(command.stdout.splitlines()) == 1
+
+
+def test_a_version_folder_holds_what_tf_serving_reads_and_no_leftovers(exported):
+    files = {str(path.relative_to(exported)) for path in exported.rglob("*") if path.is_file()}
+    assert files == {
+        "SHA256SUMS",
+        "assets.extra/tf_serving_warmup_requests",
+        "fingerprint.pb",
+        "saved_model.pb",
+        "variables/variables.data-00000-of-00001",
+        "variables/variables.index",
+    }
+    assert [path.name for path in exported.parent.iterdir()] == ["1"]
+
+
+def test_everybody_may_read_the_version_folder(exported):
+    # The server runs as another user.
+    assert exported.stat().st_mode & 0o755 == 0o755
+
+
+def test_the_checksums_are_those_of_every_other_file(exported):
+    lines = (exported / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
+    listed = dict(reversed(line.split("  ")) for line in lines)
+    files = {path for path in exported.rglob("*") if path.is_file()} - {exported / "SHA256SUMS"}
+    assert listed == {
+        str(path.relative_to(exported)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files
+    }
+
+
+@pytest.mark.skipif(not shutil.which("sha256sum"), reason="no sha256sum here")
+def test_sha256sum_checks_the_export(exported):
+    subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=exported, check=True)
+
+
+def test_the_signature_is_text_to_translation_on_batches_of_strings(exported):
+    signature = tf.saved_model.load(str(exported)).signatures["serving_default"]
+    ((name, given),) = signature.structured_input_signature[1].items()
+    ((answer_name, answer),) = signature.structured_outputs.items()
+    assert (name, given.dtype, given.shape.as_list()) == ("text", tf.string, [None])
+    assert (answer_name, answer.dtype, answer.shape.as_list()) == ("translation", tf.string, [None])
+
+
+def test_the_warm_up_requests_fit_the_signature_and_run(exported):
+    loaded = tf.saved_model.load(str(exported))
+    batch_sizes = []
+    for record in tf.data.TFRecordDataset(str(exported / saved_model.WARM_UP_FILE)):
+        log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
+        request = log.predict_log.request
+        inputs = {name: tf.make_ndarray(proto) for name, proto in request.inputs.items()}
+        signature = loaded.signatures[request.model_spec.signature_name]
+        answer = signature(**{name: tf.constant(value) for name, value in inputs.items()})
+        assert answer["translation"].shape == inputs["text"].shape
+        batch_sizes.append(len(inputs["text"]))
+    assert batch_sizes == [1, 1, 8]
+
+
+def test_every_op_is_one_that_tf_serving_links(exported):
+    ops = op_closure.ops(exported / "saved_model.pb")
+    assert {"SentencepieceOp", "SentencepieceTokenizeOp", "While"} <= ops
+    assert [op for op in sorted(ops) if not op_closure.is_served(op)] == []
+    # The Xla ops of keras.ops and Python functions would have been refused; nothing may slip in by name.
+    assert not [op for op in ops if "xla" in op.lower() or "pyfunc" in op.lower()]
+
+
+def python_upper(text):
+    return tf.py_function(lambda batch: tf.strings.upper(batch), [text], tf.string)
+
+
+@tf.function(jit_compile=True)
+def compiled_identity(number):
+    return number * 1.0
+
+
+def xla_compiled(text):
+    return tf.strings.as_string(compiled_identity(tf.strings.to_number(text)))
+
+
+def slice_update(text):
+    import keras
+
+    zeros = tf.zeros((3,)) + tf.cast(tf.size(text), tf.float32)
+    return tf.strings.as_string(keras.ops.slice_update(zeros, [1], tf.ones((1,))))
+
+
+@pytest.mark.parametrize(
+    "function, op",
+    [(python_upper, "EagerPyFunc"), (xla_compiled, r"\(XLA\)"), (slice_update, "XlaDynamicUpdateSlice")],
+)
+def test_an_op_that_tf_serving_has_not_is_refused_and_nothing_is_left(tmp_path, function, op):
+    with pytest.raises(ValueError, match=f"ops of TensorFlow and TF Text only.*Received:.*{op}"):
+        saved_model.write(Echo(function), tmp_path / "model", 1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_export_leaves_the_older_versions_alone(tmp_path):
+    saved_model.write(Echo(), tmp_path, 1)
+    with pytest.raises(ValueError, match="EagerPyFunc"):
+        saved_model.write(Echo(python_upper), tmp_path, 2)
+    assert [path.name for path in tmp_path.iterdir()] == ["1"]
+
+
+def test_the_version_appears_only_when_it_is_complete(tmp_path, monkeypatch):
+    seen = []
+
+    def spy(folder):
+        seen.extend(path.name for path in tmp_path.iterdir())
+
+    monkeypatch.setattr(saved_model, "_write_checksums", spy)
+    saved_model.write(Echo(), tmp_path, 1)
+    assert len(seen) == 1 and seen[0].startswith(".")
+    assert [path.name for path in tmp_path.iterdir()] == ["1"]
+
+
+def test_versions_are_counted_on_from_the_newest(tmp_path):
+    assert saved_model.choose_version(tmp_path / "absent") == 1
+    for name in ("2", "0010", "best", ".incomplete-x", "³"):
+        (tmp_path / name).mkdir()
+    assert saved_model.choose_version(tmp_path) == 11
+    assert saved_model.choose_version(tmp_path, 3) == 3
+
+
+@pytest.mark.parametrize("version", [2, 10])
+def test_an_existing_version_is_never_overwritten(tmp_path, version):
+    (tmp_path / "2").mkdir()
+    (tmp_path / "0010").mkdir()
+    with pytest.raises(ValueError, match=f"never overwritten.*Received: {version},.*newest is 10"):
+        saved_model.choose_version(tmp_path, version)
+
+
+@pytest.mark.parametrize("version", [0, -1])
+def test_a_version_that_is_not_positive_is_refused(tmp_path, version):
+    with pytest.raises(ValueError, match=f"positive integer. Received: {version}"):
+        saved_model.choose_version(tmp_path, version)
+
+
+def test_an_output_that_is_a_file_is_refused(run_folder, tmp_path):
+    file = tmp_path / "file"
+    file.write_text("mine")
+    with pytest.raises(ValueError, match="must be a folder. Received: .*file"):
+        export.export(run_folder, file)
+    assert file.read_text() == "mine"
+
+
+def test_a_folder_that_is_no_run_is_refused_and_nothing_is_written(tmp_path):
+    (tmp_path / "pictures").mkdir()
+    with pytest.raises(ValueError, match="run folder.*Received: .*pictures"):
+        export.export(tmp_path / "pictures", tmp_path / "model")
+    assert [path.name for path in tmp_path.iterdir()] == ["pictures"]
+
+
+def test_a_missing_option_is_one_line_and_status_2(capsys):
+    with pytest.raises(SystemExit) as stop:
+        export.main(["--run", "somewhere"])
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert "output" in error and len(error.splitlines()) == 1
+
+
+def test_a_text_that_is_too_long_ends_within_the_model(exported):
+    # The warm-up's longest request fills the source: pieces and the end token.
+    assert END_ID == 3
+    signature = tf.saved_model.load(str(exported)).signatures["serving_default"]
+    short, long = (tf.constant([" ".join(["1"] * count)]) for count in (20, 2000))
+    assert signature(text=short)["translation"][0] == signature(text=long)["translation"][0]

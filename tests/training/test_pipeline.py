@@ -1,0 +1,197 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_transformer.special_ids import END_ID, PAD_ID, START_ID
+from keras_transformer.tokenizers import CharacterTokenizer
+from training import pipeline
+
+BYTES = CharacterTokenizer("bytes")
+BOUNDARIES = (5, 11, 17)
+# 101 different pairs of 0 to 16 bytes a side; the target's length does not follow the source's.
+PAIRS = [(f"{n:03}"[: n % 4] + "s" * (n % 13), f"{n:03}" + "t" * (n * 5 % 14)) for n in range(101)]
+
+
+def dataset_of(pairs):
+    sources, targets = zip(*pairs, strict=True) if pairs else ((), ())
+    return tf.data.Dataset.from_tensor_slices(
+        (tf.constant(sources, tf.string), tf.constant(targets, tf.string))
+    )
+
+
+def batches_of(pairs=PAIRS, **change):
+    options = {
+        "max_length": 17,
+        "batch_tokens": 60,
+        "bucket_boundaries": BOUNDARIES,
+        "shuffle": True,
+        "seed": 3,
+    }
+    return pipeline.batches(dataset_of(pairs), BYTES, BYTES, **options | change)
+
+
+def text_of(ids):
+    return bytes(id_ - 4 for id_ in ids if id_ >= 4).decode()
+
+
+def texts_of(batch):
+    """The pairs of a batch as text; rows of pads are left out."""
+    inputs, labels = batch
+    rows = zip(inputs["source_ids"].numpy().tolist(), labels.numpy().tolist(), strict=True)
+    return [(text_of(source), text_of(target)) for source, target in rows if any(source)]
+
+
+def one_pass(dataset):
+    return [pair for batch in dataset for pair in texts_of(batch)]
+
+
+def shapes_of(batch):
+    inputs, labels = batch
+    assert inputs["target_ids"].shape == labels.shape
+    return (*inputs["source_ids"].shape, *labels.shape)
+
+
+def test_a_batch_written_out():
+    dataset = batches_of([("ab", "x"), ("", "yz")], bucket_boundaries=[4], batch_tokens=12, shuffle=False)
+    inputs, labels = next(iter(dataset))
+    a, b, x, y, z = (4 + ord(c) for c in "abxyz")
+    assert inputs["source_ids"].numpy().tolist() == [[a, b, END_ID, 0], [END_ID, 0, 0, 0]]
+    assert inputs["target_ids"].numpy().tolist() == [[START_ID, x, 0, 0], [START_ID, y, z, 0]]
+    assert labels.numpy().tolist() == [[x, END_ID, 0, 0], [y, z, END_ID, 0]]
+    assert {t.dtype for t in (*inputs.values(), labels)} == {tf.int32}
+
+
+def test_labels_are_target_ids_shifted_by_one():
+    for inputs, labels in batches_of():
+        target_ids, labels = inputs["target_ids"].numpy(), labels.numpy()
+        is_pair = labels[:, 0] != PAD_ID
+        assert (target_ids[is_pair, 0] == START_ID).all()
+        np.testing.assert_array_equal(target_ids != PAD_ID, labels != PAD_ID)
+        shifted = np.where(labels == END_ID, PAD_ID, labels)[:, :-1]
+        np.testing.assert_array_equal(target_ids[:, 1:], shifted)
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("batch_tokens", [1, 60, 10_007])
+def test_every_pair_appears_exactly_once_in_each_pass(shuffle, batch_tokens):
+    dataset = batches_of(shuffle=shuffle, batch_tokens=batch_tokens)
+    for _ in range(3):
+        assert sorted(one_pass(dataset)) == sorted(PAIRS)
+
+
+def test_each_bucket_has_one_shape_and_its_batches_hold_batch_tokens():
+    dataset = batches_of(PAIRS * 3)
+    shapes = [shapes_of(batch) for _ in range(2) for batch in dataset]
+    assert set(shapes) == {(60 // b, b, 60 // b, b) for b in BOUNDARIES}
+
+
+def test_a_pair_lies_in_the_first_bucket_that_holds_it():
+    for batch in batches_of():
+        boundary = shapes_of(batch)[1]
+        shorter = max((b for b in BOUNDARIES if b < boundary), default=0)
+        for source, target in texts_of(batch):
+            assert shorter < max(len(source), len(target)) + 1 <= boundary
+
+
+def test_a_side_that_is_short_throughout_is_padded_less():
+    pairs = [("s" * n, "t") for n in range(6, 11)]
+    assert {shapes_of(batch) for batch in batches_of(pairs)} == {(5, 11, 5, 5)}
+
+
+def test_a_bucket_with_few_pairs_has_small_batches():
+    dataset = batches_of(PAIRS[:2], bucket_boundaries=[17], batch_tokens=10_007)
+    assert [shapes_of(batch) for batch in dataset] == [(2, 17, 2, 17)]
+
+
+def test_the_number_of_batches_is_known():
+    dataset = batches_of()
+    assert len(dataset) == len(list(dataset))
+
+
+def test_the_same_seed_gives_the_same_passes_and_each_pass_another_order():
+    first, second = batches_of(), batches_of()
+    passes = [one_pass(first) for _ in range(3)]
+    assert [one_pass(second) for _ in range(3)] == passes
+    assert passes[0] != passes[1] and passes[1] != passes[2] and passes[0] != passes[2]
+    assert one_pass(batches_of(seed=4)) != passes[0]
+
+
+def test_batches_come_shuffled_and_not_by_length():
+    lengths = [shapes_of(batch)[1] for batch in batches_of()]
+    assert lengths != sorted(lengths)
+
+
+def test_without_shuffling_each_pass_goes_from_short_to_long_in_the_order_given():
+    dataset = batches_of(shuffle=False)
+
+    def bucket(pair):
+        return np.searchsorted(BOUNDARIES, max(map(len, pair)) + 1)
+
+    expected = sorted(PAIRS, key=bucket)  # `sorted` keeps the order of equals.
+    assert one_pass(dataset) == expected
+    assert one_pass(dataset) == expected
+
+
+def test_pairs_longer_than_max_length_are_dropped_and_counted():
+    fits = [("s" * 6, "t" * 6), ("s", "t" * 6), ("", "")]
+    too_long = [("s" * 7, "t"), ("s", "t" * 7), ("s" * 99, "t" * 99)]
+    encoded = pipeline.encode(dataset_of([*too_long, *fits, *too_long]), BYTES, BYTES, max_length=7)
+    assert len(encoded) == 3
+    assert encoded.num_dropped == 6
+    assert BYTES.detokenize(encoded.source).numpy().tolist() == [b"s" * 6, b"s", b""]
+    assert BYTES.detokenize(encoded.target).numpy().tolist() == [b"t" * 6, b"t" * 6, b""]
+
+
+def test_encoding_keeps_the_order_over_many_tokenizer_batches(monkeypatch):
+    monkeypatch.setattr(pipeline, "TOKENIZER_BATCH", 7)
+    encoded = pipeline.encode(dataset_of(PAIRS), BYTES, BYTES, max_length=17)
+    assert [s.decode() for s in BYTES.detokenize(encoded.source).numpy()] == [s for s, _ in PAIRS]
+    assert [t.decode() for t in BYTES.detokenize(encoded.target).numpy()] == [t for _, t in PAIRS]
+
+
+def test_each_side_has_its_own_tokenizer():
+    letters = CharacterTokenizer("code_points", "xyz")
+    dataset = pipeline.batches(
+        dataset_of([("a", "zx")]), BYTES, letters, max_length=5, batch_tokens=5, shuffle=False, seed=3
+    )
+    inputs, labels = next(iter(dataset))
+    assert inputs["source_ids"][0, 0] == 4 + ord("a")
+    assert labels[0, :3].numpy().tolist() == [6, 4, END_ID]
+
+
+def test_clearing_the_session_leaves_the_batches_alone():
+    dataset = batches_of(shuffle=False)
+    keras.backend.clear_session()
+    assert sorted(one_pass(dataset)) == sorted(PAIRS)
+
+
+@pytest.mark.parametrize(
+    "pairs, change, message",
+    [
+        ([], {}, "`pairs` must hold at least one pair. Received: none."),
+        ([("s" * 17, "t")] * 3, {}, "fit into max_length=17 tokens. Received: 3 pairs, all longer"),
+        (PAIRS, {"max_length": 1}, "`max_length` must be at least 2. Received: max_length=1."),
+        (PAIRS, {"batch_tokens": 0}, "`batch_tokens` must be at least 1. Received: batch_tokens=0."),
+        (PAIRS, {"bucket_boundaries": []}, r"Received: bucket_boundaries=\[\]"),
+        (PAIRS, {"bucket_boundaries": [5, 5, 17]}, r"must be positive, rise.*=\[5, 5, 17\]"),
+        (PAIRS, {"bucket_boundaries": [0, 17]}, r"must be positive, rise.*=\[0, 17\]"),
+        (PAIRS, {"bucket_boundaries": [5, 16]}, r"no less than the longest pair, 17 tokens.*16\]"),
+    ],
+)
+def test_bad_data_and_options_are_refused(pairs, change, message):
+    with pytest.raises(ValueError, match=message):
+        batches_of(pairs, **change)
+
+
+@pytest.mark.parametrize("max_length", [1, 2, 7, 8, 9, 13, 32, 64, 97, 256, 1024])
+def test_default_boundaries_rise_to_max_length(max_length):
+    boundaries = pipeline.default_boundaries(max_length)
+    assert boundaries[-1] == max_length
+    assert len(boundaries) <= 8
+    assert list(boundaries) == sorted(set(boundaries))
+    assert boundaries[0] == min(8, max_length)
+
+
+def test_default_boundaries_for_64():
+    assert pipeline.default_boundaries(64) == (8, 12, 16, 20, 28, 36, 48, 64)
