@@ -1,4 +1,4 @@
-"""The rules of docs/architecture.md that can be read from the code: who imports whom, and what is never done."""
+"""The rules of docs/architecture.md that can be read from the code: who imports whom, what is never done."""
 
 import ast
 import shutil
@@ -14,14 +14,14 @@ LIBRARY = "keras_transformer"
 PROGRAMS = ("training", "serving", "command_line")
 PACKAGES = (LIBRARY, *PROGRAMS, "examples")
 
-# What each part of the library may import of the library, itself included. A new module is entered here first.
+# What each part of the library may import of the library, itself included. New modules are entered first.
 MAY_IMPORT = {
     "special_ids": set(),
     "masks": {"special_ids"},
     "losses": {"special_ids"},
     "metrics": {"losses", "special_ids"},
     "schedules": set(),
-    "tokenizers": {"special_ids"},
+    "tokenizers": {"tokenizers", "special_ids"},
     "attention_maps": {"special_ids"},
     "layers": {"layers", "masks", "special_ids"},
     "models": {"models", "layers", "masks", "special_ids"},
@@ -46,7 +46,7 @@ STAND_ALONE = ("serving/client.py", "serving/local_server.py", "examples/ask_sav
 
 MAX_LINES = 320
 # These were longer before the rule was tested. They may shrink and not grow.
-LONGER = {"keras_transformer/layers/attention.py": 400, "keras_transformer/tokenizers.py": 400}
+LONGER = {"keras_transformer/layers/attention.py": 350}
 
 
 def sources(*folders):
@@ -125,7 +125,7 @@ def test_only_the_tokenizers_import_tensorflow_text():
         for path, tree in sources(LIBRARY, *PROGRAMS)
         if any(top(name) == "tensorflow_text" for name in imports(path, tree))
     ]
-    assert users == ["keras_transformer/tokenizers.py"]
+    assert users == ["keras_transformer/tokenizers/sentencepiece.py"]
 
 
 def test_importing_the_library_reaches_no_module_with_tensorflow():

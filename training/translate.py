@@ -3,6 +3,7 @@
 Without a text or a file, lines come from standard input.
 """
 
+import contextlib
 import itertools
 import sys
 
@@ -29,12 +30,15 @@ def main(arguments=None):
     if options.text is not None:
         print(translator.translate([options.text])[0])
         return
-    # Bytes: invalid UTF-8 is the tokenizer's to replace, not a reason to stop in the middle.
-    source = open(options.input, "rb") if options.input else sys.stdin.buffer
-    output = open(options.output, "w", encoding="utf-8") if options.output else sys.stdout
     # A person at a terminal waits for each answer.
     chunk = 1 if sys.stdin.isatty() and not options.input else CHUNK
-    with source, output:
+    with contextlib.ExitStack() as files:
+        source, output = sys.stdin.buffer, sys.stdout
+        if options.input:
+            # Bytes: invalid UTF-8 is the tokenizer's to replace, not a reason to stop in the middle.
+            source = files.enter_context(open(options.input, "rb"))
+        if options.output:
+            output = files.enter_context(open(options.output, "w", encoding="utf-8"))
         for lines in iter(lambda: list(itertools.islice(source, chunk)), []):
             texts = [line.rstrip(b"\r\n") for line in lines]
             output.writelines(f"{translation}\n" for translation in translator.translate(texts))

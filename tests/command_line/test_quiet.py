@@ -8,9 +8,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
+# The tests set them; a user does not, and sees more.
+SILENCERS = ("TF_CPP_MIN_LOG_LEVEL", "CUDA_VISIBLE_DEVICES", "JAX_PLATFORMS")
+
+
 def run(program):
-    """Runs a program with no log level set; returns its exit status and standard error."""
-    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    """Runs a program as a user does; returns its exit status and standard error."""
+    environment = {name: value for name, value in os.environ.items() if name not in SILENCERS}
     command = [sys.executable, "-c", f"import os, sys\nfrom command_line import quiet\n{program}"]
     process = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     return process.returncode, process.stderr

@@ -73,7 +73,7 @@ def test_labels_are_target_ids_shifted_by_one():
 
 
 @pytest.mark.parametrize("shuffle", [True, False])
-@pytest.mark.parametrize("batch_tokens", [1, 60, 10_007])
+@pytest.mark.parametrize("batch_tokens", [1, 37, 60, 10_007])
 def test_every_pair_appears_exactly_once_in_each_pass(shuffle, batch_tokens):
     dataset = batches_of(shuffle=shuffle, batch_tokens=batch_tokens)
     for _ in range(3):
@@ -97,6 +97,15 @@ def test_a_pair_lies_in_the_first_bucket_that_holds_it():
 def test_a_side_that_is_short_throughout_is_padded_less():
     pairs = [("s" * n, "t") for n in range(6, 11)]
     assert {shapes_of(batch) for batch in batches_of(pairs)} == {(5, 11, 5, 5)}
+
+
+def test_the_last_batch_of_a_bucket_is_filled_up_with_rows_of_pads():
+    dataset = batches_of([("s", "t")] * 7, bucket_boundaries=[5], batch_tokens=15, max_length=5)
+    batches = list(dataset)
+    assert [shapes_of(batch) for batch in batches] == [(3, 5, 3, 5)] * 3
+    for ids in (b[0]["source_ids"] for b in batches), (b[0]["target_ids"] for b in batches):
+        assert sum(not np.any(row) for rows in ids for row in rows) == 2
+    assert sum(len(texts_of(batch)) for batch in batches) == 7
 
 
 def test_a_bucket_with_few_pairs_has_small_batches():

@@ -104,7 +104,7 @@ def read_lines(path: str | Path) -> Iterator[str]:
     try:
         with (gzip.open if _is_gzip(path) else open)(path, "rb") as file:
             for number, line in enumerate(file, start=1):
-                text = line.decode("utf-8").removesuffix("\n").removesuffix("\r")
+                text = line.decode("utf-8").rstrip("\r\n")
                 yield text.removeprefix(_BYTE_ORDER_MARK) if number == 1 else text
     except UnicodeDecodeError as error:
         byte = error.object[error.start]

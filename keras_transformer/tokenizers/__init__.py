@@ -1,0 +1,44 @@
+"""Sub-word and character tokenizers that run inside the TensorFlow graph.
+
+A tokenizer is a `tf.Module`: it works in eager mode, in a `tf.function`, in `tf.data.Dataset.map`
+and in an exported SavedModel, which carries it along. Only training a SentencePiece model needs the
+`sentencepiece` package.
+
+All agree on four ids (`keras_transformer.special_ids`): pad 0, unknown 1, start 2, end 3.
+`tokenize` adds none of them around the text; `detokenize` reads them.
+"""
+
+import json
+from pathlib import Path
+
+from keras_transformer.tokenizers.characters import CharacterTokenizer
+from keras_transformer.tokenizers.sentencepiece import MODEL_FILE, SentencePieceTokenizer
+from keras_transformer.tokenizers.text import CONFIG_FILE
+
+__all__ = ["CharacterTokenizer", "SentencePieceTokenizer", "load"]
+
+
+def load(folder) -> SentencePieceTokenizer | CharacterTokenizer:
+    """Reads the tokenizer that `save` wrote into `folder`.
+
+    Raises:
+        ValueError: `folder` holds no tokenizer, or a damaged one.
+    """
+    folder = Path(folder)
+    try:
+        config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+        if config["kind"] == "characters":
+            return CharacterTokenizer(config["unit"], config["characters"])
+        if config["kind"] == "sentencepiece":
+            tokenizer = SentencePieceTokenizer((folder / MODEL_FILE).read_bytes())
+            if tokenizer.vocabulary_size == config["vocabulary_size"]:
+                return tokenizer
+            raise ValueError(f"{MODEL_FILE} has {tokenizer.vocabulary_size} pieces")
+        raise ValueError(f"kind {config['kind']!r} is not known")
+    except FileNotFoundError as error:
+        missing = Path(error.filename).name
+        raise ValueError(
+            f"`folder` must hold a tokenizer. Received: {folder}, which has no {missing}."
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"`folder` must hold a tokenizer. Received: {folder}: {error}") from error

@@ -1,0 +1,70 @@
+"""What all tokenizers do with texts and ids before and after their own work."""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import tensorflow as tf
+
+from keras_transformer.special_ids import END_ID, PAD_ID, START_ID, UNKNOWN_ID
+
+SPECIAL_PIECES = ("<pad>", "<unk>", "<s>", "</s>")
+REPLACEMENT_CHARACTER = "\N{REPLACEMENT CHARACTER}"
+CONFIG_FILE = "tokenizer.json"
+# The trainer drops a sentence above its limit (4192 bytes by default) without a word: we raise the
+# limit, and longer sentences are trained on in parts. A character has at most 4 bytes.
+MAX_SENTENCE_CHARACTERS = 100_000
+
+
+def valid_text(text) -> tf.Tensor:
+    """Strings (B,), each invalid UTF-8 sequence replaced by U+FFFD."""
+    text = tf.convert_to_tensor(text, tf.string)
+    if text.shape.rank not in (None, 1):
+        raise ValueError(f"`text` must be a batch of strings, (B,). Received: shape {text.shape}.")
+    return tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
+
+
+def known(ids, vocabulary_size: int) -> tf.Tensor | tf.RaggedTensor:
+    """Ids as int32; one outside the vocabulary raises in eager mode, is unknown in a graph."""
+    if isinstance(ids, tf.RaggedTensor):
+        return ids.with_flat_values(known(ids.flat_values, vocabulary_size))
+    ids = tf.cast(tf.convert_to_tensor(ids), tf.int32)
+    is_known = (ids >= 0) & (ids < vocabulary_size)
+    if tf.executing_eagerly() and not tf.reduce_all(is_known):
+        wrong = int(tf.boolean_mask(ids, ~is_known)[0])
+        raise ValueError(f"`ids` must be from 0 to {vocabulary_size - 1}. Received: {wrong}.")
+    return tf.where(is_known, ids, UNKNOWN_ID)
+
+
+def content(ids: tf.Tensor | tf.RaggedTensor) -> tf.RaggedTensor:
+    """Ids (B, T) up to the first end id, without pad, start and end: (B, None)."""
+    if isinstance(ids, tf.RaggedTensor):
+        ids = ids.to_tensor(PAD_ID)
+    if ids.shape.rank not in (None, 2):
+        raise ValueError(f"`ids` must be a batch of rows, (B, T). Received: shape {ids.shape}.")
+    has_ended = tf.cumsum(tf.cast(ids == END_ID, tf.int32), axis=1) > 0
+    return tf.ragged.boolean_mask(ids, ~has_ended & (ids != PAD_ID) & (ids != START_ID))
+
+
+def trainable(sentences: Iterable[str]) -> Iterator[str]:
+    """Passes on the sentences that have text, the very long ones in parts; raises if none has."""
+    if isinstance(sentences, str):
+        raise ValueError("`sentences` must be several strings. Received: one string.")
+    is_empty = True
+    for sentence in sentences:
+        if not isinstance(sentence, str):
+            raise ValueError(f"`sentences` must be strings. Received: {sentence!r}.")
+        sentence.encode()  # A lone surrogate raises a ValueError here, not a riddle in the trainer.
+        if sentence and not sentence.isspace():
+            is_empty = False
+            for start in range(0, len(sentence), MAX_SENTENCE_CHARACTERS):
+                yield sentence[start : start + MAX_SENTENCE_CHARACTERS]
+    if is_empty:
+        raise ValueError("`sentences` must hold at least one that is not empty. Received: none.")
+
+
+def write_config(folder, **config) -> None:
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(config, ensure_ascii=False, indent=2)
+    (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")

@@ -1,0 +1,66 @@
+"""Runs the README: each `python` and `bash` block in the order of the page, in one empty folder."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+def blocks(page, language):
+    """The fenced blocks of a page in one language."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return [body for kind, body in BLOCK.findall(text) if kind == language]
+
+
+def test_python_blocks_run_one_after_the_other():
+    program = blocks("README.md", "python")
+    assert len(program) >= 3
+    names = {}
+    for body in program:
+        exec(compile(body, "README.md", "exec"), names)
+    assert names["ids"].shape == (3, 8)
+
+
+def test_commands_of_the_page_run_one_after_the_other(tmp_path):
+    """The commands stand in a clone with `training/` and `serving/`; what they write goes elsewhere."""
+    for name in ("keras_transformer", "command_line", "training", "serving", "examples"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "CUDA_VISIBLE_DEVICES": "-1",
+    }
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)  # what a user's screen would show
+    commands = blocks("README.md", "bash")
+    assert len(commands) >= 2
+    script = "set -e\n" + "\n".join(commands)
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert "BLEU = " in done.stdout and "signature" not in done.stderr
+    assert done.stdout.splitlines()[-2:] == ["412", "99"], done.stdout[-500:]
+    noise = [line for line in done.stderr.splitlines() if re.match(r"^[IWE]\d{4} |WARNING", line)]
+    assert not noise, "start-up noise of TensorFlow on the screen"
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md", "CONTRIBUTING.md"])
+def test_links_to_files_are_true(page):
+    folder = (ROOT / page).parent
+    text = (ROOT / page).read_text(encoding="utf-8")
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", text)
+    assert all((folder / target).exists() for target in targets), targets
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_make_targets_that_are_named_exist(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    targets = set(re.findall(r"^(\w[\w-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"\bmake ([a-z][\w-]+)", " ".join(re.findall(r"`[^`]+`|^make .*$", text, re.M))))
+    assert named and named <= targets
