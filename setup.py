@@ -1,7 +1,7 @@
 """Builds the wheel, which holds `keras_transformer` and nothing else.
 
-The base install is small: Keras and NumPy. Keras needs a backend, which is the user's choice (TensorFlow, JAX or
-PyTorch). The extras add what the programs in `training/` and `serving/` need.
+The base install is small: Keras and NumPy. Keras needs a backend, which is the user's choice (TensorFlow,
+JAX or PyTorch). The extras add what the programs in `training/` and `serving/` need.
 """
 
 from setuptools import find_packages, setup
@@ -10,15 +10,16 @@ from setuptools import find_packages, setup
 BASE = ["keras>=3.15.1,<4", "numpy>=1.26"]
 
 # TensorFlow Text is built against one minor version of TensorFlow: the two move together.
-TEXT = ["tensorflow==2.21.*", "tensorflow-text==2.21.*", "sentencepiece>=0.2.1"]
+TEXT = ["PyYAML>=6.0", "tensorflow==2.21.*", "tensorflow-text==2.21.*", "sentencepiece>=0.2.1"]
 
 PLOT = ["matplotlib>=3.9"]
 
 TRAINING = [
     *TEXT,
     "babel>=2.16",
-    "jsonargparse[signatures]>=4.40",
-    "PyYAML>=6.0",
+    # tensorflow-datasets imports it and asks for it on old Pythons only.
+    "importlib_resources>=6.4",
+    "jsonargparse[signatures]>=4.49",
     "rich>=13.7",
     "sacrebleu>=2.5",
     "tensorboard>=2.20",
@@ -31,12 +32,12 @@ TUNING = [*TRAINING, "keras-tuner>=1.4.8", "scikit-learn>=1.5", "scipy>=1.13"]
 SERVING = [
     *TEXT,
     "grpcio>=1.66",
-    "jsonargparse[signatures]>=4.40",
+    "jsonargparse[signatures]>=4.49",
     "tensorflow-serving-api==2.21.*",
 ]
 
-# setuptools builds the wheel that a test looks into.
-DEV = ["hypothesis>=6.100", "pip-tools>=7.5", "pytest>=8.3", "ruff>=0.12", "setuptools>=77"]
+# setuptools builds the wheel that a test looks into; tensorflow-datasets' builder test needs dill.
+DEV = ["dill>=0.3.8", "hypothesis>=6.100", "pip-tools>=7.5", "pytest>=8.3", "ruff>=0.12", "setuptools>=77"]
 
 ALL = sorted({*PLOT, *TRAINING, *TUNING, *SERVING, *DEV})
 

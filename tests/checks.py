@@ -265,7 +265,7 @@ def weight_gradients(layer, inputs, probe):
             output, _ = layer.stateless_call(values, others, *inputs)
             return ops.sum(ops.cast(output, "float32") * probe)
 
-        return jax.grad(total)([weight.value for weight in layer.trainable_weights])
+        return jax.jit(jax.grad(total))([weight.value for weight in layer.trainable_weights])
     total = ops.sum(ops.cast(layer(*inputs), "float32") * probe)
     total.backward()
     return [weight.value.grad for weight in layer.trainable_weights]
@@ -284,7 +284,7 @@ def input_gradient(function, x):
     if keras.backend.backend() == "jax":
         import jax
 
-        return jax.grad(function)(ops.convert_to_tensor(x))
+        return jax.jit(jax.grad(function))(ops.convert_to_tensor(x))
     x = ops.convert_to_tensor(x).requires_grad_()
     function(x).backward()
     return x.grad

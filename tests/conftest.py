@@ -1,12 +1,14 @@
 """What every test starts from: a quiet TensorFlow, a fixed seed, float32, full-precision products.
 
-Works in both environments: where TensorFlow is not installed, Keras runs on the backend that KERAS_BACKEND names.
+Works in both environments: where TensorFlow is not installed, Keras runs on the backend that KERAS_BACKEND
+names.
 """
 
 import os
 from pathlib import Path
 
-# Before the first import of TensorFlow, which reads them once. The tests need no GPU, and on one their numbers differ.
+# Before the first import of TensorFlow, which reads them once. The tests need no GPU, and on one their
+# numbers differ.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")

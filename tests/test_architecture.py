@@ -41,7 +41,7 @@ THIRD_PARTY = {
     "attention_maps": {"matplotlib"},
 }
 
-# Programs among which there is one that says: the exported model stands alone.
+# Who asks an exported model needs nothing of the project: the export stands alone.
 STAND_ALONE = ("serving/client.py", "serving/local_server.py", "examples/ask_saved_model.py")
 
 MAX_LINES = 320

@@ -180,9 +180,7 @@ def test_permuted_memory_with_its_mask_changes_nothing(make):
 @both
 def test_rows_of_a_batch_do_not_meet(make):
     built = checks.built(make, (X, MEMORY))
-    checks.batch_invariance(
-        lambda x, memory, mask: built(x, memory, memory_mask=mask), X, MEMORY, NO_MEMORY
-    )
+    checks.batch_invariance(lambda x, memory, mask: built(x, memory, memory_mask=mask), X, MEMORY, NO_MEMORY)
 
 
 # One position at a time
@@ -273,9 +271,7 @@ def test_functional_model_honours_both_implicit_masks(make):
     model = keras.Model([symbolic, symbolic_memory], output)
     vectors = embed.get_weights()[0]
     expected = checks.as_array(
-        decode(
-            vectors[ids], vectors[memory_ids], hidden_mask=ids != 0, memory_mask=memory_ids != 0
-        )
+        decode(vectors[ids], vectors[memory_ids], hidden_mask=ids != 0, memory_mask=memory_ids != 0)
     )
     for actual in (model([ids, memory_ids]), model.predict([ids, memory_ids], verbose=0)):
         np.testing.assert_allclose(checks.as_array(actual), expected, atol=1e-5)
