@@ -25,7 +25,7 @@ def main():
     run = unused(Path("runs") / "quickstart")
     exported = run / "exported"
 
-    headline("1. Train a Transformer to read dates in a dozen languages")
+    headline("1. Train a Transformer to read dates in seventeen languages")
     train.main(["--config", str(ROOT / "training/configs/dates.yaml"), "--output", str(run)])
 
     headline("2. Measure it on 2,000 dates whose days it has never seen")

