@@ -4,6 +4,8 @@ The base install is small: Keras and NumPy. Keras needs a backend, which is the 
 JAX or PyTorch). The extras add what the programs in `training/` and `serving/` need.
 """
 
+from pathlib import Path
+
 from setuptools import find_packages, setup
 
 # 3.15.1 is the first Keras whose loader of `.keras` files has the fixes for hostile archives.
@@ -45,6 +47,8 @@ setup(
     name="keras_transformer",
     version="0.1.0",
     description="Attention models for Keras 3: layers, training, decoding and serving",
+    long_description=Path("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["keras_transformer", "keras_transformer.*"]),

@@ -23,8 +23,6 @@ TEXT_OPS = frozenset(
 )
 # Registered in TensorFlow, and yet of no use to a server without Python.
 PYTHON_OPS = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
-# `keras.ops.slice_update` is XlaDynamicUpdateSlice, for one.
-XLA_PREFIX = "Xla"
 XLA_ATTRIBUTE = "_XlaMustCompile"
 
 
@@ -52,7 +50,8 @@ def is_served(op: str) -> bool:
     """Whether a stock TF Serving links the op and can run it without XLA."""
     if op in TEXT_OPS or op.startswith("TFText>"):
         return True
-    return hasattr(tf.raw_ops, op) and op not in PYTHON_OPS and not op.startswith(XLA_PREFIX)
+    # Ops for XLA alone are not among these: XlaDynamicUpdateSlice, say, which is Keras's slice_update.
+    return hasattr(tf.raw_ops, op) and op not in PYTHON_OPS
 
 
 def check(path) -> None:

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
 from keras_transformer.special_ids import END_ID
@@ -125,6 +126,25 @@ def test_an_op_that_tf_serving_has_not_is_refused_and_nothing_is_left(tmp_path, 
     with pytest.raises(ValueError, match=f"ops of TensorFlow and TF Text only.*Received:.*{op}"):
         saved_model.write(Echo(function), tmp_path / "model", 1)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["function", "call"])
+def test_an_xla_mark_is_seen_on_a_function_and_on_a_call(tmp_path, place):
+    proto = saved_model_pb2.SavedModel()
+    graph = proto.meta_graphs.add().graph_def
+    function = graph.library.function.add()
+    function.signature.name = "decode"
+    node = function.node_def.add(op="AddV2")
+    (function if place == "function" else node).attr["_XlaMustCompile"].b = True
+    path = tmp_path / "saved_model.pb"
+    path.write_bytes(proto.SerializeToString())
+    assert (
+        op_closure.ops(path)
+        == {
+            "function": {"decode (XLA)", "AddV2"},
+            "call": {"AddV2 (XLA)"},
+        }[place]
+    )
 
 
 def test_a_failed_export_leaves_the_older_versions_alone(tmp_path):
