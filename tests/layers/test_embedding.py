@@ -49,7 +49,7 @@ def test_reverse_is_the_transpose_without_scale():
 def test_logits_are_float32_under_every_policy(policy):
     layer = checks.built(make, (IDS,), dtype=policy)
     hidden = checks.numbers(2, 5, D)
-    logits = layer(hidden, reverse=True)
+    logits = layer(keras.ops.cast(hidden, layer.compute_dtype), reverse=True)
     assert keras.backend.standardize_dtype(logits.dtype) == "float32"
     expected = hidden @ matrix(layer).T
     atol = 1e-2 * np.abs(expected).max()
