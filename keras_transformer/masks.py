@@ -5,6 +5,9 @@ Vaswani et al. 2017, section 3.2.3. Legend: B batch, H heads, T queries, S keys.
 
 from keras import ops
 
+# Keras has no public name for it, and JAX's arrays carry no attribute that could be read instead.
+from keras.src.backend import get_keras_mask
+
 from keras_transformer.special_ids import PAD_ID
 
 
@@ -76,7 +79,7 @@ def implicit_mask(x):
     Returns:
         bool, (B, T), or None.
     """
-    return getattr(x, "_keras_mask", None)
+    return get_keras_mask(x)
 
 
 def as_heads_mask(mask):

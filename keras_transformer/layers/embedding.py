@@ -4,6 +4,7 @@ import math
 
 import keras
 from keras import ops
+from keras.src.backend import get_keras_mask, set_keras_mask  # no public name
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -53,11 +54,11 @@ class TokenEmbedding(keras.layers.ReversibleEmbedding):
             return ops.cast(super().call(inputs, reverse=True), "float32")
         self._check_ids(inputs)
         embedded = super().call(inputs)
-        mask = getattr(embedded, "_keras_mask", None)
+        mask = get_keras_mask(embedded)
         # A Python float keeps the dtype: a float32 tensor would not multiply float16.
         scaled = embedded * math.sqrt(self.hidden_dim)
         if mask is not None:
-            scaled._keras_mask = mask
+            set_keras_mask(scaled, mask)
         return scaled
 
     def _check_ids(self, ids):
