@@ -1,5 +1,9 @@
-"""Text to text: tokenizer, model and search as one function that runs in a TensorFlow graph."""
+"""Text to text: tokenizers, model and search as functions that run in a TensorFlow graph.
 
+Legend: B texts, N hypotheses of a text, S source pieces, L longest translation in pieces.
+"""
+
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
@@ -7,16 +11,23 @@ import tensorflow as tf
 import yaml
 
 from keras_transformer import decoding, tokenizers
-from keras_transformer.special_ids import END_ID
+from keras_transformer.hypotheses import Hypothesis, batches, read
+from keras_transformer.special_ids import END_ID, PAD_ID, UNKNOWN_ID
+
+# Longest target in pieces that is scored whole: memory grows with the square of the length.
+MAX_SCORED_LENGTH = 1024
 
 
 class Translator(tf.Module):
     """Translates strings with a model and its tokenizers; can be exported as it is.
 
+    `__call__`, `n_best`, `score`, `align` and `tokens` are for graphs: tensors in, tensors out. `translate`
+    and `hypotheses` take lists of any length.
+
     Args:
-        model: has `initial_state` and `decode_step`, see `models.AutoregressiveModel`.
+        model: a `models.AutoregressiveModel`, or a `decoding.Ensemble` of some.
         source_tokenizer, target_tokenizer: see `keras_transformer.tokenizers`.
-        search: say `decoding.Greedy(max_length=64)`.
+        search: say `decoding.BeamSearch(max_length=64)`.
         max_source_length: tokens of the source that are read, the end token included; a longer source
             is cut.
 
@@ -40,66 +51,162 @@ class Translator(tf.Module):
         self.max_source_length = max_source_length
         # A tf.Module does not see the variables inside Keras's; without them an export has none.
         self.tf_variables = [variable.value for variable in model.variables]
-        self._graph = tf.function(self.__call__, input_signature=[tf.TensorSpec([None], tf.string)])
+        self._graphs = {}
 
     @classmethod
-    def from_run(cls, run_folder, search=None):
+    def from_run(cls, run_folder, search=decoding.BeamSearch, others=()):
         """Loads what `training.train` made.
 
         Args:
             run_folder: a folder with model.keras, tokenizer/ and config.yaml.
-            search: greedy search up to the longest target of the training data if None.
+            search: a search, or a function of `max_length` that makes one; `max_length` is then that of the
+                training data.
+            others: further run folders, with the same tokenizers, for an ensemble.
 
         Raises:
-            ValueError: the folder is no run folder.
+            ValueError: a folder is no run folder, or has other tokenizers.
         """
-        folder = Path(run_folder)
-        parts = ["config.yaml", "model.keras", "tokenizer/source", "tokenizer/target"]
-        missing = [part for part in parts if not (folder / part).exists()]
-        if missing:
-            raise ValueError(
-                f"A run folder holds {', '.join(parts)}. Received: {folder}, without {missing[0]}."
-            )
-        config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+        folders = [Path(run_folder), *map(Path, others)]
+        loaded, sides = [], []
+        for folder in folders:
+            parts = ["config.yaml", "model.keras", "tokenizer/source", "tokenizer/target"]
+            missing = [part for part in parts if not (folder / part).exists()]
+            if missing:
+                raise ValueError(
+                    f"A run folder holds {', '.join(parts)}. Received: {folder}, without {missing[0]}."
+                )
+            sides.append([tokenizers.load(folder / "tokenizer" / side) for side in ("source", "target")])
+            if [vocabulary(side) for side in sides[-1]] != [vocabulary(side) for side in sides[0]]:
+                raise ValueError(
+                    "The models of an ensemble must have the same tokenizers. "
+                    f"Received: {folder}, whose tokenizers are not those of {folders[0]}."
+                )
+            loaded.append(keras.models.load_model(folder / "model.keras", compile=False))
+        config = yaml.safe_load((folders[0] / "config.yaml").read_text(encoding="utf-8"))
         max_length = config["data"]["max_length"]
-        return cls(
-            keras.models.load_model(folder / "model.keras", compile=False),
-            tokenizers.load(folder / "tokenizer" / "source"),
-            tokenizers.load(folder / "tokenizer" / "target"),
-            search or decoding.Greedy(max_length=max_length),
-            max_length,
-        )
+        if not isinstance(search, decoding.Search):
+            search = search(max_length)
+        model = decoding.Ensemble(loaded) if len(loaded) > 1 else loaded[0]
+        return cls(model, *sides[0], search, max_length)
 
     def source_ids(self, text):
         """Strings (B,) -> int32 (B, S), cut to `max_source_length`, ended and padded."""
-        pieces = self.source_tokenizer.tokenize(text)[:, : self.max_source_length - 1]
-        end = tf.fill([pieces.nrows(), 1], END_ID)
-        return tf.concat([pieces, end], axis=1).to_tensor()
+        return ended(self.source_tokenizer.tokenize(text), self.max_source_length)
 
     def __call__(self, text):
-        """Strings (B,) -> translations, strings (B,)."""
-        inputs = {"source_ids": self.source_ids(text)}
-        ids, _ = decoding.generate(self.model, inputs, self.search)
-        return self.target_tokenizer.detokenize(ids)
+        """Strings (B,) -> translations, strings (B,). An empty text has an empty translation."""
+        return self.n_best(text)[0][:, 0]
 
-    def translate(self, texts, batch_size=128):
-        """Translates a list of texts in graph mode, texts of similar length together.
+    def n_best(self, text):
+        """Strings (B,) -> translations, strings (B, N), and log-probabilities, float32 (B, N), best first.
+
+        Where there are fewer than N the rest is empty, with the score -inf. All N translations of an
+        empty text are empty, with the score 0.
+        """
+        decoded = self._decode(self.source_ids(text))
+        return decoded["texts"], decoded["scores"]
+
+    def score(self, source, target):
+        """Log-probabilities of given translations.
 
         Args:
-            texts: list of str or UTF-8 bytes.
-            batch_size: texts decoded together.
+            source, target: strings, (B,). Of a target `MAX_SCORED_LENGTH` pieces are read, or what the
+                model has positions for.
+
+        Returns:
+            by piece, float32 (B, T), the end token included and zeros at padding; and in sum, (B,).
+        """
+        longest = min(MAX_SCORED_LENGTH, getattr(self.model, "max_length", None) or MAX_SCORED_LENGTH)
+        target_ids = ended(self.target_tokenizer.tokenize(target), longest)
+        return decoding.score(self.model, {"source_ids": self.source_ids(source)}, target_ids)
+
+    def align(self, text, layer=None, head=None):
+        """Best translations with what their pieces attended to, from one pass.
+
+        Args:
+            text: strings, (B,).
+            layer, head: numbers, counted from 0; the mean over all if None.
+
+        Returns:
+            "translation" (B,), "source_tokens" (B, S) and "target_tokens" (B, T), strings with the end token,
+            empty at padding; "attention" float32 (B, T, S), rows of padding are zero.
+        """
+        source_ids = self.source_ids(text)
+        decoded = self._decode(source_ids, with_attention=True)
+        length = tf.reduce_max(tf.reduce_sum(tf.cast(decoded["ids"][:, 0] != PAD_ID, tf.int32), axis=1))
+        weights = decoding.soft_alignment(decoded["attention"][:, 0, :length], layer, head)
+        return {
+            "translation": decoded["texts"][:, 0],
+            "source_tokens": pieces(self.source_tokenizer, source_ids),
+            "target_tokens": pieces(self.target_tokenizer, decoded["ids"][:, 0, :length]),
+            "attention": tf.cast(weights, tf.float32),
+        }
+
+    def tokens(self, source_ids):
+        """Without tokenizers: ids (B, S), ended and padded with 0 -> ids (B, N, L) and scores (B, N)."""
+        decoded = self._decode(source_ids)
+        return decoded["ids"], decoded["scores"]
+
+    def _decode(self, source_ids, prefix_ids=None, with_attention=False):
+        arguments = (self.model, {"source_ids": source_ids}, self.search, prefix_ids)
+        if with_attention:
+            ids, scores, attention = decoding.generate_with_attention(*arguments)
+        else:
+            (ids, scores), attention = decoding.generate_n_best(*arguments), None
+        is_empty = source_ids[:, :1] == END_ID
+        batch_size, num_results, _ = tf.unstack(tf.shape(ids))
+        texts = self.target_tokenizer.detokenize(tf.reshape(ids, (batch_size * num_results, -1)))
+        return {
+            "texts": tf.where(is_empty, "", tf.reshape(texts, (batch_size, num_results))),
+            "scores": tf.where(is_empty, 0.0, scores),
+            "ids": ids,
+            "attention": attention,
+        }
+
+    def translate(self, texts, batch_size=128, progress=None):
+        """The best translation of each text; see `hypotheses`.
 
         Returns:
             List of str, in the order of `texts`.
         """
-        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
-        translations = [""] * len(texts)
-        for start in range(0, len(order), batch_size):
-            indices = order[start : start + batch_size]
-            batch = self._graph(tf.constant([texts[index] for index in indices], tf.string))
-            for index, translation in zip(indices, batch.numpy(), strict=True):
-                translations[index] = translation.decode("utf-8")
-        return translations
+        return [best.text for best, *_ in self.hypotheses(texts, batch_size, progress=progress)]
+
+    def hypotheses(
+        self,
+        texts: Sequence[str | bytes],
+        batch_size: int = 128,
+        prefixes: Sequence[str] | None = None,
+        with_attention: bool = False,
+        progress: Callable[[int], None] | None = None,
+    ) -> list[list[Hypothesis]]:
+        """Translates a list of texts in graph mode, texts of similar length together.
+
+        Args:
+            texts: str or UTF-8 bytes.
+            batch_size: texts decoded together.
+            prefixes: one for each text, what its translations begin with, in whole words; None for
+                nothing.
+            with_attention: whether to keep pieces and attention.
+            progress: called with the number of texts that have just been translated.
+
+        Returns:
+            One list for each text, in the order of `texts`: its hypotheses, at least one, best first.
+
+        Raises:
+            ValueError: a prefix holds what the target tokenizer does not know, or is too long.
+        """
+        given = [] if prefixes is None else [self._prefix_ids(texts, prefixes)]
+        graph = self._graph(len(given), with_attention)
+        results = [[] for _ in texts]
+        for indices in batches(texts, batch_size):
+            source = tf.constant([texts[index] for index in indices], tf.string)
+            decoded = graph(source, *(tf.gather(ids, indices).to_tensor() for ids in given))
+            decoded = {name: x.numpy() for name, x in decoded.items()}
+            for row, index in enumerate(indices):
+                results[index] = read({name: x[row] for name, x in decoded.items()})
+            if progress is not None:
+                progress(len(indices))
+        return results
 
     def attention(self, text):
         """Translates one text and shows what each piece of the translation attended to.
@@ -111,16 +218,62 @@ class Translator(tf.Module):
             source pieces, list of S str; target pieces, list of T str (both with the end token); and
             the attention weights of the same pass, float32 array (N, H, T, S): layers and heads.
         """
-        source_ids = self.source_ids(tf.constant([text]))
-        inputs = {"source_ids": source_ids}
-        ids, _, weights = decoding.generate_with_attention(self.model, inputs, self.search)
-        length = int(tf.math.count_nonzero(ids[0]))  # pads follow the end
-        weights = tf.transpose(tf.cast(weights[0, :length], tf.float32), (1, 2, 0, 3))
-        source, target = (
-            [piece.decode("utf-8") for piece in tokenizer.id_to_piece(row).numpy()]
-            for tokenizer, row in (
-                (self.source_tokenizer, source_ids[0]),
-                (self.target_tokenizer, ids[0, :length]),
+        best = self.hypotheses([text], with_attention=True)[0][0]
+        return best.source_pieces, best.target_pieces, best.attention
+
+    def _graph(self, num_prefixes, with_attention):
+        """The traced function for batches of all shapes; made once."""
+
+        def decode(text, prefix_ids=None):
+            source_ids = self.source_ids(text)
+            decoded = self._decode(source_ids, prefix_ids, with_attention)
+            if not with_attention:
+                return {"texts": decoded["texts"], "scores": decoded["scores"]}
+            decoded["attention"] = tf.cast(decoded["attention"], tf.float32)
+            decoded["source_pieces"] = pieces(self.source_tokenizer, source_ids)
+            decoded["target_pieces"] = pieces(self.target_tokenizer, decoded.pop("ids"))
+            return decoded
+
+        key = (num_prefixes, with_attention)
+        if key not in self._graphs:
+            signature = [tf.TensorSpec([None], tf.string)]
+            signature += [tf.TensorSpec([None, None], tf.int32)] * num_prefixes
+            self._graphs[key] = tf.function(decode, input_signature=signature, autograph=False)
+        return self._graphs[key]
+
+    def _prefix_ids(self, texts, prefixes):
+        if len(prefixes) != len(texts):
+            raise ValueError(
+                "There must be one prefix for each text. "
+                f"Received: {len(texts)} texts, {len(prefixes)} prefixes."
             )
-        )
-        return source, target, weights.numpy()
+        ids = self.target_tokenizer.tokenize(tf.constant(list(prefixes), tf.string))
+        for prefix, row in zip(prefixes, ids, strict=True):
+            if UNKNOWN_ID in row.numpy():
+                raise ValueError(
+                    f"A prefix must consist of what the target tokenizer knows. Received: {prefix!r}."
+                )
+            if len(row) >= self.search.max_length:
+                raise ValueError(
+                    f"A prefix must be shorter than `max_length`, {self.search.max_length} pieces. "
+                    f"Received: {len(row)} pieces, {prefix!r}."
+                )
+        return ids
+
+
+def ended(tokens, length):
+    """Ragged ids (B, None) -> int32 (B, S), cut to `length` with the end token, padded."""
+    tokens = tokens[:, : length - 1]
+    return tf.concat([tokens, tf.fill([tokens.nrows(), 1], END_ID)], axis=1).to_tensor()
+
+
+def pieces(tokenizer, ids):
+    """Ids of any shape -> pieces, strings of that shape, empty at padding."""
+    return tf.where(
+        ids == PAD_ID, "", tf.reshape(tokenizer.id_to_piece(tf.reshape(ids, [-1])), tf.shape(ids))
+    )
+
+
+def vocabulary(tokenizer):
+    """All pieces of a tokenizer, in the order of their ids."""
+    return tokenizer.id_to_piece(tf.range(tokenizer.vocabulary_size)).numpy().tolist()

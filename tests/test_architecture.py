@@ -25,8 +25,9 @@ MAY_IMPORT = {
     "attention_maps": {"special_ids"},
     "layers": {"layers", "masks", "special_ids"},
     "models": {"models", "layers", "masks", "special_ids"},
-    "decoding": {"decoding", "special_ids"},
-    "translator": {"decoding", "tokenizers", "special_ids"},
+    "decoding": {"decoding", "masks", "special_ids"},
+    "hypotheses": {"decoding"},
+    "translator": {"decoding", "hypotheses", "tokenizers", "special_ids"},
     "callbacks": {"decoding", "losses", "metrics", "tokenizers", "translator", "special_ids"},
     # The front door. What needs TensorFlow is imported by its own name.
     "": {"decoding", "layers", "losses", "masks", "metrics", "models", "schedules"},

@@ -1,5 +1,30 @@
 """Decoding: searches that know a step function and no model."""
 
-from keras_transformer.decoding.sampling import Greedy, generate, generate_with_attention
+from keras_transformer.decoding.beam import BeamSearch
+from keras_transformer.decoding.ensemble import Ensemble
+from keras_transformer.decoding.generate import (
+    generate,
+    generate_n_best,
+    generate_with_attention,
+    hard_alignment,
+    soft_alignment,
+)
+from keras_transformer.decoding.sampling import Greedy, Sampling
+from keras_transformer.decoding.score import perplexity, score
+from keras_transformer.decoding.search import Result, Search
 
-__all__ = ["Greedy", "generate", "generate_with_attention"]
+__all__ = [
+    "BeamSearch",
+    "Ensemble",
+    "Greedy",
+    "Result",
+    "Sampling",
+    "Search",
+    "generate",
+    "generate_n_best",
+    "generate_with_attention",
+    "hard_alignment",
+    "perplexity",
+    "score",
+    "soft_alignment",
+]

@@ -1,115 +1,109 @@
-"""Searches that follow one hypothesis for each row. They know a step function and no model."""
+"""Searches that decide for one token at each step: the likeliest, or one drawn at random."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
+import numpy as np
 from keras import ops
 
-from keras_transformer.special_ids import END_ID, PAD_ID, START_ID
+from keras_transformer.decoding.checks import check_number, check_size
+from keras_transformer.decoding.search import Search
+
+
+class _TokenByToken(Search):
+    """The step of a search whose hypotheses do not compete."""
+
+    def _choose(self, logits, allowed, loop, rules):
+        token_ids = self._pick(allowed, loop["index"])  # (R,)
+        chosen = ops.squeeze(ops.take_along_axis(logits, token_ids[:, None], axis=1), 1)
+        log_probs = chosen - ops.logsumexp(logits, axis=-1)
+        # A row that has ended stays as it is, whatever its neighbours still do.
+        was_closed, scores = loop["is_closed"], loop["scores"]
+        tokens = ops.where(was_closed, self.pad_id, ops.reshape(token_ids, ops.shape(was_closed)))
+        ends = ops.logical_or(tokens == self.end_id, loop["index"] + 1 >= rules.longest[:, None])
+        return {
+            "tokens": tokens,
+            "scores": ops.where(was_closed, scores, scores + ops.reshape(log_probs, ops.shape(scores))),
+            "is_closed": ops.logical_or(was_closed, ends),
+        }, None
+
+    def _pick(self, logits, index):
+        """Token of each row, int32 (R,), from the allowed logits (R, V)."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
-class Greedy:
-    """Takes the likeliest token at each step, until every row has ended or `max_length` is reached.
+class Greedy(_TokenByToken):
+    """Takes the likeliest token at each step.
 
     Args:
-        max_length: L, largest number of tokens of a result, the end token included, >= 1.
-        start_id, end_id, pad_id: the special ids.
+        Those of `Search`.
     """
 
-    max_length: int
-    start_id: int = START_ID
-    end_id: int = END_ID
-    pad_id: int = PAD_ID
+    def _pick(self, logits, index):
+        return ops.cast(ops.argmax(logits, axis=-1), "int32")
+
+
+@dataclass(frozen=True)
+class Sampling(_TokenByToken):
+    """Draws each token from the model's distribution, or from its most likely part.
+
+    The filters apply in this order: temperature, top-k, top-p, min-p; what passes is normalised again. The
+    draws come from a table that `seed` alone decides, one number for each sample and position, shared
+    by all rows of a batch: the same seed gives the same text for the same source on every backend, in
+    every batch, in Python and in an exported model.
+
+    Args:
+        temperature: logits are divided by it, > 0; below 1 sharper, above 1 flatter.
+        top_k: only the k likeliest tokens, >= 1 (Fan et al. 2018, section 5.4); None for all.
+        top_p: only the smallest set of likeliest tokens whose probabilities sum to p or more, 0 < p <= 1
+            (Holtzman et al. 2020, section 3.1).
+        min_p: only tokens at least p times as likely as the likeliest, 0 <= p <= 1 (Nguyen et al. 2024).
+        num_samples: N, samples for each source, >= 1; they come in the order in which they were drawn.
+        seed: of the draws, an integer >= 0.
+        And those of `Search`.
+    """
+
+    _: KW_ONLY
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float = 1.0
+    min_p: float = 0.0
+    num_samples: int = 1
+    seed: int = 0
 
     def __post_init__(self):
-        if not isinstance(self.max_length, int) or self.max_length < 1:
-            raise ValueError(
-                f"`max_length` must be a positive integer. Received: max_length={self.max_length}."
-            )
+        super().__post_init__()
+        check_number(self, "temperature", above=0)
+        if self.top_k is not None:
+            check_size(self, "top_k")
+        check_number(self, "top_p", above=0, most=1)
+        check_number(self, "min_p", least=0, most=1)
+        check_size(self, "num_samples")
+        check_size(self, "seed", least=0)
 
-    def __call__(self, step_function, state, batch_size, record=None):
-        """Decodes.
+    @property
+    def num_hypotheses(self):
+        return self.num_samples
 
-        Args:
-            step_function: (token_ids (B,), state, index) -> (logits (B, V), state).
-            state: its first state, a tree of tensors with the batch first.
-            batch_size: B, an integer or a scalar tensor.
-            record: state -> (B, ...), what is to be kept of each step's state; None for nothing.
+    def _pick(self, logits, index):
+        logits = logits / self.temperature
+        size = logits.shape[-1]
+        is_filtered = self.top_k is not None or self.top_p < 1 or self.min_p > 0
+        if is_filtered:  # likeliest first: then each filter keeps a beginning
+            logits, ids = ops.top_k(logits, min(self.top_k or size, size))
+        probabilities = ops.softmax(logits, axis=-1) if logits.shape[-1] > 1 else ops.ones_like(logits)
+        if is_filtered:
+            above = ops.cumsum(probabilities, axis=-1) - probabilities
+            is_kept = ops.logical_and(above < self.top_p, probabilities >= self.min_p * probabilities[:, :1])
+            probabilities = ops.where(is_kept, probabilities, 0.0)
+        # Inverse of the cumulative distribution at a uniform draw.
+        cumulative = ops.cumsum(probabilities, axis=-1)
+        draws = ops.take(self._draws(), index, axis=0)  # (N,)
+        draws = ops.take(draws, ops.arange(ops.shape(logits)[0]) % self.num_samples)[:, None]
+        place = ops.sum(ops.cast(cumulative <= draws * cumulative[:, -1:], "int32"), axis=-1)
+        return ops.squeeze(ops.take_along_axis(ids, place[:, None], axis=1), 1) if is_filtered else place
 
-        Returns:
-            ids: int32, (B, L), without the start token; after the end token only padding.
-            scores: float32, (B,), sum of the log-probabilities of the tokens, the end token included.
-            recorded: (B, L, ...), zeros after a row's end; (B, L) zeros if nothing is recorded.
-        """
-        record = record or (lambda state: ops.zeros((batch_size,)))
-        positions = ops.arange(self.max_length)
-        loop = (
-            ops.zeros((), "int32"),
-            ops.full((batch_size,), self.start_id, "int32"),
-            ops.zeros((batch_size,), "bool"),
-            ops.full((batch_size, self.max_length), self.pad_id, "int32"),
-            ops.zeros((batch_size,), "float32"),
-            ops.repeat(ops.zeros_like(record(state))[:, None], self.max_length, axis=1),
-            state,
-        )
-
-        def goes_on(index, token_ids, has_ended, *_):
-            return ops.logical_not(ops.all(has_ended))
-
-        def body(index, token_ids, has_ended, ids, scores, recorded, state):
-            is_open = ops.logical_not(has_ended)[:, None]  # (B, 1)
-            logits, state = step_function(token_ids, state, index)
-            next_ids = ops.cast(ops.argmax(logits, axis=-1), "int32")
-            # log softmax of the largest logit is its distance to the log-sum-exp.
-            log_probs = ops.max(logits, axis=-1) - ops.logsumexp(logits, axis=-1)
-            scores = ops.where(has_ended, scores, scores + log_probs)
-            next_ids = ops.where(has_ended, self.pad_id, next_ids)
-            # A row that has ended stays as it is, whatever its neighbours still do.
-            ids = ops.where(positions == index, next_ids[:, None], ids)
-            has_ended = ops.logical_or(has_ended, next_ids == self.end_id)
-            new = record(state)[:, None]
-            is_written = ops.logical_and(is_open, positions == index)  # (B, L)
-            for _ in new.shape[2:]:
-                is_written = is_written[..., None]
-            recorded = ops.where(is_written, new, recorded)
-            return index + 1, next_ids, has_ended, ids, scores, recorded, state
-
-        loop = ops.while_loop(goes_on, body, loop, maximum_iterations=self.max_length)
-        _, _, _, ids, scores, recorded, _ = loop
-        return ids, scores, recorded
-
-
-def generate(model, inputs, search):
-    """Decodes with any model of the zoo.
-
-    Args:
-        model: has `initial_state(inputs, max_length)` and `decode_step(token_ids, state, index)`.
-        inputs: the model's inputs without the target, say {"source_ids": (B, S)}.
-        search: a search of this package, say `Greedy(max_length=64)`.
-
-    Returns:
-        ids: int32, (B, L), without the start token; after the end token only padding.
-        scores: float32, (B,), log-probabilities of the results.
-    """
-    ids, scores, _ = _search(model, inputs, search)
-    return ids, scores
-
-
-def generate_with_attention(model, inputs, search):
-    """Like `generate`, and keeps the attention to the source of the same pass.
-
-    Args:
-        model, inputs, search: as for `generate`; the model also has `attention(state)`.
-
-    Returns:
-        ids (B, L) and scores (B,) as from `generate`, and the attention weights (B, L, N, H, S): steps,
-        layers, heads, source positions.
-    """
-    return _search(model, inputs, search, record=model.attention)
-
-
-def _search(model, inputs, search, record=None):
-    inputs = {name: ops.convert_to_tensor(value) for name, value in inputs.items()}
-    batch_size = ops.shape(next(iter(inputs.values())))[0]
-    state = model.initial_state(inputs, search.max_length)
-    return search(model.decode_step, state, batch_size, record)
+    def _draws(self):
+        draws = np.random.default_rng(self.seed).random((self.max_length, self.num_samples))
+        # In float32 the product with the total must stay below the total.
+        return ops.convert_to_tensor(np.minimum(draws, 1 - 1e-6).astype("float32"))

@@ -294,6 +294,11 @@ class MultiHeadAttention(keras.layers.Layer):
             for name, width in widths.items()
         }
 
+    def grow(self, state, max_length):
+        """The state with room for `max_length` positions, at least as many as it has."""
+        room = max_length - state["key"].shape[2]
+        return {name: ops.pad(x, [[0, 0], [0, 0], [0, room], [0, 0]]) for name, x in state.items()}
+
     def step(self, query, state, index):
         """Causal self-attention of one position: equals row `index` of a full causal `call`.
 

@@ -80,44 +80,56 @@ class DecoderLayer(TransformerLayer):
 
         Args:
             memory: (B, S, D).
-            max_length: L, number of positions that will ever be decoded; static.
+            max_length: L, number of positions that will be decoded; static.
             memory_mask: bool, (B, S); True = may be attended to.
 
         Returns:
-            A tree of tensors, batch first; "weights" (B, H, S) is the last step's attention to memory.
+            {"source": tree, "target": tree}, see `models.AutoregressiveModel`; and "attention" (B, H, S),
+            zeros.
         """
         batch_size, memory_length = ops.shape(memory)[:2]
         if memory_mask is None:
             memory_mask = ops.ones((batch_size, memory_length), "bool")
         return {
-            "past": self.self_attention.layer.initial_state(batch_size, max_length),
-            "memory": self.cross_attention.layer.project(memory),
-            "memory_mask": memory_mask,
-            # Of the last step: what alignments and attention maps are read from.
-            "weights": ops.zeros((batch_size, self.num_heads, memory_length), self.compute_dtype),
+            "source": {"memory": self.cross_attention.layer.project(memory), "mask": memory_mask},
+            "target": self.self_attention.layer.initial_state(batch_size, max_length),
+            "attention": ops.zeros((batch_size, self.num_heads, memory_length), self.compute_dtype),
         }
+
+    def grow(self, target_state, max_length):
+        """`state["target"]` with room for `max_length` positions, at least as many as it has."""
+        return self.self_attention.layer.grow(target_state, max_length)
 
     def step(self, hidden, state, index):
         """One position: equals row `index` of a full `call`.
 
         Args:
-            hidden: (B, 1, D), the input at position `index`.
-            state: what `initial_state` or the last `step` returned.
-            index: the position, an integer scalar, 0 <= index < max_length.
+            hidden: (R, 1, D), the input at position `index`; R is a multiple of the memory's B rows, and
+                rows b * R / B to (b + 1) * R / B - 1 attend to row b of the memory.
+            state: what `initial_state` or the last `step` returned; R rows in "target".
+            index: the position, an integer scalar, 0 <= index < L.
 
         Returns:
-            (B, 1, D), and the new state.
+            (R, 1, D), and the new state; "attention" in it, (R, H, S), is that of this step.
         """
         x = self.self_attention.before(hidden)
-        x, past = self.self_attention.layer.step(x, state["past"], index)
+        x, target = self.self_attention.layer.step(x, state["target"], index)
         hidden = self.self_attention.after(hidden, x)
 
         x = self.cross_attention.before(hidden)
-        mask = state["memory_mask"][:, None, None, :]
-        x, weights = self.cross_attention.layer.attend(x, state["memory"], mask)
+        x, weights = self._attend_to_memory(x, state["source"])
         hidden = self.cross_attention.after(hidden, x)
-        state = {**state, "past": past, "weights": weights[:, :, 0]}
-        return self.feed_forward(hidden), state
+        return self.feed_forward(hidden), {**state, "target": target, "attention": weights}
+
+    def _attend_to_memory(self, x, source):
+        """(R, 1, D) -> (R, 1, D) and weights (R, H, S)."""
+        memory, mask = source["memory"], source["mask"]
+        _, num_heads, memory_length, _ = ops.shape(memory["key"])
+        # All R / B queries of a memory at once: the memory is neither repeated nor read R / B times.
+        x = ops.reshape(x, (ops.shape(mask)[0], -1, x.shape[-1]))
+        x, weights = self.cross_attention.layer.attend(x, memory, mask[:, None, None, :])
+        weights = ops.reshape(ops.swapaxes(weights, 1, 2), (-1, num_heads, memory_length))
+        return ops.reshape(x, (-1, 1, x.shape[-1])), weights
 
     def compute_output_shape(self, hidden_shape, memory_shape=None):
         return hidden_shape
@@ -172,16 +184,21 @@ class Decoder(TransformerStack):
         return self._finish(hidden)
 
     def initial_state(self, memory, max_length, memory_mask=None):
-        """One state for each layer; see `DecoderLayer.initial_state`."""
-        return [layer.initial_state(memory, max_length, memory_mask) for layer in self.layers]
+        """Lists with one entry for each layer; see `DecoderLayer.initial_state`."""
+        states = [layer.initial_state(memory, max_length, memory_mask) for layer in self.layers]
+        return {part: [state[part] for state in states] for part in states[0]}
+
+    def grow(self, target_state, max_length):
+        """See `DecoderLayer.grow`."""
+        return [layer.grow(state, max_length) for layer, state in zip(self.layers, target_state, strict=True)]
 
     def step(self, hidden, state, index):
         """One position through all layers; see `DecoderLayer.step`."""
-        new_state = []
-        for layer, layer_state in zip(self.layers, state, strict=True):
-            hidden, layer_state = layer.step(hidden, layer_state, index)
-            new_state.append(layer_state)
-        return self._finish(hidden), new_state
+        states = []
+        for layer, source, target in zip(self.layers, state["source"], state["target"], strict=True):
+            hidden, layer_state = layer.step(hidden, {"source": source, "target": target}, index)
+            states.append(layer_state)
+        return self._finish(hidden), {part: [state[part] for state in states] for part in states[0]}
 
     def compute_output_shape(self, hidden_shape, memory_shape=None):
         return hidden_shape

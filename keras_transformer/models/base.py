@@ -6,8 +6,15 @@ import keras
 class AutoregressiveModel(keras.Model):
     """A model that predicts the next token of a target from a source and the target so far.
 
-    Subclasses give `call`, `initial_state` and `decode_step`; `keras_transformer.decoding` needs only
-    the last two. Decoding step by step gives the same logits as one full `call`.
+    Subclasses give `call`, `initial_state` and `decode_step`, and `grow` if their state has a length;
+    `keras_transformer.decoding` needs only the last three. Decoding step by step gives the same logits as
+    one full `call`.
+
+    A state is {"source": tree, "target": tree}; every leaf has rows first and otherwise static or source
+    lengths. Leaves of "source" depend on the source alone and have its B rows; no step changes them.
+    Leaves of "target" depend on what has been decoded and have R rows: a search that follows W hypotheses
+    for each source repeats them to R = B * W, and row r belongs to source r // W. Other entries (the last
+    step's attention, say; zeros before the first) are not handed on to the next step.
     """
 
     def initial_state(self, inputs, max_length):
@@ -15,23 +22,35 @@ class AutoregressiveModel(keras.Model):
 
         Args:
             inputs: the inputs of `call` without the target, say {"source_ids": (B, S)}.
-            max_length: L, number of steps that will ever be taken; static.
+            max_length: L, number of steps that there is room for; static.
 
         Returns:
-            A tree of tensors. Every leaf has the batch first and a static length.
+            The state before the first step; B rows in all leaves.
         """
         raise NotImplementedError
+
+    def grow(self, target_state, max_length):
+        """Makes room for more steps.
+
+        Args:
+            target_state: `state["target"]`.
+            max_length: L, number of steps that there must be room for; static.
+
+        Returns:
+            `state["target"]` with that room. The same for a state without a length, a recurrent one.
+        """
+        return target_state
 
     def decode_step(self, token_ids, state, index):
         """Predicts the token after `token_ids`.
 
         Args:
-            token_ids: int32, (B,), the tokens at position `index`; the start token at position 0.
+            token_ids: int32, (R,), the tokens at position `index`; the start token at position 0.
             state: what `initial_state` or the last `decode_step` returned.
             index: the position, an integer scalar, 0 <= index < L.
 
         Returns:
-            Logits, float32, (B, V), and the new state.
+            Logits, float32, (R, V), and the new state.
         """
         raise NotImplementedError
 
@@ -42,6 +61,6 @@ class AutoregressiveModel(keras.Model):
             state: what `decode_step` returned.
 
         Returns:
-            (B, N, H, S): layers, heads, source positions.
+            (R, N, H, S): layers, heads, source positions.
         """
         raise NotImplementedError

@@ -182,14 +182,22 @@ class Transformer(AutoregressiveModel):
 
     def initial_state(self, inputs, max_length):
         """See `AutoregressiveModel`; `inputs` is {"source_ids": (B, S)}."""
+        self._check_length(max_length)
+        source_ids = inputs["source_ids"]
+        memory = self.encode(source_ids, training=False)
+        return self.decoder.initial_state(memory, max_length, masks.padding_mask(source_ids))
+
+    def grow(self, target_state, max_length):
+        """See `AutoregressiveModel`."""
+        self._check_length(max_length)
+        return self.decoder.grow(target_state, max_length)
+
+    def _check_length(self, max_length):
         if self.max_length is not None and max_length > self.max_length:
             raise ValueError(
                 f"Only {self.max_length} positions were learned (`max_length` of the model). "
                 f"Received: max_length={max_length}."
             )
-        source_ids = inputs["source_ids"]
-        memory = self.encode(source_ids, training=False)
-        return self.decoder.initial_state(memory, max_length, masks.padding_mask(source_ids))
 
     def decode_step(self, token_ids, state, index):
         """See `AutoregressiveModel`."""
@@ -200,7 +208,7 @@ class Transformer(AutoregressiveModel):
 
     def attention(self, state):
         """See `AutoregressiveModel`."""
-        return ops.stack([layer_state["weights"] for layer_state in state], axis=1)
+        return ops.stack(state["attention"], axis=1)
 
     def get_config(self):
         return {

@@ -33,11 +33,11 @@ def speller(*scripts):
     letters = ops.convert_to_tensor(np.array([ids_of(script) for script in scripts], "int32"))
 
     def step(token_ids, state, index):
-        at = ops.expand_dims(state["spelled"], 1)
-        next_ids = ops.squeeze(ops.take_along_axis(letters, at, axis=1), 1)
-        return logits_for(next_ids), {"spelled": state["spelled"] + 1}
+        spelled = state["target"]
+        next_ids = ops.squeeze(ops.take_along_axis(state["source"], spelled[:, None], axis=1), 1)
+        return logits_for(next_ids), {"target": spelled + 1}
 
-    return step, {"spelled": ops.zeros((len(scripts),), "int32")}
+    return step, {"source": letters, "target": ops.zeros((len(scripts),), "int32")}
 
 
 def spell(*scripts, max_length):

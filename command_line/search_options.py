@@ -1,0 +1,84 @@
+"""The options of a search, the same in every command that decodes.
+
+This module imports no Keras, so that `--help` and a misspelt option answer at once.
+"""
+
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """How a text is decoded: beam search, or sampling if one of its options is given; see docs/decoding.md.
+
+    Args:
+        beam: hypotheses followed for each text; 1 is greedy search. 4 if absent.
+        alpha: exponent of the length penalty, >= 0; 0.6 if absent.
+        coverage_penalty: weight of the coverage penalty, >= 0; 0 if absent.
+        n_best: translations of each text, at most `beam`; when sampling, number of samples.
+        temperature: sampling; logits are divided by it, > 0.
+        top_k: sampling from the k likeliest tokens.
+        top_p: sampling from the likeliest tokens that together have the probability p, 0 < p <= 1.
+        min_p: sampling from tokens at least p times as likely as the likeliest, 0 <= p <= 1.
+        seed: of the sampling.
+        max_length: longest translation in tokens, the end token included; that of the training if absent.
+        min_length: shortest translation in tokens, the end token included.
+        max_ratio: longest translation in tokens for each token of the source.
+        min_ratio: shortest translation in tokens for each token of the source.
+        no_repeat_ngram_size: no n-gram of so many tokens occurs twice in a translation; 0 allows all.
+        repetition_penalty: > 1 makes tokens that occurred already less likely; 1 changes nothing.
+    """
+
+    beam: int | None = None
+    alpha: float | None = None
+    coverage_penalty: float | None = None
+    n_best: int = 1
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    seed: int | None = None
+    max_length: int | None = None
+    min_length: int = 1
+    max_ratio: float | None = None
+    min_ratio: float = 0.0
+    no_repeat_ngram_size: int = 0
+    repetition_penalty: float = 1.0
+
+    def search(self, max_length: int):
+        """The search.
+
+        Args:
+            max_length: longest result where `max_length` is not set.
+
+        Raises:
+            ValueError: a value is out of range, or options of two searches are mixed.
+        """
+        from keras_transformer import decoding
+
+        own = {
+            "beam": ("beam", "alpha", "coverage_penalty"),
+            "sampling": ("temperature", "top_k", "top_p", "min_p", "seed"),
+        }
+        given = {
+            kind: {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+            for kind, names in own.items()
+        }
+        if given["beam"] and given["sampling"]:
+            raise ValueError(
+                f"Give options of beam search ({', '.join(own['beam'])}) or of sampling "
+                f"({', '.join(own['sampling'])}), not of both. Received: {given['beam'] | given['sampling']}."
+            )
+        common = {
+            field.name: getattr(self, field.name)
+            for field in fields(decoding.Search)
+            if hasattr(self, field.name)
+        }
+        common["max_length"] = self.max_length or max_length
+        if given["sampling"]:
+            return decoding.Sampling(**common, num_samples=self.n_best, **given["sampling"])
+        beam = given["beam"]
+        if beam.get("beam") == 1 and self.n_best == 1 and len(beam) == 1:
+            return decoding.Greedy(**common)
+        if "beam" in beam:
+            beam["width"] = beam.pop("beam")
+        return decoding.BeamSearch(**common, n_best=self.n_best, **beam)

@@ -1,0 +1,30 @@
+"""Errors of the searches' arguments: the rule, then what came."""
+
+import math
+from numbers import Real
+
+
+def check_size(search, name, least=1, most=None):
+    """Raises unless an attribute is an integer from `least` to `most`."""
+    value = getattr(search, name)
+    is_size = isinstance(value, int) and not isinstance(value, bool) and value >= least
+    if not is_size or (most is not None and value > most):
+        rule = "a positive integer" if least == 1 else f"an integer >= {least}"
+        rule += f" and at most {most}" if most is not None else ""
+        raise ValueError(f"`{name}` must be {rule}. Received: {name}={value!r}.")
+
+
+def check_number(search, name, least=None, above=None, most=None):
+    """Raises unless an attribute is a finite number, >= `least`, > `above` and <= `most`."""
+    value = getattr(search, name)
+    is_number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    rules = {
+        f">= {least}": least is None or (is_number and value >= least),
+        f"> {above}": above is None or (is_number and value > above),
+        f"<= {most}": most is None or (is_number and value <= most),
+    }
+    if not is_number or not all(rules.values()):
+        named = [rule for rule in rules if "None" not in rule]
+        raise ValueError(
+            f"`{name}` must be a finite number {' and '.join(named)}. Received: {name}={value!r}."
+        )

@@ -1,0 +1,91 @@
+"""Rules on what a hypothesis may go on with. Legend as in search.py."""
+
+import numpy as np
+from keras import ops
+
+# Added to the logit of a token that is not allowed. Beyond any log-probability of a whole text, and small
+# enough for float32 to tell one such hypothesis from another that does not exist at all.
+BANNED = -1e9
+
+
+class Rules:
+    """The limits and rules of a `Search`, for one batch.
+
+    Args:
+        search: a `Search`.
+        batch_size: B.
+        source_mask: bool, (B, S), or None.
+        prefix_ids: int32, (B, P), or None.
+
+    Attributes:
+        longest: int32, (B,), largest number of tokens of each row's results.
+    """
+
+    def __init__(self, search, batch_size, source_mask, prefix_ids):
+        self.search = search
+        self.positions = ops.arange(search.max_length)
+        self.longest = ops.full((batch_size,), search.max_length, "int32")
+        self.shortest = ops.full((batch_size,), search.min_length, "int32")
+        if source_mask is not None:
+            source_length = ops.sum(ops.cast(source_mask, "float32"), axis=1)
+            if search.max_ratio is not None:
+                ratio_limit = ops.cast(ops.ceil(source_length * search.max_ratio), "int32")
+                self.longest = ops.clip(ratio_limit, 1, search.max_length)
+            ratio_limit = ops.cast(ops.ceil(source_length * search.min_ratio), "int32")
+            self.shortest = ops.minimum(ops.maximum(self.shortest, ratio_limit), self.longest)
+        self.prefix = None
+        if prefix_ids is not None:
+            room = ops.full((batch_size, search.max_length), search.pad_id, "int32")
+            prefix = ops.concatenate([ops.cast(prefix_ids, "int32"), room], axis=1)[:, : search.max_length]
+            length = ops.sum(ops.cast(prefix != search.pad_id, "int32"), axis=1)
+            self.longest = ops.minimum(ops.maximum(self.longest, length + 1), search.max_length)
+            self.prefix = ops.repeat(prefix, search.num_hypotheses, axis=0)  # (R, L)
+
+    def apply(self, logits, ids, index):
+        """Logits (R, V) after the rules; `BANNED` and less for what is not allowed.
+
+        Args:
+            logits: (R, V), the model's.
+            ids: int32, (R, L), the tokens so far.
+            index: the position that is being decided, an integer scalar.
+        """
+        search, size = self.search, logits.shape[-1]
+        raw = logits
+        if search.repetition_penalty != 1.0:
+            penalty = search.repetition_penalty
+            penalised = ops.where(logits > 0, logits / penalty, logits * penalty)
+            logits = ops.where(self._holds(ids, ids != search.pad_id, size), penalised, logits)
+        if search.no_repeat_ngram_size:
+            logits = logits + BANNED * ops.cast(self._completes_ngram(ids, index, size), "float32")
+        never = np.zeros(size, "float32")
+        never[[search.pad_id, search.start_id]] = BANNED
+        logits = logits + never
+        if search.min_length > 1 or search.min_ratio > 0:
+            is_end = np.arange(size) == search.end_id
+            is_short = ops.repeat(index + 1 < self.shortest, search.num_hypotheses)[:, None]
+            logits = ops.where(ops.logical_and(is_short, is_end), BANNED, logits)
+        if self.prefix is not None:
+            forced = ops.take(self.prefix, index, axis=1)[:, None]  # (R, 1)
+            is_wrong = ops.logical_and(forced != search.pad_id, forced != np.arange(size))
+            # What is forced is allowed, whatever the other rules say.
+            is_forced = forced == np.arange(size)
+            logits = ops.where(is_wrong, BANNED, ops.where(is_forced, raw, logits))
+        return logits
+
+    def _holds(self, ids, is_meant, size):
+        """(R, V): whether token v is one of the row's meant ids (R, L)."""
+        rows = ops.broadcast_to(ops.arange(ops.shape(ids)[0])[:, None], ops.shape(ids))
+        indices = ops.reshape(ops.stack([rows, ids], axis=-1), (-1, 2))
+        counts = ops.reshape(ops.cast(is_meant, "int32"), (-1,))
+        return ops.scatter(indices, counts, (ops.shape(ids)[0], size)) > 0
+
+    def _completes_ngram(self, ids, index, size):
+        """(R, V): whether token v would end an n-gram that the row has already."""
+        before = self.search.no_repeat_ngram_size - 1
+        # An n-gram ends at each position: it is the row's if the n - 1 tokens before are the latest ones.
+        is_seen = ops.logical_and(self.positions >= before, self.positions < index)
+        is_seen = ops.broadcast_to(is_seen, ops.shape(ids))
+        for back in range(1, before + 1):
+            latest = ops.take(ids, ops.maximum(index - back, 0), axis=1)[:, None]
+            is_seen = ops.logical_and(is_seen, ops.roll(ids, back, axis=1) == latest)
+        return self._holds(ids, is_seen, size)

@@ -1,0 +1,67 @@
+"""Several models that predict together."""
+
+from keras import ops
+
+
+class Ensemble:
+    """Models with one vocabulary; their probabilities are averaged at each step.
+
+    Takes the place of a model in this package's functions.
+
+    Args:
+        models: `models.AutoregressiveModel`s, of any kinds and sizes.
+
+    Raises:
+        ValueError: there is no model, or two have different numbers of ids.
+    """
+
+    def __init__(self, models):
+        self.models = list(models)
+        if not self.models:
+            raise ValueError("An ensemble needs at least one model. Received: none.")
+        for name in ("source_vocabulary_size", "target_vocabulary_size"):
+            sizes = [getattr(model, name, None) for model in self.models]
+            if len(set(sizes)) > 1:
+                raise ValueError(f"An ensemble's models must have one `{name}`. Received: {sizes}.")
+            setattr(self, name, sizes[0])
+
+    @property
+    def variables(self):
+        """The variables of all models."""
+        return [variable for model in self.models for variable in model.variables]
+
+    def __call__(self, inputs, training=None):
+        """Log-probabilities, (B, T, V), where a model returns logits."""
+        return _mean([model(inputs, training=training) for model in self.models])
+
+    def initial_state(self, inputs, max_length):
+        """See `models.AutoregressiveModel`."""
+        return _joined([model.initial_state(inputs, max_length) for model in self.models])
+
+    def grow(self, target_state, max_length):
+        """See `models.AutoregressiveModel`."""
+        return [model.grow(state, max_length) for model, state in zip(self.models, target_state, strict=True)]
+
+    def decode_step(self, token_ids, state, index):
+        """See `models.AutoregressiveModel`; log-probabilities in place of logits."""
+        parts = zip(self.models, state["source"], state["target"], strict=True)
+        steps = [
+            model.decode_step(token_ids, {"source": source, "target": target}, index)
+            for model, source, target in parts
+        ]
+        return _mean([logits for logits, _ in steps]), _joined([new for _, new in steps])
+
+    def attention(self, state):
+        """That of the first model: others may have another number of heads."""
+        parts = {name: part[0] for name, part in state.items()}
+        return self.models[0].attention(parts)
+
+
+def _mean(logits):
+    """Logarithm of the mean probability, (..., V)."""
+    log_probs = ops.stack([ops.log_softmax(x, axis=-1) for x in logits])
+    return ops.logsumexp(log_probs, axis=0) - ops.log(float(len(logits)))
+
+
+def _joined(states):
+    return {part: [state[part] for state in states] for part in states[0]}

@@ -1,0 +1,54 @@
+"""Log-probabilities of texts that are given."""
+
+import numpy as np
+from keras import ops
+
+from keras_transformer.special_ids import PAD_ID, START_ID
+
+
+def score(model, inputs, target_ids, start_id=START_ID, pad_id=PAD_ID):
+    """Log-probabilities of given targets, in one pass: what a search adds up step by step.
+
+    Args:
+        model: a `models.AutoregressiveModel`, or an `Ensemble` of some.
+        inputs: the model's inputs without the target, say {"source_ids": (B, S)}.
+        target_ids: int, (B, T), as `generate` returns them: without the start token, padded at the end. The
+            end token counts if it is there.
+        start_id, pad_id: the special ids.
+
+    Returns:
+        by token: float32, (B, T), zeros at padding; and in sum: float32, (B,).
+    """
+    inputs = {name: ops.convert_to_tensor(value) for name, value in inputs.items()}
+    target_ids = ops.cast(ops.convert_to_tensor(target_ids), "int32")
+    start = ops.full_like(target_ids[:, :1], start_id)
+    seen = ops.concatenate([start, target_ids[:, :-1]], axis=1)
+    logits = ops.cast(model({**inputs, "target_ids": seen}, training=False), "float32")
+    chosen = ops.take_along_axis(logits, target_ids[..., None], axis=-1)[..., 0]
+    log_probs = chosen - ops.logsumexp(logits, axis=-1)
+    by_token = ops.where(target_ids == pad_id, 0.0, log_probs)
+    return by_token, ops.sum(by_token, axis=1)
+
+
+def perplexity(model, batches, pad_id=PAD_ID):
+    """exp of the mean negative log-probability of a corpus's tokens, end tokens included.
+
+    Args:
+        model: a `models.AutoregressiveModel`, or an `Ensemble` of some.
+        batches: iterable of (inputs without the target, target_ids (B, T)), see `score`.
+        pad_id: id of the padding, which does not count.
+
+    Returns:
+        float, from 1 (certain) to V (a guess) and beyond.
+
+    Raises:
+        ValueError: there is no token.
+    """
+    total, count = 0.0, 0
+    for inputs, target_ids in batches:
+        _, sums = score(model, inputs, target_ids, pad_id=pad_id)
+        total += float(np.sum(ops.convert_to_numpy(sums), dtype="float64"))
+        count += int(np.sum(ops.convert_to_numpy(target_ids) != pad_id))
+    if not count:
+        raise ValueError("A perplexity needs at least one token. Received: none.")
+    return float(np.exp(-total / count))

@@ -1,0 +1,247 @@
+"""What every search shares: its limits, and the one loop over positions. No search knows a model.
+
+Legend: B batch, W hypotheses of a source, R = B * W rows, L longest result, S source, V vocabulary.
+"""
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, NamedTuple
+
+import keras
+from keras import ops
+
+from keras_transformer.decoding.checks import check_number, check_size
+from keras_transformer.decoding.constraints import Rules
+from keras_transformer.special_ids import END_ID, PAD_ID, START_ID
+
+# Positions that there is room for at first; doubled whenever they are used up. A step reads and writes
+# its whole room, so room for a long text would make every short one pay.
+FIRST_LENGTH = 16
+
+# Score of a hypothesis that is not there: far beyond one that does what is banned at every step.
+NOT_FOUND = -1e30
+
+
+class Result(NamedTuple):
+    """What a search returns.
+
+    Attributes:
+        ids: int32, (B, N, L), without the start token; after the end token only padding.
+        scores: float32, (B, N), sums of the model's log-probabilities of the tokens, the end token
+            included. -inf, and only padding, where there are fewer than N hypotheses.
+        attention: (B, N, L, ...), what was read at each step, zeros after the end; None unless it was
+            to be kept.
+    """
+
+    ids: Any
+    scores: Any
+    attention: Any
+
+
+@dataclass(frozen=True)
+class Search:
+    """Base of `Greedy`, `Sampling` and `BeamSearch`: the limits and the rules on tokens.
+
+    Padding and the start token are never chosen.
+
+    Args:
+        max_length: L, largest number of tokens of a result, the end token included, >= 1. A longer
+            hypothesis is cut and then has no end token.
+        min_length: smallest number of tokens of a result, the end token included, 1 to `max_length`.
+        max_ratio: largest number of tokens of a result for each token of the source, > 0 (the product
+            rounded up); None for no such limit.
+        min_ratio: smallest number of tokens of a result for each token of the source, >= 0.
+        no_repeat_ngram_size: n, no n-gram occurs twice in a result (Paulus et al. 2018, section 2.5);
+            0 to allow all.
+        repetition_penalty: > 0; logits of tokens that the hypothesis holds already are divided by it where
+            positive and multiplied by it where negative (Keskar et al. 2019, section 4.1); 1 for none.
+        start_id, end_id, pad_id: the special ids.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    max_length: int
+    _: KW_ONLY
+    min_length: int = 1
+    max_ratio: float | None = None
+    min_ratio: float = 0.0
+    no_repeat_ngram_size: int = 0
+    repetition_penalty: float = 1.0
+    start_id: int = START_ID
+    end_id: int = END_ID
+    pad_id: int = PAD_ID
+
+    def __post_init__(self):
+        check_size(self, "max_length")
+        check_size(self, "min_length", most=self.max_length)
+        check_size(self, "no_repeat_ngram_size", least=0)
+        check_number(self, "repetition_penalty", above=0)
+        check_number(self, "min_ratio", least=0)
+        if self.max_ratio is not None:
+            check_number(self, "max_ratio", above=0)
+            if self.max_ratio < self.min_ratio:
+                raise ValueError(
+                    "`max_ratio` must not be smaller than `min_ratio`. "
+                    f"Received: max_ratio={self.max_ratio}, min_ratio={self.min_ratio}."
+                )
+
+    @property
+    def num_hypotheses(self):
+        """W, hypotheses that are followed for each source."""
+        return 1
+
+    @property
+    def needs(self):
+        """Names of the optional arguments of a call that this search cannot do without."""
+        return {"source_mask"} if self.max_ratio is not None or self.min_ratio > 0 else set()
+
+    @property
+    def lengths(self):
+        """Numbers of steps that the state has room for, one after the other; the last is L."""
+        lengths = [FIRST_LENGTH]
+        while lengths[-1] < self.max_length:
+            lengths.append(2 * lengths[-1])
+        return [*lengths[:-1], self.max_length]
+
+    def __call__(
+        self,
+        step_function,
+        state,
+        batch_size,
+        *,
+        grow=None,
+        source_mask=None,
+        prefix_ids=None,
+        attention=None,
+        keep_attention=False,
+    ):
+        """Searches. Each row is on its own: what else is in the batch changes nothing.
+
+        Args:
+            step_function: (token_ids (R,), state, index) -> (logits (R, V), state).
+            state: the first one, {"source": tree, "target": tree}, see `models.AutoregressiveModel`.
+            batch_size: B, an integer or a scalar tensor.
+            grow: (target state, length) -> target state with room for so many steps. If given, `state` has
+                room for `lengths[0]` steps; if None, for `max_length`.
+            source_mask: bool, (B, S), True = a real token; ratios and coverage need it.
+            prefix_ids: int, (B, P), P < L: what each result begins with, padded at the end; None for
+                nothing. It counts in the score.
+            attention: state -> (R, ..., S), the attention of the step that returned the state; coverage and
+                `keep_attention` need it.
+            keep_attention: whether to return the attention of each result's steps.
+
+        Returns:
+            `Result`.
+
+        Raises:
+            ValueError: an argument that this search needs is None, or the prefix leaves no room.
+        """
+        given = {"source_mask": source_mask, "attention": attention}
+        for name in sorted(self.needs | ({"attention"} if keep_attention else set())):
+            if given[name] is None:
+                raise ValueError(f"This search needs `{name}`. Received: {name}=None, {self}.")
+        if prefix_ids is not None and (prefix_ids.shape[1] or 0) >= self.max_length:
+            raise ValueError(
+                "A prefix must be shorter than `max_length`. "
+                f"Received: {prefix_ids.shape[1]} tokens, max_length={self.max_length}."
+            )
+        width, positions = self.num_hypotheses, ops.arange(self.max_length)
+        rules = Rules(self, batch_size, source_mask, prefix_ids)
+        loop = {
+            "index": ops.zeros((), "int32"),
+            "tokens": ops.full((batch_size, width), self.start_id, "int32"),
+            "ids": ops.full((batch_size * width, self.max_length), self.pad_id, "int32"),
+            "scores": ops.zeros((batch_size, width), "float32"),
+            "is_closed": ops.zeros((batch_size, width), "bool"),
+            "target": _repeated(state["target"], width),
+            **self._start(batch_size, source_mask),
+        }
+        if keep_attention:
+            first = _repeated(attention(state), width)
+            loop["attention"] = ops.repeat(ops.zeros_like(first)[:, None], self.max_length, axis=1)
+            # A hypothesis moves from row to row; these are the rows where it was at each step.
+            loop["rows"] = ops.zeros_like(loop["ids"])
+
+        def body(loop):
+            index = loop["index"]
+            logits, new_state = step_function(
+                ops.reshape(loop["tokens"], (-1,)),
+                {"source": state["source"], "target": loop["target"]},
+                index,
+            )
+            loop = {**loop, "target": new_state["target"]}
+            if "coverage" in loop:
+                step_attention = attention(new_state)
+                axes = tuple(range(1, len(step_attention.shape) - 1))
+                loop["coverage"] = loop["coverage"] + ops.cast(ops.mean(step_attention, axis=axes), "float32")
+            is_now = positions == index
+            if keep_attention:
+                loop["attention"] = _written(loop["attention"], attention(new_state), is_now)
+
+            chosen, parents = self._choose(logits, rules.apply(logits, loop["ids"], index), loop, rules)
+            loop |= chosen
+            rows = ops.arange(batch_size * width)
+            if parents is not None:
+                rows = ops.reshape(ops.arange(batch_size)[:, None] * width + parents, (-1,))
+                moving = {name: loop[name] for name in ("ids", "target", "rows", "coverage") if name in loop}
+                loop |= keras.tree.map_structure(lambda x: ops.take(x, rows, axis=0), moving)
+            loop["ids"] = ops.where(is_now, ops.reshape(loop["tokens"], (-1, 1)), loop["ids"])
+            if keep_attention:
+                loop["rows"] = ops.where(is_now, rows[:, None], loop["rows"])
+            return {**loop, "index": index + 1}
+
+        lengths = self.lengths if grow else [self.max_length]
+        for number, length in enumerate(lengths):
+            if number:
+                loop["target"] = grow(loop["target"], length)
+
+            def goes_on(loop, length=length):
+                return ops.logical_and(loop["index"] < length, ops.logical_not(ops.all(loop["is_closed"])))
+
+            loop = ops.while_loop(goes_on, body, loop)
+
+        best, scores = self._best(loop)  # (B, N)
+        rows = ops.arange(batch_size)[:, None] * width + best
+        ids = ops.take(loop["ids"], rows, axis=0)  # (B, N, L)
+        is_found = scores > NOT_FOUND / 2
+        ids = ops.where(is_found[..., None], ids, self.pad_id)
+        scores = ops.where(is_found, scores, -float("inf"))
+        if not keep_attention:
+            return Result(ids, scores, None)
+        places = ops.take(loop["rows"], rows, axis=0) * self.max_length + positions
+        flat = ops.reshape(loop["attention"], (-1, *ops.shape(loop["attention"])[2:]))
+        kept = ops.take(flat, places, axis=0)  # (B, N, L, ...)
+        is_real = ops.cast(ids != self.pad_id, kept.dtype)
+        return Result(ids, scores, kept * ops.reshape(is_real, (*ops.shape(ids), *[1] * len(flat.shape[1:]))))
+
+    def _start(self, batch_size, source_mask):
+        """What else the search carries from step to step."""
+        return {}
+
+    def _choose(self, logits, allowed, loop, rules):
+        """Decides one position.
+
+        Args:
+            logits: (R, V), the model's.
+            allowed: (R, V), after the rules.
+            loop: what is carried.
+            rules: `Rules`.
+
+        Returns:
+            Changes of the loop: "tokens", "scores", "is_closed" (B, W) and what `_start` gave; and the
+            hypothesis that each goes on from, int32 (B, W), or None for itself.
+        """
+        raise NotImplementedError
+
+    def _best(self, loop):
+        """The results among the hypotheses: their numbers and scores, (B, N)."""
+        return ops.broadcast_to(ops.arange(self.num_hypotheses), ops.shape(loop["scores"])), loop["scores"]
+
+
+def _repeated(tree, width):
+    return tree if width == 1 else keras.tree.map_structure(lambda x: ops.repeat(x, width, axis=0), tree)
+
+
+def _written(x, new, is_now):
+    """x (R, L, ...) with `new` (R, ...) at the position that `is_now` (L,)."""
+    return ops.where(ops.reshape(is_now, (-1, *[1] * len(new.shape[1:]))), new[:, None], x)

@@ -1,0 +1,195 @@
+"""Writes a Transformer as a model folder of CTranslate2, a runtime without TensorFlow.
+
+    FOLDER/model.bin, config.json               weights, and which tokens CTranslate2 adds by itself
+    FOLDER/source_vocabulary.json, target_...   pieces in the order of their ids; shared_... if equal
+
+CTranslate2 reads and writes pieces, not text: `ctranslate2.Translator(FOLDER).translate_batch([pieces])`
+takes what the source tokenizer made, without the end token. What `decoding.Greedy(max_length=L)` decodes
+it decodes with `beam_size=1, max_decoding_length=L, min_decoding_length=0`.
+"""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_transformer import layers, models, tokenizers
+from keras_transformer.layers.positions import sinusoid
+
+TEMPORARY_PREFIX = ".incomplete-"
+# By the names that CTranslate2 gives them; its SWISH is also called silu.
+ACTIVATIONS = {
+    keras.activations.relu: "RELU",
+    keras.activations.gelu: "GELU",
+    keras.activations.silu: "SWISH",
+}
+
+
+def write(model, source_tokenizer, target_tokenizer, folder, quantization=None, max_length=1024) -> Path:
+    """Writes one model and leaves nothing behind if that fails.
+
+    Args:
+        model: a built `models.Transformer`.
+        source_tokenizer, target_tokenizer: `tokenizers.SentencePieceTokenizer`s with the model's ids.
+        folder: must not exist; the folders above it are made if absent.
+        quantization: how weights are stored, by CTranslate2's names: "int8", "int16", "float16", ...;
+            float32 if None.
+        max_length: tokens of the longest source or target, the end token included, that a sinusoid is
+            written for; a model with learned positions has its own limit.
+
+    Returns:
+        `folder`.
+
+    Raises:
+        ValueError: `ctranslate2` is not installed, `folder` exists, `quantization` is unknown, or the
+            model or a tokenizer is one that CTranslate2 cannot represent.
+    """
+    folder = Path(folder)
+    if folder.exists():
+        raise ValueError(f"The folder of a model is never overwritten. Received: {folder}, which exists.")
+    spec = _specification(model, max_length)
+    spec.register_source_vocabulary(_vocabulary("source", source_tokenizer, model.source_vocabulary_size))
+    spec.register_target_vocabulary(_vocabulary("target", target_tokenizer, model.target_vocabulary_size))
+    spec.validate()
+    try:
+        spec.optimize(quantization=quantization)
+    except (RuntimeError, ValueError) as error:  # bfloat16 needs PyTorch
+        raise ValueError(
+            f"`quantization` must be one that CTranslate2 can make. Received: {quantization!r}: {error}"
+        ) from error
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # In the same folder, hence on the same disk: only then is the rename atomic.
+    beside = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=folder.parent))
+    try:
+        spec.save(str(beside))
+        # mkdtemp makes folders that only their owner can read.
+        beside.chmod(0o755)
+        beside.rename(folder)
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+    return folder
+
+
+def _specification(model, max_length):
+    """The model's structure and weights as a `ctranslate2.specs.TransformerSpec`, without vocabularies."""
+    try:
+        from ctranslate2 import specs
+    except ImportError as error:
+        raise ValueError(
+            'This format needs the package ctranslate2: pip install "keras-transformer[ctranslate2]". '
+            f"Received: {error}."
+        ) from error
+
+    _check(model)
+    spec = specs.TransformerSpec.from_config(
+        (model.encoder.num_layers, model.decoder.num_layers),
+        model.num_heads,
+        pre_norm=model.norm_first,
+        activation=specs.Activation[ACTIVATIONS[model.activation]],
+    )
+    # Its own default is another epsilon, and no end token after the source.
+    spec.config.layer_norm_epsilon = model.encoder.norm_epsilon
+    spec.config.add_source_eos = True
+
+    # Embeddings are scaled by sqrt(D) unless the specification says otherwise.
+    spec.encoder.embeddings[0].weight = _array(model.source_embedding.embeddings)
+    spec.decoder.embeddings.weight = _array(model.target_embedding.embeddings)
+    spec.decoder.projection.weight = _array(model.target_embedding.embeddings)
+    # Without a table CTranslate2 would use a sinusoid whose sines come first and cosines last.
+    spec.encoder.position_encodings.encodings = _position_table(model.source_positions, model, max_length)
+    spec.decoder.position_encodings.encodings = _position_table(model.target_positions, model, max_length)
+
+    for layer_spec, layer in zip(spec.encoder.layer, model.encoder.layers, strict=True):
+        _set_self_attention(layer_spec.self_attention, layer.self_attention)
+        _set_feed_forward(layer_spec.ffn, layer.feed_forward)
+    for layer_spec, layer in zip(spec.decoder.layer, model.decoder.layers, strict=True):
+        _set_self_attention(layer_spec.self_attention, layer.self_attention)
+        _set_cross_attention(layer_spec.attention, layer.cross_attention)
+        _set_feed_forward(layer_spec.ffn, layer.feed_forward)
+    if model.norm_first:
+        _set_norm(spec.encoder.layer_norm, model.encoder.final_norm)
+        _set_norm(spec.decoder.layer_norm, model.decoder.final_norm)
+    return spec
+
+
+def _check(model):
+    """Raises unless CTranslate2 has all that the model is made of."""
+    if not isinstance(model, models.Transformer) or not model.built:
+        raise ValueError(f"`model` must be a built `models.Transformer`. Received: {model!r}.")
+    if model.activation not in ACTIVATIONS:
+        raise ValueError(
+            "CTranslate2 has the activations relu, gelu and swish. "
+            f"Received: activation={getattr(model.activation, '__name__', model.activation)}."
+        )
+    if model.key_dim is not None and model.key_dim * model.num_heads != model.hidden_dim:
+        raise ValueError(
+            "CTranslate2 has heads of hidden_dim / num_heads only. Received: "
+            f"key_dim={model.key_dim}, hidden_dim={model.hidden_dim}, num_heads={model.num_heads}."
+        )
+
+
+def _vocabulary(side, tokenizer, size):
+    """The pieces of a tokenizer in the order of their ids."""
+    if not isinstance(tokenizer, tokenizers.SentencePieceTokenizer):
+        raise ValueError(f"The {side} tokenizer must be a SentencePieceTokenizer. Received: {tokenizer!r}.")
+    if tokenizer.vocabulary_size != size:
+        raise ValueError(
+            f"The {side} tokenizer must have the model's {size} ids. "
+            f"Received: a tokenizer with {tokenizer.vocabulary_size}."
+        )
+    # Unique by SentencePiece's own rule, so that a piece stands for its id.
+    return [piece.decode("utf-8") for piece in tokenizer.id_to_piece(tf.range(size)).numpy()]
+
+
+def _position_table(positions, model, max_length):
+    """What a positional encoding adds, (positions, D)."""
+    if isinstance(positions, layers.LearnedPositionalEncoding):
+        return _array(positions.embeddings)
+    return _array(sinusoid(np.arange(max_length), model.hidden_dim, positions.max_wavelength))
+
+
+def _set_self_attention(spec, sublayer):
+    attention = sublayer.layer
+    _set_linear(spec.linear[0], attention.query_dense, attention.key_dense, attention.value_dense)
+    _set_linear(spec.linear[1], attention.output_dense)
+    _set_norm(spec.layer_norm, sublayer.norm)
+
+
+def _set_cross_attention(spec, sublayer):
+    attention = sublayer.layer
+    _set_linear(spec.linear[0], attention.query_dense)
+    _set_linear(spec.linear[1], attention.key_dense, attention.value_dense)
+    _set_linear(spec.linear[2], attention.output_dense)
+    _set_norm(spec.layer_norm, sublayer.norm)
+
+
+def _set_feed_forward(spec, sublayer):
+    _set_linear(spec.linear_0, sublayer.layer.intermediate_dense)
+    _set_linear(spec.linear_1, sublayer.layer.output_dense)
+    _set_norm(spec.layer_norm, sublayer.norm)
+
+
+def _set_linear(spec, *denses):
+    """One linear map, (outputs, inputs), of one or more that share their input."""
+    biases = [_array(dense.bias).reshape(-1) for dense in denses]
+    # (D, H, K), (H, K, D) and (D, F) alike: the axes of the bias come last.
+    kernels = [
+        _array(dense.kernel).reshape(-1, bias.size) for dense, bias in zip(denses, biases, strict=True)
+    ]
+    spec.weight = np.concatenate(kernels, axis=1).T
+    spec.bias = np.concatenate(biases)
+
+
+def _set_norm(spec, norm):
+    spec.gamma = _array(norm.gamma)
+    spec.beta = _array(norm.beta)
+
+
+def _array(tensor):
+    # A copy: CTranslate2 quantizes in place.
+    return np.array(keras.ops.convert_to_numpy(tensor), "float32")
