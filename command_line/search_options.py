@@ -73,7 +73,7 @@ class SearchOptions:
             for field in fields(decoding.Search)
             if hasattr(self, field.name)
         }
-        common["max_length"] = self.max_length or max_length
+        common["max_length"] = max_length if self.max_length is None else self.max_length
         if given["sampling"]:
             return decoding.Sampling(**common, num_samples=self.n_best, **given["sampling"])
         beam = given["beam"]
