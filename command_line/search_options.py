@@ -5,6 +5,12 @@ This module imports no Keras, so that `--help` and a misspelt option answer at o
 
 from dataclasses import dataclass, fields
 
+# What belongs to one search only.
+OWN = {
+    "beam search": ("beam", "alpha", "coverage_penalty"),
+    "sampling": ("temperature", "top_k", "top_p", "min_p", "seed"),
+}
+
 
 @dataclass(frozen=True)
 class SearchOptions:
@@ -44,6 +50,11 @@ class SearchOptions:
     no_repeat_ngram_size: int = 0
     repetition_penalty: float = 1.0
 
+    @classmethod
+    def read(cls, options):
+        """From the parsed options of a command; those that it does not have keep their defaults."""
+        return cls(**{field.name: options[field.name] for field in fields(cls) if field.name in options})
+
     def search(self, max_length: int):
         """The search.
 
@@ -55,30 +66,58 @@ class SearchOptions:
         """
         from keras_transformer import decoding
 
-        own = {
-            "beam": ("beam", "alpha", "coverage_penalty"),
-            "sampling": ("temperature", "top_k", "top_p", "min_p", "seed"),
-        }
-        given = {
-            kind: {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-            for kind, names in own.items()
-        }
-        if given["beam"] and given["sampling"]:
-            raise ValueError(
-                f"Give options of beam search ({', '.join(own['beam'])}) or of sampling "
-                f"({', '.join(own['sampling'])}), not of both. Received: {given['beam'] | given['sampling']}."
-            )
+        kind, own = self._kind()
+        # Under the names of the options; the searches call them otherwise.
+        for name in ("beam", "n_best"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value}.")
         common = {
             field.name: getattr(self, field.name)
             for field in fields(decoding.Search)
             if hasattr(self, field.name)
         }
         common["max_length"] = max_length if self.max_length is None else self.max_length
-        if given["sampling"]:
-            return decoding.Sampling(**common, num_samples=self.n_best, **given["sampling"])
-        beam = given["beam"]
-        if beam.get("beam") == 1 and self.n_best == 1 and len(beam) == 1:
+        if kind == "sampling":
+            return decoding.Sampling(**common, num_samples=self.n_best, **own)
+        if kind == "greedy":
             return decoding.Greedy(**common)
-        if "beam" in beam:
-            beam["width"] = beam.pop("beam")
-        return decoding.BeamSearch(**common, n_best=self.n_best, **beam)
+        if "beam" in own:
+            own["width"] = own.pop("beam")
+        return decoding.BeamSearch(**common, n_best=self.n_best, **own)
+
+    def __str__(self):
+        """What was chosen, for a report: "beam 4, alpha 0.6", "greedy", "sampling, temperature 0.8"."""
+        from keras_transformer.decoding import BeamSearch
+
+        kind, own = self._kind()
+        if kind == "beam search":
+            own = {"beam": BeamSearch.width, "alpha": BeamSearch.alpha} | own
+        elif kind == "greedy":
+            own = {}
+        owned = {name for names in OWN.values() for name in names}
+        common = {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if field.name not in owned and getattr(self, field.name) != field.default
+        }
+        words = [f"{name} {value}" for name, value in (own | common).items()]
+        return ", ".join(words if kind == "beam search" else [kind, *words])
+
+    def _kind(self):
+        """Which search, and those of its own options that are given."""
+        given = {
+            kind: {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+            for kind, names in OWN.items()
+        }
+        beam, sampling = given.values()
+        if beam and sampling:
+            raise ValueError(
+                f"Give options of beam search ({', '.join(OWN['beam search'])}) or of sampling "
+                f"({', '.join(OWN['sampling'])}), not of both. Received: {beam | sampling}."
+            )
+        if sampling:
+            return "sampling", sampling
+        if beam == {"beam": 1} and self.n_best == 1:
+            return "greedy", beam
+        return "beam search", beam

@@ -132,14 +132,17 @@ class Translator(tf.Module):
             empty at padding; "attention" float32 (B, T, S), rows of padding are zero.
         """
         source_ids = self.source_ids(text)
-        decoded = self._decode(source_ids, with_attention=True)
+        # Reduced at each step: only (B, N, L, S) is kept.
+        decoded = self._decode(
+            source_ids,
+            attention=lambda state: decoding.soft_alignment(self.model.attention(state), layer, head),
+        )
         length = tf.reduce_max(tf.reduce_sum(tf.cast(decoded["ids"][:, 0] != PAD_ID, tf.int32), axis=1))
-        weights = decoding.soft_alignment(decoded["attention"][:, 0, :length], layer, head)
         return {
             "translation": decoded["texts"][:, 0],
             "source_tokens": pieces(self.source_tokenizer, source_ids),
             "target_tokens": pieces(self.target_tokenizer, decoded["ids"][:, 0, :length]),
-            "attention": tf.cast(weights, tf.float32),
+            "attention": tf.cast(decoded["attention"][:, 0, :length], tf.float32),
         }
 
     def tokens(self, source_ids):
@@ -147,12 +150,12 @@ class Translator(tf.Module):
         decoded = self._decode(source_ids)
         return decoded["ids"], decoded["scores"]
 
-    def _decode(self, source_ids, prefix_ids=None, with_attention=False):
+    def _decode(self, source_ids, prefix_ids=None, attention=None):
         arguments = (self.model, {"source_ids": source_ids}, self.search, prefix_ids)
-        if with_attention:
-            ids, scores, attention = decoding.generate_with_attention(*arguments)
+        if attention is None:
+            (ids, scores), kept = decoding.generate_n_best(*arguments), None
         else:
-            (ids, scores), attention = decoding.generate_n_best(*arguments), None
+            ids, scores, kept = decoding.generate_with_attention(*arguments, attention)
         is_empty = source_ids[:, :1] == END_ID
         batch_size, num_results, _ = tf.unstack(tf.shape(ids))
         texts = self.target_tokenizer.detokenize(tf.reshape(ids, (batch_size * num_results, -1)))
@@ -160,7 +163,7 @@ class Translator(tf.Module):
             "texts": tf.where(is_empty, "", tf.reshape(texts, (batch_size, num_results))),
             "scores": tf.where(is_empty, 0.0, scores),
             "ids": ids,
-            "attention": attention,
+            "attention": kept,
         }
 
     def translate(self, texts, batch_size=128, progress=None):
@@ -226,7 +229,7 @@ class Translator(tf.Module):
 
         def decode(text, prefix_ids=None):
             source_ids = self.source_ids(text)
-            decoded = self._decode(source_ids, prefix_ids, with_attention)
+            decoded = self._decode(source_ids, prefix_ids, self.model.attention if with_attention else None)
             if not with_attention:
                 return {"texts": decoded["texts"], "scores": decoded["scores"]}
             decoded["attention"] = tf.cast(decoded["attention"], tf.float32)

@@ -5,7 +5,8 @@
 
 CTranslate2 reads and writes pieces, not text: `ctranslate2.Translator(FOLDER).translate_batch([pieces])`
 takes what the source tokenizer made, without the end token. What `decoding.Greedy(max_length=L)` decodes
-it decodes with `beam_size=1, max_decoding_length=L, min_decoding_length=0`.
+it decodes with `beam_size=1, max_decoding_length=L, min_decoding_length=0`, and with
+`suppress_sequences=[["<pad>"], ["<s>"]]` where a model has not learnt to leave these two out.
 """
 
 import shutil

@@ -1,12 +1,14 @@
 """Exports a run as a SavedModel for TF Serving: python -m serving.export --run RUN --output DIR
 
-Text in, text out; the tokenizer is inside. Each export is a new version: DIR/1, DIR/2, ...
+Text in, text out: tokenizers, model and search are inside. Each export is a new version: DIR/1, DIR/2, ...
+The signatures are translate (also called serving_default), translate_nbest, score, align and tokens.
 """
 
 from pathlib import Path
 
 import command_line
 from command_line import quiet
+from command_line.search_options import SearchOptions
 
 
 def main(arguments=None):
@@ -24,35 +26,62 @@ def main(arguments=None):
         type=int,
         help="number of the version, > 0, which must not exist; one more than the newest if absent",
     )
+    parser.add_argument(
+        "--ensemble",
+        type=str,
+        nargs="+",
+        default=[],
+        metavar="RUN",
+        help="further runs with the same tokenizers; the models predict together",
+    )
+    parser.add_argument(
+        "--layer", type=int, help="decoder layer whose attention `align` returns, from 0; the mean if absent"
+    )
+    parser.add_argument(
+        "--head", type=int, help="head whose attention `align` returns, from 0; the mean if absent"
+    )
+    parser.add_class_arguments(SearchOptions, as_group=False)
     options = parser.parse_args(arguments)
-    export(options.run, options.output, options.version)
+    search = command_line.instantiate(parser, options, SearchOptions)
+    export(
+        options.run, options.output, options.version, search, options.ensemble, options.layer, options.head
+    )
 
 
-def export(run_folder, output, version=None) -> Path:
+def export(run_folder, output, version=None, search=None, ensemble=(), layer=None, head=None) -> Path:
     """Writes a run's translator as a new version of a served model.
 
     Args:
         run_folder: what `training.train` made.
         output: folder of the model's versions; made if absent.
         version: number of the version, > 0; one more than the newest if None.
+        search: `SearchOptions`, how the exported model decodes; `n_best` is the N of its signatures. Beam
+            search as in Vaswani et al. 2017 if None.
+        ensemble: further run folders, with the same tokenizers.
+        layer, head: which attention `align` returns, see `serving.signatures`.
 
     Returns:
         The version's folder, `output`/`version`.
 
     Raises:
         ValueError: `run_folder` is no run folder, `output` is no folder, `version` is not positive or
-            exists already, or the model has an op that TF Serving does not know. Nothing is left
-            behind.
+            exists already, an option of the search is out of range, there is no such layer or head, or
+            the model has an op that TF Serving does not know. Nothing is left behind.
     """
     with quiet.start_up():
         from keras_transformer.translator import Translator
-        from serving import saved_model
+        from serving import saved_model, signatures
 
     # Before the model is loaded: a wrong number is told at once.
     version = saved_model.choose_version(output, version)
-    folder = saved_model.write(Translator.from_run(run_folder), output, version)
+    search = search or SearchOptions()
+    translator = Translator.from_run(run_folder, search.search, ensemble)
+    functions = signatures.functions(translator, layer, head)
+    resources = [translator.tf_variables, translator.source_tokenizer, translator.target_tokenizer]
+    requests = signatures.warm_up(translator, functions)
+    folder = saved_model.write(functions, resources, requests, output, version)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    print(f"exported: {folder} ({size / 1e6:.1f} MB), text -> translation")
+    print(f"exported: {folder} ({size / 1e6:.1f} MB): {', '.join(functions)}")
     return folder
 
 

@@ -1,4 +1,4 @@
-"""Writes a translator as one version of a model that TF Serving loads.
+"""Writes graph functions as one version of a model that TF Serving loads.
 
     DIR/VERSION/saved_model.pb, variables/      the graph, with the tokenizers, and the weights
     DIR/VERSION/assets.extra/                   requests that TF Serving plays before it says "available"
@@ -19,7 +19,6 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from serving import op_closure
 
-SIGNATURE = "serving_default"
 WARM_UP_FILE = "assets.extra/tf_serving_warmup_requests"
 CHECKSUM_FILE = "SHA256SUMS"
 TEMPORARY_PREFIX = ".incomplete-"
@@ -53,12 +52,15 @@ def choose_version(base, version=None) -> int:
     return version
 
 
-def write(translator, base, version: int) -> Path:
+def write(signatures, resources, warm_up, base, version: int) -> Path:
     """Writes one version and leaves nothing behind if that fails.
 
     Args:
-        translator: maps strings (B,) to strings (B,) in a graph; `tf_variables`, `source_tokenizer`
-            and `target_tokenizer` are all that it is made of; see `keras_transformer.translator`.
+        signatures: name -> `tf.function` with an `input_signature`, which returns named tensors; one is
+            called serving_default.
+        resources: variables and tokenizers that the functions read; lists of such.
+        warm_up: requests, (name of the signature, {input: value}). One that fails makes the load fail, so
+            that a version of which a part is missing never becomes available.
         base: folder of the versions; made if absent.
         version: number of the version; must not exist.
 
@@ -66,7 +68,7 @@ def write(translator, base, version: int) -> Path:
         `base`/`version`.
 
     Raises:
-        ValueError: the graph has an op that a stock TF Serving does not know.
+        ValueError: a graph has an op that a stock TF Serving does not know.
     """
     base = Path(base)
     is_new = not base.exists()
@@ -74,9 +76,12 @@ def write(translator, base, version: int) -> Path:
     # In the same folder, hence on the same disk: only then is the rename atomic.
     beside = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=base))
     try:
-        _save(translator, beside)
+        # A module of its own holds what the graphs read, and no other function.
+        module = tf.Module()
+        module.resources = resources
+        tf.saved_model.save(module, str(beside), signatures=signatures)
         op_closure.check(beside / "saved_model.pb")
-        _write_warm_up(beside / WARM_UP_FILE, translator.max_source_length)
+        _write_warm_up(warm_up, beside / WARM_UP_FILE)
         _write_checksums(beside)
         _flush_to_disk(beside)
         # mkdtemp makes folders that only their owner can read; the server is somebody else.
@@ -90,34 +95,15 @@ def write(translator, base, version: int) -> Path:
     return base / str(version)
 
 
-def _save(translator, folder):
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")], autograph=False)
-    def translate(text):
-        return {"translation": translator(text)}
-
-    # A module of its own holds what the graph reads, and none of the translator's other functions.
-    module = tf.Module()
-    module.resources = [
-        translator.tf_variables,
-        translator.source_tokenizer,
-        translator.target_tokenizer,
-    ]
-    tf.saved_model.save(module, str(folder), signatures={SIGNATURE: translate})
-
-
-def _write_warm_up(path, max_source_length):
-    """Requests for the shortest and longest text, alone and in a batch.
-
-    A failing request fails the load: a version of which a part is missing never becomes available.
-    """
-    shortest, longest = "1", " ".join(["1"] * max_source_length)
+def _write_warm_up(requests, path):
     path.parent.mkdir()
     with tf.io.TFRecordWriter(str(path)) as writer:
-        for texts in ([shortest], [longest], [shortest, longest] * 4):
+        for name, inputs in requests:
             log = prediction_log_pb2.PredictionLog()
             request = log.predict_log.request
-            request.model_spec.signature_name = SIGNATURE
-            request.inputs["text"].CopyFrom(tf.make_tensor_proto(texts))
+            request.model_spec.signature_name = name
+            for key, value in inputs.items():
+                request.inputs[key].CopyFrom(tf.make_tensor_proto(value))
             writer.write(log.SerializeToString())
 
 

@@ -1,11 +1,13 @@
-"""Measures a run on a data set: python -m training.evaluate --run RUN --data test"""
+"""Measures a run on a data set: python -m training.evaluate --run RUN --data test [--beam 4 ...]"""
 
+import os
 from dataclasses import replace
-from pathlib import Path
 
 import command_line
 from command_line import quiet
-from training import run_folder
+from command_line.search_options import SearchOptions
+from training import lines, run_folder
+from training.options import add_data, add_run
 
 # Data sets with one right answer; the others are measured by BLEU and chrF.
 EXACT = ("dates",)
@@ -14,47 +16,69 @@ EXACT = ("dates",)
 def main(arguments=None):
     """Reads the command line, translates and prints the measures."""
     parser = command_line.parser("training.evaluate", __doc__)
-    parser.add_argument("--run", type=str, required=True, help="run folder that training.train made")
-    parser.add_argument(
-        "--data", type=str, default="test", help="split to measure: train, validation or test"
-    )
-    parser.add_argument("--data_dir", type=str, help="folder with the data; as in training if absent")
+    add_run(parser)
+    add_data(parser, default="test")
     parser.add_argument("--output", type=str, help="file to write the translations to, one a line")
+    # Only the best translation is measured.
+    parser.add_class_arguments(SearchOptions, as_group=False, skip={"n_best"})
     options = parser.parse_args(arguments)
-    lines, translations = evaluate(options.run, options.data, options.data_dir)
-    if options.output:
-        text = "".join(f"{translation}\n" for translation in translations)
-        Path(options.output).write_text(text, encoding="utf-8")
-    print("\n".join(lines))
+    search = SearchOptions.read(options)
+    with lines.writer(options.output or os.devnull) as write:
+        measures, translations = evaluate(
+            options.run, options.data, options.data_dir, search, options.ensemble
+        )
+        write(map(lines.one_line, translations))
+    print("\n".join(measures))
 
 
-def evaluate(run, split="test", data_dir=None):
+def evaluate(run, split="test", data_dir=None, search=None, ensemble=()):
     """Translates a split with the run's model and measures the result.
 
     Args:
         run: a run folder.
         split: "train", "validation" or "test".
         data_dir: folder with the data; the one that was trained on if None.
+        search: `SearchOptions`; beam search with its defaults if None.
+        ensemble: further run folders, see `Translator.from_run`.
 
     Returns:
-        The measures, one line each, and the translations.
+        The measures, one line each with the search that it is of; and the translations.
     """
     config = run_folder.load_config(run)
     with quiet.start_up():
         from keras_transformer.translator import Translator
+    search = search or SearchOptions()
+    strategy = search.search(config.data.max_length)
+    sources, references = load_split(config, split, data_dir)
+    references = [reference.decode("utf-8") for reference in references]
+    translations = Translator.from_run(run, strategy, ensemble).translate(sources)
+    if config.data.name in EXACT:
+        measures = [exact_match(translations, references)]
+    else:
+        target = config.tokenizer.target or config.tokenizer.source
+        measures = corpus_measures(translations, references, target.lowercase)
+    return [f"{measure}  {search}" for measure in measures], translations
+
+
+def load_split(config, split, data_dir=None):
+    """The sources and the targets of a run's data, two lists of bytes.
+
+    Args:
+        config: the run's `TrainingConfig`.
+        split: "train", "validation" or "test".
+        data_dir: folder with the data; the one that was trained on if None.
+
+    Raises:
+        ValueError: the run's data has no such split.
+    """
+    with quiet.start_up():
         from training import tasks
     if data_dir is not None:
         config = replace(config, data=replace(config.data, data_dir=data_dir))
     pairs = tasks.load_pairs(config.data, split)
     if pairs is None:
         raise ValueError(f"The run's data must have a {split} split. Received: none was configured.")
-    sources, references = (list(side) for side in zip(*pairs.as_numpy_iterator(), strict=True))
-    references = [reference.decode("utf-8") for reference in references]
-    translations = Translator.from_run(run).translate(sources)
-    if config.data.name in EXACT:
-        return [exact_match(translations, references)], translations
-    target = config.tokenizer.target or config.tokenizer.source
-    return corpus_measures(translations, references, target.lowercase), translations
+    return [list(side) for side in zip(*pairs.as_numpy_iterator(), strict=True)]
 
 
 def exact_match(translations, references):
@@ -67,11 +91,11 @@ def corpus_measures(translations, references, lowercase):
     """BLEU and chrF by sacreBLEU, each with its signature, as lines of text."""
     import sacrebleu
 
-    lines = []
+    measures = []
     for measure in (sacrebleu.BLEU(lowercase=lowercase), sacrebleu.CHRF(lowercase=lowercase)):
         score = measure.corpus_score(translations, [references])
-        lines.append(f"{score.format(width=2)}  {measure.get_signature()}")
-    return lines
+        measures.append(f"{score.format(width=2)}  {measure.get_signature()}")
+    return measures
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from keras import ops
 from keras_transformer.decoding.checks import check_number, check_size
 from keras_transformer.decoding.constraints import BANNED
 from keras_transformer.decoding.search import NOT_FOUND, Search
+from keras_transformer.decoding.vocabulary import log_normaliser, top_k
 
 # Floor of a source token's coverage, for its logarithm.
 LEAST_COVERAGE = 1e-6
@@ -113,13 +114,12 @@ class BeamSearch(Search):
 
     def _candidates(self, logits, allowed):
         """What each row may go on with, best first: ranking's and model's log-probabilities and tokens."""
-        normaliser = ops.logsumexp(logits, axis=-1, keepdims=True)
-        values, tokens = ops.top_k(allowed, min(self.width, allowed.shape[-1]))
-        tokens = ops.cast(tokens, "int32")
+        normaliser = log_normaliser(logits)
+        values, tokens = top_k(allowed, min(self.width, allowed.shape[-1]))
         if self.repetition_penalty == 1.0:
             return values - normaliser, tokens, values - normaliser
         gains = ops.take_along_axis(logits, tokens, axis=1) - normaliser
-        return values - ops.logsumexp(allowed, axis=-1, keepdims=True), tokens, gains
+        return values - log_normaliser(allowed), tokens, gains
 
     def _length_penalty(self, length):
         return ((5.0 + ops.cast(length, "float32")) / 6.0) ** self.alpha

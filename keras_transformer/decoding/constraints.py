@@ -57,13 +57,16 @@ class Rules:
             logits = ops.where(self._holds(ids, ids != search.pad_id, size), penalised, logits)
         if search.no_repeat_ngram_size:
             logits = logits + BANNED * ops.cast(self._completes_ngram(ids, index, size), "float32")
-        never = np.zeros(size, "float32")
-        never[[search.pad_id, search.start_id]] = BANNED
-        logits = logits + never
+        banned = BANNED * np.isin(np.arange(size), [search.pad_id, search.start_id]).astype("float32")
         if search.min_length > 1 or search.min_ratio > 0:
-            is_end = np.arange(size) == search.end_id
-            is_short = ops.repeat(index + 1 < self.shortest, search.num_hypotheses)[:, None]
-            logits = ops.where(ops.logical_and(is_short, is_end), BANNED, logits)
+            is_end = (np.arange(size) == search.end_id).astype("float32")
+            # One number if all rows have one limit: an addition of (V,), not of (R, V).
+            is_short = index + 1 < (self.shortest if search.min_ratio > 0 else search.min_length)
+            is_short = ops.cast(is_short, "float32")
+            if search.min_ratio > 0:
+                is_short = ops.repeat(is_short, search.num_hypotheses)[:, None]
+            banned = banned + BANNED * is_short * is_end
+        logits = logits + banned
         if self.prefix is not None:
             forced = ops.take(self.prefix, index, axis=1)[:, None]  # (R, 1)
             is_wrong = ops.logical_and(forced != search.pad_id, forced != np.arange(size))

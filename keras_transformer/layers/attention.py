@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_transformer import masks
+from keras_transformer.layers import heads_state
 from keras_transformer.layers.dot_product import scaled_dot_product_attention
 from keras_transformer.layers.projection import HeadsProjection
 
@@ -283,7 +284,7 @@ class MultiHeadAttention(keras.layers.Layer):
 
         Args:
             batch_size: B.
-            max_length: L, number of positions that will ever be decoded; static.
+            max_length: L, number of positions that there is room for; static.
 
         Returns:
             {"key": (B, H, L, K), "value": (B, H, L, V)}, zeros in the compute dtype.
@@ -293,11 +294,6 @@ class MultiHeadAttention(keras.layers.Layer):
             name: ops.zeros((batch_size, self.num_heads, max_length, width), self.compute_dtype)
             for name, width in widths.items()
         }
-
-    def grow(self, state, max_length):
-        """The state with room for `max_length` positions, at least as many as it has."""
-        room = max_length - state["key"].shape[2]
-        return {name: ops.pad(x, [[0, 0], [0, 0], [0, room], [0, 0]]) for name, x in state.items()}
 
     def step(self, query, state, index):
         """Causal self-attention of one position: equals row `index` of a full causal `call`.
@@ -311,9 +307,8 @@ class MultiHeadAttention(keras.layers.Layer):
             Output, (B, 1, D), and the new state.
         """
         positions = ops.arange(state["key"].shape[2])
-        is_written = ops.equal(positions, index)[:, None]  # (L, 1)
         new = self.project(query, start_index=index)
-        state = {name: ops.where(is_written, new[name], state[name]) for name in state}
+        state = {name: heads_state.written(state[name], new[name], index) for name in state}
         mask = self._distance_mask(ops.reshape(index, (1,)), positions, causal=True)
         output, _ = self.attend(query, state, mask, start_index=index)
         return output, state

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_transformer import masks
+from keras_transformer.layers import heads_state
 from keras_transformer.layers.transformer_layer import TransformerLayer, TransformerStack
 
 
@@ -98,7 +99,7 @@ class DecoderLayer(TransformerLayer):
 
     def grow(self, target_state, max_length):
         """`state["target"]` with room for `max_length` positions, at least as many as it has."""
-        return self.self_attention.layer.grow(target_state, max_length)
+        return {name: heads_state.grown(heads, max_length) for name, heads in target_state.items()}
 
     def step(self, hidden, state, index):
         """One position: equals row `index` of a full `call`.

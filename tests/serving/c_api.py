@@ -1,19 +1,25 @@
 """Runs a SavedModel through TensorFlow's C API: no TensorFlow in Python, as in a C++ server.
 
-    python c_api.py MODEL_DIR INPUT OUTPUT [OP_LIBRARY ...] < lines > answers
+    python c_api.py MODEL_DIR [OP_LIBRARY ...] < requests > answers
 
-INPUT and OUTPUT are tensors of the graph, say serving_default_text:0 and StatefulPartitionedCall:0;
-both are batches of strings. The lines of standard input are one batch; each answer is a line with a
-JSON string. An error of TensorFlow is one line on standard error, `code N: message`, and exit status 1.
+A line of standard input is a request, one of standard output its answer, in JSON:
+
+    {"signature": "serving_default", "inputs": {"text": ["ein hund", "zwei"]}}
+    {"translation": ["a dog", "two"]}
+
+An error of TensorFlow is one line on standard error, `code N: message`, and exit status 1.
 """
 
 import ctypes
 import importlib.util
 import json
+import math
 import sys
-from ctypes import POINTER, byref, c_char, c_char_p, c_int, c_int64, c_size_t, c_void_p
+from ctypes import POINTER, byref, c_char, c_char_p, c_float, c_int, c_int32, c_int64, c_size_t, c_void_p
 from pathlib import Path
 
+# Data types of tensorflow/core/framework/types.proto.
+NUMBERS = {1: c_float, 3: c_int32}
 TF_STRING = 7
 TSTRING_SIZE = 24  # sizeof(TF_TString)
 
@@ -27,6 +33,7 @@ FUNCTIONS = {
     "TF_NewGraph": (c_void_p, []),
     "TF_GraphOperationByName": (c_void_p, [c_void_p, c_char_p]),
     "TF_AllocateTensor": (c_void_p, [c_int, POINTER(c_int64), c_int, c_size_t]),
+    "TF_DeleteTensor": (None, [c_void_p]),
     "TF_TensorData": (c_void_p, [c_void_p]),
     "TF_TensorType": (c_int, [c_void_p]),
     "TF_NumDims": (c_int, [c_void_p]),
@@ -38,6 +45,12 @@ FUNCTIONS = {
 }
 
 
+class Buffer(ctypes.Structure):
+    """TF_Buffer: bytes."""
+
+    _fields_ = [("data", c_void_p), ("length", c_size_t), ("deallocator", c_void_p)]
+
+
 class Output(ctypes.Structure):
     """TF_Output: one result of one node."""
 
@@ -46,7 +59,7 @@ class Output(ctypes.Structure):
 
 FUNCTIONS["TF_LoadSessionFromSavedModel"] = (
     c_void_p,
-    [c_void_p, c_void_p, c_char_p, POINTER(c_char_p), c_int, c_void_p, c_void_p, c_void_p],
+    [c_void_p, c_void_p, c_char_p, POINTER(c_char_p), c_int, c_void_p, POINTER(Buffer), c_void_p],
 )
 FUNCTIONS["TF_SessionRun"] = (
     None,
@@ -84,8 +97,8 @@ class CApi:
         self.check()
 
     def load_model(self, folder):
-        """Loads the meta-graph for serving; returns session and graph."""
-        graph = self.TF_NewGraph()
+        """Loads the meta-graph for serving; returns session, graph and signatures."""
+        graph, meta_graph = self.TF_NewGraph(), Buffer()
         session = self.TF_LoadSessionFromSavedModel(
             self.TF_NewSessionOptions(),
             None,
@@ -93,22 +106,28 @@ class CApi:
             (c_char_p * 1)(b"serve"),
             1,
             graph,
-            None,
+            byref(meta_graph),
             self.status,
         )
         self.check()
-        return session, graph
+        return session, graph, signatures(ctypes.string_at(meta_graph.data, meta_graph.length))
 
-    def run(self, session, graph, input_name, output_name, texts):
-        """Feeds a batch of bytes and fetches another."""
-        feed, fetch = self.output(graph, input_name), self.output(graph, output_name)
-        feeds, fetches = (c_void_p * 1)(self.string_tensor(texts)), (c_void_p * 1)()
+    def run(self, session, graph, signature, values):
+        """Feeds {input: nested list} and fetches {output: nested list}."""
+        inputs, outputs = signature
+        feeds = (Output * len(inputs))(*(self.output(graph, name) for name, _ in inputs.values()))
+        fetches = (Output * len(outputs))(*(self.output(graph, name) for name, _ in outputs.values()))
+        given = (c_void_p * len(inputs))(*(self.tensor(values[key], inputs[key][1]) for key in inputs))
+        fetched = (c_void_p * len(outputs))()
         self.TF_SessionRun(
-            *(session, None, byref(feed), feeds, 1, byref(fetch), fetches, 1),
+            *(session, None, feeds, given, len(feeds), fetches, fetched, len(fetches)),
             *(None, 0, None, self.status),
         )
         self.check()
-        return self.strings(fetches[0])
+        answer = {key: self.values(tensor) for key, tensor in zip(outputs, fetched, strict=True)}
+        for tensor in (*given, *fetched):
+            self.TF_DeleteTensor(tensor)
+        return answer
 
     def output(self, graph, name):
         """Finds NODE:INDEX in the graph."""
@@ -118,38 +137,102 @@ class CApi:
             sys.exit(f"no node {node} in the graph")
         return Output(operation, int(index or 0))
 
-    def string_tensor(self, texts):
-        """Bytes -> TF_STRING tensor, (B,)."""
-        shape = (c_int64 * 1)(len(texts))
-        tensor = self.TF_AllocateTensor(TF_STRING, shape, 1, TSTRING_SIZE * len(texts))
+    def tensor(self, values, kind):
+        """Nested list -> tensor of a data type."""
+        shape, flat = [len(values)], values
+        while flat and isinstance(flat[0], list):
+            shape.append(len(flat[0]))
+            flat = [value for row in flat for value in row]
+        size = TSTRING_SIZE if kind == TF_STRING else ctypes.sizeof(NUMBERS[kind])
+        sizes = (c_int64 * len(shape))(*shape)
+        tensor = self.TF_AllocateTensor(kind, sizes, len(shape), size * len(flat))
         data = self.TF_TensorData(tensor)
-        for index, text in enumerate(texts):
-            string = data + index * TSTRING_SIZE
-            self.TF_StringInit(string)
-            self.TF_StringCopy(string, text, len(text))
+        if kind == TF_STRING:
+            for place, text in enumerate(flat):
+                string, encoded = data + place * TSTRING_SIZE, text.encode()
+                self.TF_StringInit(string)
+                self.TF_StringCopy(string, encoded, len(encoded))
+        elif flat:
+            (NUMBERS[kind] * len(flat)).from_address(data)[:] = flat
         return tensor
 
-    def strings(self, tensor):
-        """TF_STRING tensor, (B,) -> list of bytes."""
-        if self.TF_TensorType(tensor) != TF_STRING or self.TF_NumDims(tensor) != 1:
-            sys.exit("the output is no batch of strings")
-        data = self.TF_TensorData(tensor)
-        addresses = [data + index * TSTRING_SIZE for index in range(self.TF_Dim(tensor, 0))]
-        return [
-            self.TF_StringGetDataPointer(address)[: self.TF_StringGetSize(address)] for address in addresses
-        ]
+    def values(self, tensor):
+        """Tensor -> nested list; strings must be UTF-8."""
+        kind, data = self.TF_TensorType(tensor), self.TF_TensorData(tensor)
+        shape = [self.TF_Dim(tensor, axis) for axis in range(self.TF_NumDims(tensor))]
+        count = math.prod(shape)
+        if kind == TF_STRING:
+            places = [data + place * TSTRING_SIZE for place in range(count)]
+            flat = [
+                self.TF_StringGetDataPointer(place)[: self.TF_StringGetSize(place)].decode("utf-8")
+                for place in places
+            ]
+        else:
+            flat = list((NUMBERS[kind] * count).from_address(data)) if count else []
+        return nested(flat, shape)
+
+
+def nested(flat, shape):
+    """A flat list in a shape."""
+    if len(shape) < 2:
+        return flat
+    step = math.prod(shape[1:])
+    return [nested(flat[row * step : (row + 1) * step], shape[1:]) for row in range(shape[0])]
+
+
+def signatures(meta_graph):
+    """Signatures of a serialized MetaGraphDef: name -> (inputs, outputs), each name -> (tensor, type).
+
+    By the field numbers of meta_graph.proto: the classes of the message are part of TensorFlow's Python.
+    """
+
+    def entries(message, number):
+        pairs = [dict(fields(value)) for field, value in fields(message) if field == number]
+        return {pair[1].decode(): pair[2] for pair in pairs}  # a map's entry: 1 key, 2 value
+
+    def tensors(message, number):
+        infos = {name: dict(fields(info)) for name, info in entries(message, number).items()}
+        return {name: (info[1].decode(), info.get(2)) for name, info in infos.items()}  # 1 name, 2 dtype
+
+    found = entries(meta_graph, 5)
+    return {name: (tensors(message, 1), tensors(message, 2)) for name, message in found.items()}
+
+
+def fields(message):
+    """(number, integer or bytes) of each field of a serialized protocol buffer."""
+    place = 0
+
+    def varint():
+        nonlocal place
+        value = shift = 0
+        while True:
+            byte = message[place]
+            place += 1
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+
+    while place < len(message):
+        number, kind = divmod(varint(), 8)
+        if kind == 0:
+            yield number, varint()
+        else:
+            size = {1: 8, 5: 4}[kind] if kind != 2 else varint()
+            yield number, message[place : place + size]
+            place += size
 
 
 def main():
-    """Reads the batch from standard input and writes the answers to standard output."""
-    folder, input_name, output_name, *libraries = sys.argv[1:]
+    """Reads requests from standard input and writes the answers to standard output."""
+    folder, *libraries = sys.argv[1:]
     api = CApi()
     for library in libraries:
         api.load_ops(library)
-    session, graph = api.load_model(folder)
-    texts = sys.stdin.buffer.read().removesuffix(b"\n").split(b"\n")
-    for answer in api.run(session, graph, input_name, output_name, texts):
-        print(json.dumps(answer.decode("utf-8")))
+    session, graph, known = api.load_model(folder)
+    for line in sys.stdin.buffer:
+        request = json.loads(line)
+        print(json.dumps(api.run(session, graph, known[request["signature"]], request["inputs"])), flush=True)
     if "tensorflow" in sys.modules:
         sys.exit("TensorFlow's Python package was imported: this is no test of the C API")
 

@@ -1,5 +1,7 @@
 """A run folder with a tiny untrained model, and its export by the command, made once for all tests."""
 
+import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -8,12 +10,19 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import yaml
 
+from command_line.search_options import SearchOptions
 from keras_transformer import models, tokenizers
+from keras_transformer.special_ids import END_ID, PAD_ID
+from keras_transformer.translator import Translator
+from serving import signatures
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+C_API = Path(__file__).with_name("c_api.py")
 MAX_LENGTH = 13
+NUM_RESULTS = 3
 SENTENCES = ["3 février 1987", "March 5, 2031", "среда, 5 марта 2031 г.", "2031년 3월 5일"] * 5
 
 
@@ -34,15 +43,65 @@ def python(*arguments, folder=REPOSITORY, **kwargs):
     )
 
 
+def through_c_api(folder, requests, tmp_path, libraries=("_sentencepiece_tokenizer.so",)):
+    """Runs c_api.py with op libraries of tensorflow_text; requests are (signature, inputs)."""
+    text_ops = Path(importlib.util.find_spec("tensorflow_text").origin).parent / "python" / "ops"
+    lines = [json.dumps({"signature": name, "inputs": inputs}) for name, inputs in requests]
+    paths = [text_ops / library for library in libraries]
+    return python("-I", C_API, folder, *paths, folder=tmp_path, input="\n".join(lines).encode())
+
+
+def ask(function, inputs):
+    """A signature's answer, {output: nested list}, with strings as str."""
+    kind = tf.int32 if "source_ids" in inputs else tf.string
+    given = {name: tf.constant(value, kind) for name, value in inputs.items()}
+    return plain(function(**given))
+
+
+def plain(answer):
+    """Tensors -> nested lists, with strings as str."""
+    answer = {name: x.numpy().tolist() for name, x in answer.items()}
+    return tf.nest.map_structure(lambda x: x.decode("utf-8") if isinstance(x, bytes) else x, answer)
+
+
+def same(answers, expected):
+    """Whether answers, {output: nested list}, are equal, numbers to 1e-4."""
+    return all(
+        answer.keys() == wanted.keys()
+        and all(
+            np.allclose(answer[key], wanted[key], atol=1e-4)
+            if np.asarray(wanted[key]).dtype.kind == "f"
+            else answer[key] == wanted[key]
+            for key in wanted
+        )
+        for answer, wanted in zip(answers, expected, strict=True)
+    )
+
+
+QUESTIONS = ["3 février 1987", "2031년 3월 5일", "March", "", "ａ \u202e\u0000 🙂", "5 " * 40, "5"]
+ANSWERS = ["1987-02-03", "", "7", "12", "� 3", "--" * 30, "5"]
+# A request for each signature: its name, and {input: nested list}.
+REQUESTS = [
+    ("serving_default", {"text": QUESTIONS}),
+    ("translate", {"text": QUESTIONS}),
+    ("translate_nbest", {"text": QUESTIONS}),
+    ("score", {"source": QUESTIONS, "target": ANSWERS}),
+    ("align", {"text": QUESTIONS}),
+    ("tokens", {"source_ids": [[7, 11, 5, END_ID], [13, END_ID, PAD_ID, PAD_ID]]}),
+]
+
+
 @pytest.fixture(scope="session")
 def run_folder(tmp_path_factory):
     """What `training.train` leaves, as far as the export reads it."""
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     keras.utils.set_random_seed(3)
-    tokenizer = tokenizers.SentencePieceTokenizer.train(SENTENCES, vocabulary_size=307)
+    source_tokenizer = tokenizers.SentencePieceTokenizer.train(SENTENCES, vocabulary_size=307)
+    # A text has one spelling in characters: what was decoded can be scored again.
+    target_tokenizer = tokenizers.CharacterTokenizer("code_points", "0123456789-")
     model = models.Transformer(
-        source_vocabulary_size=tokenizer.vocabulary_size,
-        target_vocabulary_size=tokenizer.vocabulary_size,
+        source_vocabulary_size=source_tokenizer.vocabulary_size,
+        target_vocabulary_size=target_tokenizer.vocabulary_size,
         num_layers=1,
         hidden_dim=6,
         num_heads=2,
@@ -53,8 +112,8 @@ def run_folder(tmp_path_factory):
     # Large weights: answers that depend on the question, though nothing was learnt.
     model.set_weights([3 * weight for weight in model.get_weights()])
     (folder / "tokenizer").mkdir(parents=True)
-    tokenizer.save(folder / "tokenizer" / "source")
-    tokenizer.save(folder / "tokenizer" / "target")
+    source_tokenizer.save(folder / "tokenizer" / "source")
+    target_tokenizer.save(folder / "tokenizer" / "target")
     model.save(folder / "model.keras")
     config = yaml.safe_dump({"data": {"max_length": MAX_LENGTH}})
     (folder / "config.yaml").write_text(config, encoding="utf-8")
@@ -62,11 +121,23 @@ def run_folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def translator(run_folder):
+    """The run's translator in this process, which searches as the export does."""
+    return Translator.from_run(run_folder, SearchOptions(beam=4, n_best=NUM_RESULTS).search)
+
+
+@pytest.fixture(scope="session")
+def functions(translator):
+    """The translator's signatures, not exported."""
+    return signatures.functions(translator)
+
+
+@pytest.fixture(scope="session")
 def export_command(run_folder, tmp_path_factory):
     """The finished command `python -m serving.export`, and the folder it wrote to."""
     output = tmp_path_factory.mktemp("exports") / "dates"
     arguments = ["-m", "serving.export", "--run", run_folder, "--output", output]
-    return python(*arguments, text=True), output
+    return python(*arguments, "--beam", 4, "--n_best", NUM_RESULTS, text=True), output
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,20 @@
+"""The keys or values of the positions decoded so far, (B, H, L, K), as a state of static length."""
+
+from keras import ops
+
+
+def written(heads, new, index):
+    """`heads` with `new`, (B, H, 1, K), at position `index`.
+
+    By a scatter into rows: a `where` reads and writes all of the state twice as slowly, and
+    `slice_update` puts XLA's own op into an exported graph.
+    """
+    batch_size, num_heads, length, width = ops.shape(heads)
+    rows = ops.arange(batch_size * num_heads) * length + index
+    flat = ops.scatter_update(ops.reshape(heads, (-1, width)), rows[:, None], ops.reshape(new, (-1, width)))
+    return ops.reshape(flat, (-1, num_heads, length, width))
+
+
+def grown(heads, max_length):
+    """`heads` with room for `max_length` positions, at least as many as it has."""
+    return ops.pad(heads, [[0, 0], [0, 0], [0, max_length - heads.shape[2]], [0, 0]])

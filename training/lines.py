@@ -1,0 +1,115 @@
+"""Lines in and out of the commands: a chunk at a time, whole lines, and a progress bar for who waits."""
+
+import contextlib
+import itertools
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+# Lines that are worked on together: enough to sort by length, few enough to hold in memory.
+CHUNK = 4096
+
+# What some program or other takes for the end of a line or of a column.
+BREAKS = str.maketrans(dict.fromkeys("\t\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029", " "))
+
+
+def one_line(text: str) -> str:
+    """The text with a space for each tab and each line end, so that it fits into a column of a line."""
+    return text.translate(BREAKS)
+
+
+def joined_pieces(pieces: Iterable[str]) -> str:
+    """Pieces of a text as one column, separated by spaces."""
+    # A space is a piece of some tokenizers; others write it like this already.
+    return " ".join(one_line(piece).replace(" ", "\u2581") for piece in pieces)
+
+
+def chunks(items: Iterable, size: int = CHUNK) -> Iterator[list]:
+    """Lists of `size` items, in order; the last may be shorter."""
+    items = iter(items)
+    while chunk := list(itertools.islice(items, size)):
+        yield chunk
+
+
+@contextlib.contextmanager
+def writer(path: str | None, inputs: Iterable[str | None] = ()):
+    """Gives a function that writes a list of lines at once.
+
+    The file is opened here, so that a path that cannot be written is told before a model is loaded; what it
+    held is dropped with the first lines. Who looks into the file, or stops the command, finds whole lines.
+
+    Args:
+        path: file to write; None for standard output.
+        inputs: files that are read meanwhile, or None.
+
+    Raises:
+        ValueError: `path` is one of `inputs`.
+        OSError: `path` cannot be written; from the function: the disk is full, and the file ends with the
+            lines before.
+    """
+    if path is None:
+        yield _print
+        return
+    is_file = Path(path).is_file()
+    for other in inputs:
+        if is_file and other and Path(other).is_file() and Path(other).samefile(path):
+            raise ValueError(f"`output` must be another file than the input. Received: {path}.")
+    with open(path, "ab", buffering=0) as file:
+        is_file = Path(path).is_file()  # and no pipe or device, which have no size
+        size = None
+
+        def write(lines):
+            nonlocal size
+            if size is None:
+                size = 0
+                if is_file:
+                    file.truncate(0)
+            data = memoryview(_joined(lines).encode("utf-8"))
+            end = size + len(data)
+            try:
+                while data:
+                    data = data[file.write(data) :]
+            except OSError:
+                if is_file:
+                    file.truncate(size)
+                raise
+            size = end
+
+        yield write
+        if size is None:
+            write([])
+
+
+def _print(lines):
+    sys.stdout.write(_joined(lines))
+    sys.stdout.flush()
+
+
+def _joined(lines):
+    return "".join(f"{line}\n" for line in lines)
+
+
+@contextlib.contextmanager
+def progress_bar(total: int | None, output: str | None):
+    """A bar on standard error, if that is a terminal and no lines are printed to the same screen.
+
+    Args:
+        total: number of texts; None if it is not known, and then there is no bar.
+        output: file that is written, or None for standard output.
+
+    Yields:
+        The function to call with the number of texts that have just been done; None if there is no bar.
+    """
+    is_free = output is not None or not sys.stdout.isatty()
+    if not total or not sys.stderr.isatty() or not is_free:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    # Rich would send standard output to its own console, which is standard error here.
+    plain = {"redirect_stdout": False, "redirect_stderr": False}
+    with Progress(*columns, console=Console(stderr=True), transient=True, **plain) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda count: bar.advance(task, count)
