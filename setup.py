@@ -38,10 +38,13 @@ SERVING = [
     "tensorflow-serving-api==2.21.*",
 ]
 
+# A runtime that can take a model over; here to compare with and to export to.
+CTRANSLATE2 = ["ctranslate2>=4.6"]
+
 # setuptools builds the wheel that a test looks into; tensorflow-datasets' builder test needs dill.
 DEV = ["dill>=0.3.8", "hypothesis>=6.100", "pip-tools>=7.5", "pytest>=8.3", "ruff>=0.12", "setuptools>=77"]
 
-ALL = sorted({*PLOT, *TRAINING, *TUNING, *SERVING, *DEV})
+ALL = sorted({*PLOT, *TRAINING, *TUNING, *SERVING, *CTRANSLATE2, *DEV})
 
 setup(
     name="keras_transformer",
@@ -58,6 +61,7 @@ setup(
         "training": TRAINING,
         "tuning": TUNING,
         "serving": SERVING,
+        "ctranslate2": CTRANSLATE2,
         "plot": PLOT,
         "dev": DEV,
         "all": ALL,

@@ -31,7 +31,15 @@ class Hypothesis:
 
         Args:
             layer, head: counted from 0, negative from the end; the mean over all if None.
+
+        Raises:
+            ValueError: there is no such layer or head, or no attention was kept.
         """
+        if self.attention is None:
+            raise ValueError("An alignment needs the attention. Received: a hypothesis without it.")
+        for name, number, size in zip(("layer", "head"), (layer, head), self.attention.shape, strict=False):
+            if number is not None and not -size <= number < size:
+                raise ValueError(f"`{name}` must be one of {size}. Received: {name}={number}.")
         weights = np.moveaxis(self.attention, 2, 0)  # (T, layers, heads, S)
         return np.asarray(decoding.hard_alignment(weights, layer, head)).tolist()
 
@@ -64,7 +72,8 @@ def read(row: dict) -> list[Hypothesis]:
                 for pieces in (row["source_pieces"], row["target_pieces"][number])
             )
             weights = row["attention"][number, : len(target), :, :, : len(source)]
-            details = (source, target, weights.transpose(1, 2, 0, 3))
+            # A copy: a view would keep the whole batch in memory.
+            details = (source, target, weights.transpose(1, 2, 0, 3).copy())
         if np.isfinite(score):
             hypotheses.append(Hypothesis(text.decode("utf-8"), float(score), *details))
     return hypotheses or [Hypothesis("", float("-inf"))]

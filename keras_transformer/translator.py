@@ -67,7 +67,6 @@ class Translator(tf.Module):
             ValueError: a folder is no run folder, or has other tokenizers.
         """
         folders = [Path(run_folder), *map(Path, others)]
-        loaded, sides = [], []
         for folder in folders:
             parts = ["config.yaml", "model.keras", "tokenizer/source", "tokenizer/target"]
             missing = [part for part in parts if not (folder / part).exists()]
@@ -75,17 +74,19 @@ class Translator(tf.Module):
                 raise ValueError(
                     f"A run folder holds {', '.join(parts)}. Received: {folder}, without {missing[0]}."
                 )
+        config = yaml.safe_load((folders[0] / "config.yaml").read_text(encoding="utf-8"))
+        max_length = config["data"]["max_length"]
+        if not isinstance(search, decoding.Search):
+            search = search(max_length)  # first: it costs nothing to learn that an option is wrong
+        sides = []
+        for folder in folders:
             sides.append([tokenizers.load(folder / "tokenizer" / side) for side in ("source", "target")])
             if [vocabulary(side) for side in sides[-1]] != [vocabulary(side) for side in sides[0]]:
                 raise ValueError(
                     "The models of an ensemble must have the same tokenizers. "
                     f"Received: {folder}, whose tokenizers are not those of {folders[0]}."
                 )
-            loaded.append(keras.models.load_model(folder / "model.keras", compile=False))
-        config = yaml.safe_load((folders[0] / "config.yaml").read_text(encoding="utf-8"))
-        max_length = config["data"]["max_length"]
-        if not isinstance(search, decoding.Search):
-            search = search(max_length)
+        loaded = [keras.models.load_model(folder / "model.keras", compile=False) for folder in folders]
         model = decoding.Ensemble(loaded) if len(loaded) > 1 else loaded[0]
         return cls(model, *sides[0], search, max_length)
 
@@ -146,8 +147,12 @@ class Translator(tf.Module):
         }
 
     def tokens(self, source_ids):
-        """Without tokenizers: ids (B, S), ended and padded with 0 -> ids (B, N, L) and scores (B, N)."""
-        decoded = self._decode(source_ids)
+        """Without tokenizers: ids (B, S), ended and padded with 0 -> ids (B, N, L) and scores (B, N).
+
+        Ids that the model does not have are read as the unknown token.
+        """
+        is_known = (source_ids >= 0) & (source_ids < self.source_tokenizer.vocabulary_size)
+        decoded = self._decode(tf.where(is_known, source_ids, UNKNOWN_ID))
         return decoded["ids"], decoded["scores"]
 
     def _decode(self, source_ids, prefix_ids=None, attention=None):
@@ -156,11 +161,14 @@ class Translator(tf.Module):
             (ids, scores), kept = decoding.generate_n_best(*arguments), None
         else:
             ids, scores, kept = decoding.generate_with_attention(*arguments, attention)
-        is_empty = source_ids[:, :1] == END_ID
+        # What was decoded from nothing but an end: the answer is an end, too.
+        is_empty = tf.reduce_all(source_ids[:, :1] == END_ID, axis=1)[:, None]  # (B, 1), of no rows as well
+        blank = tf.one_hot(0, tf.shape(ids)[2], on_value=END_ID, off_value=PAD_ID, dtype=tf.int32)
+        ids = tf.where(is_empty[..., None], blank, ids)
         batch_size, num_results, _ = tf.unstack(tf.shape(ids))
         texts = self.target_tokenizer.detokenize(tf.reshape(ids, (batch_size * num_results, -1)))
         return {
-            "texts": tf.where(is_empty, "", tf.reshape(texts, (batch_size, num_results))),
+            "texts": tf.reshape(texts, (batch_size, num_results)),
             "scores": tf.where(is_empty, 0.0, scores),
             "ids": ids,
             "attention": kept,

@@ -29,10 +29,11 @@ def main(arguments=None):
     parser.add_argument(
         "--ensemble",
         type=str,
-        nargs="+",
+        action="append",
         default=[],
         metavar="RUN",
-        help="further runs with the same tokenizers; the models predict together",
+        help="further run folder with the same tokenizers, whose predictions are averaged with the run's; "
+        "may be given several times",
     )
     parser.add_argument(
         "--layer", type=int, help="decoder layer whose attention `align` returns, from 0; the mean if absent"
@@ -42,7 +43,7 @@ def main(arguments=None):
     )
     parser.add_class_arguments(SearchOptions, as_group=False)
     options = parser.parse_args(arguments)
-    search = command_line.instantiate(parser, options, SearchOptions)
+    search = SearchOptions.read(options)
     export(
         options.run, options.output, options.version, search, options.ensemble, options.layer, options.head
     )

@@ -90,7 +90,7 @@ def functions(translator, layer=None, head=None) -> dict:
 
         `source_ids` (B, S), int32, each row ended with `END_ID` and then padded with `PAD_ID` -> `target_ids`
         (B, N, L), int32, without the start token, padded after the end token; `scores` (B, N) as
-        those of `translate_nbest`. An empty source is a source like any other.
+        those of `translate_nbest`.
         """
         target_ids, scores = translator.tokens(source_ids)
         return {"target_ids": target_ids, "scores": tf.maximum(scores, LOWEST)}

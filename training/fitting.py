@@ -6,7 +6,7 @@ from pathlib import Path
 
 import keras
 
-from keras_transformer.callbacks import MetricsFile
+from keras_transformer.callbacks import MetricsFile, Position, Resume
 from training import pipeline, run_folder, tasks
 from training.config import TrainingConfig
 
@@ -40,7 +40,7 @@ def train(config: TrainingConfig, output: Path):
         if split_pairs is not None
     }
     batches = {
-        split: pipeline.bucket_batches(
+        split: pipeline.BucketBatches(
             split_pairs,
             batch_tokens=config.data.batch_tokens,
             bucket_boundaries=config.data.bucket_boundaries
@@ -61,13 +61,14 @@ def train(config: TrainingConfig, output: Path):
         f"{target_tokenizer.vocabulary_size:,} target; {model.count_params():,} parameters"
     )
 
+    position = Position()
     run_folder.make(output, config, source_tokenizer, target_tokenizer)
     try:
         model.fit(
-            batches["train"],
+            batches["train"].dataset(position),
             epochs=config.fit.epochs,
-            validation_data=batches.get("validation"),
-            callbacks=make_callbacks(output, config),
+            validation_data=batches["validation"].dataset() if "validation" in batches else None,
+            callbacks=make_callbacks(output, config, position),
             shuffle=False,  # tf.data has shuffled already
             verbose=1 if sys.stdout.isatty() else 2,
         )
@@ -80,9 +81,10 @@ def train(config: TrainingConfig, output: Path):
     return model
 
 
-def make_callbacks(output: Path, config: TrainingConfig):
+def make_callbacks(output: Path, config: TrainingConfig, position: Position):
     """Metrics file, TensorBoard, and a checkpoint after each epoch."""
     callbacks = [
+        Resume(output / "checkpoints" / "resume", position),
         MetricsFile(output / "metrics.jsonl"),
         keras.callbacks.TensorBoard(output / "logs", write_graph=False),
         keras.callbacks.ModelCheckpoint(output / "checkpoints" / "last.keras"),

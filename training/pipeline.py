@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from keras_transformer.callbacks import Position
 from keras_transformer.special_ids import END_ID, PAD_ID, START_ID
 
 # Pairs that go through the tokenizers together.
@@ -49,17 +50,17 @@ def batches(
     shuffle: bool,
     seed: int,
 ) -> tf.data.Dataset:
-    """Batches for `fit`: `bucket_batches` of `encode`, which say what goes in and comes out."""
+    """Batches for `fit`: `BucketBatches` of `encode`, which say what goes in and comes out."""
     encoded = encode(pairs, source_tokenizer, target_tokenizer, max_length=max_length)
     if bucket_boundaries is None:
         bucket_boundaries = default_boundaries(max_length)
-    return bucket_batches(
+    return BucketBatches(
         encoded,
         batch_tokens=batch_tokens,
         bucket_boundaries=bucket_boundaries,
         shuffle=shuffle,
         seed=seed,
-    )
+    ).dataset()
 
 
 def encode(pairs: tf.data.Dataset, source_tokenizer, target_tokenizer, *, max_length: int) -> EncodedPairs:
@@ -104,15 +105,8 @@ def encode(pairs: tf.data.Dataset, source_tokenizer, target_tokenizer, *, max_le
     return result
 
 
-def bucket_batches(
-    encoded: EncodedPairs,
-    *,
-    batch_tokens: int,
-    bucket_boundaries: Sequence[int],
-    shuffle: bool,
-    seed: int,
-) -> tf.data.Dataset:
-    """Batches in which every pair appears exactly once in each pass.
+class BucketBatches:
+    """Batches in which every pair appears exactly once in each epoch; see `dataset`.
 
     A pair goes into the first bucket whose boundary holds both its sides. All batches of a bucket
     have one shape, so that XLA compiles one program a bucket: the last is filled up with rows of
@@ -123,44 +117,82 @@ def bucket_batches(
         batch_tokens: padded tokens of a batch on its longer side: a bucket's batches have
             `batch_tokens // boundary` rows, at least 1 and no more than the bucket has pairs.
         bucket_boundaries: lengths in tokens, rising; the last must hold the longest pair.
-        shuffle: True: pairs within a bucket, and the batches, come in an order that depends on
-            `seed` and changes with each pass. False: bucket by bucket, shortest first, each in the
-            order of `encoded`.
-        seed: of the shuffling; TensorFlow's global seed, where set, has its part too.
-    Returns:
-        Dataset of ({"source_ids": (B, S), "target_ids": (B, T)}, labels (B, T)), int32, padded with
-        0, of known cardinality. Labels are the target ids shifted by one.
+        shuffle: True: pairs within a bucket, and the batches, come in an order that `seed` and the number
+            of the epoch decide. False: bucket by bucket, shortest first, each in the order of `encoded`.
+        seed: of the shuffling, >= 0.
+
     Raises:
         ValueError: `batch_tokens` below 1, or boundaries that are not as said above.
     """
-    if batch_tokens < 1:
-        raise ValueError(f"`batch_tokens` must be at least 1. Received: batch_tokens={batch_tokens}.")
-    buckets = list(_buckets(encoded, batch_tokens, bucket_boundaries))
-    shapes = np.array([(b.batch_size, b.source_length, b.target_length) for b in buckets])
 
-    plan = None  # elements: index of the bucket, rows of the batch
-    for index, bucket in enumerate(buckets):
-        rows = tf.data.Dataset.from_tensor_slices(bucket.rows)
-        if shuffle:
-            rows = rows.shuffle(len(bucket.rows), seed=seed, reshuffle_each_iteration=True)
-        rows = rows.batch(bucket.batch_size)
-        part = tf.data.Dataset.zip(tf.data.Dataset.from_tensors(index).repeat(len(rows)), rows)
-        plan = part if plan is None else plan.concatenate(part)
-    if shuffle:
-        plan = plan.shuffle(len(plan), seed=seed, reshuffle_each_iteration=True)
+    def __init__(
+        self,
+        encoded: EncodedPairs,
+        *,
+        batch_tokens: int,
+        bucket_boundaries: Sequence[int],
+        shuffle: bool,
+        seed: int,
+    ):
+        if batch_tokens < 1:
+            raise ValueError(f"`batch_tokens` must be at least 1. Received: batch_tokens={batch_tokens}.")
+        self.encoded = encoded
+        self.buckets = list(_buckets(encoded, batch_tokens, bucket_boundaries))
+        self.shuffle = shuffle
+        self.seed = seed
 
-    def batch(index, rows):
-        size, source_length, target_length = tf.unstack(tf.gather(shapes, index))
-        source = tf.gather(encoded.source, rows).to_tensor(PAD_ID, shape=(size, source_length))
-        # START, pieces, END, pads.
-        target = tf.gather(encoded.target, rows).to_tensor(PAD_ID, shape=(size, target_length + 1))
-        labels = target[:, 1:]
-        # What would predict a pad is END or a pad itself.
-        target_ids = tf.where(labels == PAD_ID, PAD_ID, target[:, :-1])
-        return {"source_ids": source, "target_ids": target_ids}, labels
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+        return sum(-(-len(bucket.rows) // bucket.batch_size) for bucket in self.buckets)
 
-    dataset = plan.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return dataset.prefetch(tf.data.AUTOTUNE)
+    def plan(self, epoch: int) -> list[tuple[int, np.ndarray]]:
+        """The batches of an epoch: number of the bucket, and rows of `encoded`."""
+        # Of seed and epoch alone: a training that was interrupted finds its place again.
+        generator = np.random.default_rng([self.seed, epoch])
+        batches = []
+        for number, bucket in enumerate(self.buckets):
+            rows = generator.permutation(bucket.rows) if self.shuffle else bucket.rows
+            starts = range(0, len(rows), bucket.batch_size)
+            batches += [(number, rows[start : start + bucket.batch_size]) for start in starts]
+        if self.shuffle:
+            batches = [batches[index] for index in generator.permutation(len(batches))]
+        return batches
+
+    def dataset(self, position: Position | None = None) -> tf.data.Dataset:
+        """The batches of one epoch.
+
+        Args:
+            position: where to begin, read whenever the dataset is iterated; the beginning of the first epoch
+                if None.
+
+        Returns:
+            Dataset of ({"source_ids": (B, S), "target_ids": (B, T)}, labels (B, T)), int32, padded with
+            0. Labels are the target ids shifted by one.
+        """
+        position = position or Position()
+        shapes = np.array([(b.batch_size, b.source_length, b.target_length) for b in self.buckets])
+
+        def batches():
+            yield from self.plan(position.epoch)[position.step :]
+
+        def batch(number, rows):
+            size, source_length, target_length = tf.unstack(tf.gather(shapes, number))
+            source = tf.gather(self.encoded.source, rows).to_tensor(PAD_ID, shape=(size, source_length))
+            # START, pieces, END, pads.
+            target = tf.gather(self.encoded.target, rows).to_tensor(PAD_ID, shape=(size, target_length + 1))
+            labels = target[:, 1:]
+            # What would predict a pad is END or a pad itself.
+            target_ids = tf.where(labels == PAD_ID, PAD_ID, target[:, :-1])
+            return {"source_ids": source, "target_ids": target_ids}, labels
+
+        plan = tf.data.Dataset.from_generator(
+            batches, output_signature=(tf.TensorSpec((), tf.int64), tf.TensorSpec((None,), tf.int64))
+        )
+        dataset = plan.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        if not position.step:
+            # Else the first epoch is shorter than the others, and Keras's bar counts without an end.
+            dataset = dataset.apply(tf.data.experimental.assert_cardinality(len(self)))
+        return dataset.prefetch(tf.data.AUTOTUNE)
 
 
 def default_boundaries(max_length: int, count: int = 8) -> tuple[int, ...]:

@@ -36,4 +36,7 @@ def load_config(folder) -> TrainingConfig:
         raise ValueError(f"A run folder holds config.yaml. Received: {folder}, which does not.")
     parser = command_line.parser("training", "")
     parser.add_class_arguments(TrainingConfig, as_group=False)
-    return command_line.instantiate(parser, parser.parse_path(path), TrainingConfig)
+    try:
+        return command_line.instantiate(parser, parser.parse_path(path), TrainingConfig)
+    except TypeError as error:  # what is no mapping where one belongs
+        raise ValueError(f"{path} must be what training.train wrote. Received: {error}.") from error

@@ -57,7 +57,8 @@ class Rules:
             logits = ops.where(self._holds(ids, ids != search.pad_id, size), penalised, logits)
         if search.no_repeat_ngram_size:
             logits = logits + BANNED * ops.cast(self._completes_ngram(ids, index, size), "float32")
-        banned = BANNED * np.isin(np.arange(size), [search.pad_id, search.start_id]).astype("float32")
+        # Twice: where the rules leave nothing at all, another token still comes before these.
+        banned = 2 * BANNED * np.isin(np.arange(size), [search.pad_id, search.start_id]).astype("float32")
         if search.min_length > 1 or search.min_ratio > 0:
             is_end = (np.arange(size) == search.end_id).astype("float32")
             # One number if all rows have one limit: an addition of (V,), not of (R, V).

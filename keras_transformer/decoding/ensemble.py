@@ -24,6 +24,8 @@ class Ensemble:
             if len(set(sizes)) > 1:
                 raise ValueError(f"An ensemble's models must have one `{name}`. Received: {sizes}.")
             setattr(self, name, sizes[0])
+        limits = [model.max_length for model in self.models if getattr(model, "max_length", None)]
+        self.max_length = min(limits, default=None)  # positions that were learned
 
     @property
     def variables(self):

@@ -106,6 +106,8 @@ class Sampling(_TokenByToken):
         return ops.squeeze(ops.take_along_axis(ids, place[:, None], axis=1), 1) if is_filtered else place
 
     def _draws(self):
-        draws = np.random.default_rng(self.seed).random((self.max_length, self.num_samples))
+        # Each sample has a stream of its own: the first is the same however many are drawn.
+        streams = [np.random.default_rng([self.seed, number]) for number in range(self.num_samples)]
+        draws = np.stack([stream.random(self.max_length) for stream in streams], axis=1)
         # In float32 the product with the total must stay below the total.
         return ops.convert_to_tensor(np.minimum(draws, 1 - 1e-6).astype("float32"))

@@ -104,6 +104,20 @@ def test_goes_on_while_a_longer_hypothesis_can_still_win():
     assert words == ["aaaaaaaaaaa"] and steps == 11
 
 
+def test_uncovered_padding_of_the_source_does_not_delay_the_stop():
+    step, state = speller("ab$$$$$$$$$")
+    step, calls = counted(step)
+    mask = ops.convert_to_tensor([[True, True, False, False, False]])
+    search = decoding.BeamSearch(11, width=3, coverage_penalty=0.5)
+
+    def attention(state):
+        return ops.ones_like(state["target"], "float32")[:, None] * ops.cast(mask, "float32") / 2
+
+    with loops_in_python():
+        search(step, state, 1, source_mask=mask, attention=attention)
+    assert len(calls) == 3
+
+
 def test_a_row_that_is_done_waits_for_the_others_unchanged():
     step, state = speller("a$zzzzzzzzz", "abcdefghijk", "abcde$zzzzz")
     search = decoding.BeamSearch(11, width=3, n_best=2)

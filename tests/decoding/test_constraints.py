@@ -14,7 +14,6 @@ from tests.decoding.scripted import (
     PAD,
     START,
     TableModel,
-    beam,
     bigrams,
     constant,
     counted,
@@ -22,7 +21,6 @@ from tests.decoding.scripted import (
     letters,
     log_softmax,
     loops_in_python,
-    sampling,
     speller,
 )
 
@@ -188,17 +186,7 @@ def test_greedy_search_under_rules_is_that_of_numpy(rules):
 # Contradictions
 
 
-nothing_is_left = pytest.mark.xfail(strict=True, reason="padding or start is chosen when all is banned")
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        pytest.param(decoding.Greedy, marks=nothing_is_left),
-        pytest.param(sampling, marks=nothing_is_left),
-        beam,
-    ],
-)
+@EACH_SEARCH
 def test_search_ends_without_padding_inside_when_nothing_is_allowed(make):
     # Only ? and a are there, no token may come twice, and the end is too early.
     search = make(7, min_length=5, no_repeat_ngram_size=1)

@@ -7,11 +7,12 @@ from keras import ops
 
 from keras_transformer import decoding
 from tests import checks
+from tests.decoding.scripted import PAD, START
 from tests.models.small_transformers import INPUTS, SOURCE_IDS, B, S, both, small
 
 SOURCE = {"source_ids": SOURCE_IDS}
 LENGTHS = (SOURCE_IDS != 0).sum(axis=1)
-START, END, PAD, L = 2, 3, 0, 7
+L = 7
 SEARCHES = {
     "greedy": decoding.Greedy(L),
     "sampling": decoding.Sampling(L, num_samples=3, top_p=0.9),
@@ -22,7 +23,8 @@ each_search = pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES)
 
 @pytest.fixture(scope="module")
 def model():
-    return checks.built(lambda: small(num_layers=2), (INPUTS,))
+    # With this seed some results end, and some are cut.
+    return checks.randomized(checks.built(lambda: small(num_layers=2), (INPUTS,)), seed=54)
 
 
 @each_search
@@ -36,24 +38,23 @@ def test_n_best_begins_with_what_generate_returns(model, search):
 
 
 @both
-@pytest.mark.parametrize("name", SEARCHES)
-def test_result_does_not_depend_on_the_batch_or_the_padding(make, name):
+def test_result_does_not_depend_on_the_batch_or_the_padding(make):
     model = checks.built(make, (INPUTS,))
-    ids, scores = map(checks.as_array, decoding.generate_n_best(model, SOURCE, SEARCHES[name]))
+    ids, scores = map(checks.as_array, decoding.generate_n_best(model, SOURCE, SEARCHES["beam"]))
     for row, length in enumerate(LENGTHS):
         alone = {"source_ids": SOURCE_IDS[row : row + 1, :length]}
-        alone_ids, alone_scores = map(checks.as_array, decoding.generate_n_best(model, alone, SEARCHES[name]))
+        alone_ids, alone_scores = map(
+            checks.as_array, decoding.generate_n_best(model, alone, SEARCHES["beam"])
+        )
         np.testing.assert_array_equal(alone_ids[0], ids[row])
         np.testing.assert_allclose(alone_scores[0], scores[row], atol=1e-4)
 
 
 def test_prefix_is_handed_on(model):
-    prefix_ids = [[5, 16], [7, 0], [0, 0]]
-    ids, _ = decoding.generate(model, SOURCE, SEARCHES["greedy"], prefix_ids=np.array(prefix_ids))
-    free_ids, _ = decoding.generate(model, SOURCE, SEARCHES["greedy"])
-    ids, free_ids = checks.as_array(ids), checks.as_array(free_ids)
-    assert ids[0, :2].tolist() == [5, 16] and ids[1, 0] == 7
-    np.testing.assert_array_equal(ids[2], free_ids[2])
+    prefix_ids = np.array([[5, 16], [7, 9], [16, 16]])
+    for search in SEARCHES.values():
+        ids, _ = decoding.generate_n_best(model, SOURCE, search, prefix_ids=prefix_ids)
+        assert (checks.as_array(ids)[..., :2] == prefix_ids[:, None]).all()
 
 
 def test_ratio_sees_the_real_length_of_each_source(model):

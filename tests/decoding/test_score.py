@@ -6,7 +6,7 @@ from keras import ops
 
 from keras_transformer import decoding
 from tests import checks
-from tests.decoding.scripted import log_softmax
+from tests.decoding.scripted import PAD, START, log_softmax
 from tests.models.small_transformers import (
     INPUTS,
     LABELS,
@@ -19,7 +19,6 @@ from tests.models.small_transformers import (
 )
 
 SOURCE = {"source_ids": SOURCE_IDS}
-START, END, PAD = 2, 3, 0
 SEARCHES = {
     "greedy": decoding.Greedy(7),
     "sampling": decoding.Sampling(7, num_samples=3, temperature=1.5, seed=1),
@@ -44,17 +43,13 @@ def other():
 
 @pytest.fixture(scope="module")
 def model():
-    return checks.built(small, (INPUTS,))
+    # With this seed some results end, and some are cut.
+    return checks.randomized(checks.built(small, (INPUTS,)), seed=52)
 
 
 @pytest.fixture(scope="module")
 def ensemble(model):
-    return decoding.Ensemble([model, checks.randomized(_called(other()), seed=2)])
-
-
-def _called(model):
-    model(INPUTS)
-    return model
+    return decoding.Ensemble([model, checks.built(other, (INPUTS,))])
 
 
 class Uniform:
@@ -80,8 +75,7 @@ def test_score_is_what_a_search_adds_up(model, name):
     np.testing.assert_allclose(again, scores, atol=1e-4)
 
 
-def test_score_by_token_is_the_log_probability_of_each():
-    model = checks.built(small, (INPUTS,))
+def test_score_by_token_is_the_log_probability_of_each(model):
     by_token, sums = map(checks.as_array, decoding.score(model, SOURCE, LABELS))
     logits = checks.as_array(model(INPUTS)).astype("float64")
     for b, row in enumerate(LABELS):
@@ -165,9 +159,8 @@ def test_ensemble_averages_probabilities_in_a_pass_and_in_a_step(ensemble):
         np.testing.assert_allclose(np.exp(checks.as_array(log_probs)), expected[:, t], atol=1e-6)
 
 
-@pytest.mark.parametrize("name", SEARCHES)
-def test_score_of_an_ensemble_is_what_a_search_adds_up(ensemble, name):
-    scores, again = n_best_scores(ensemble, SEARCHES[name])
+def test_score_of_an_ensemble_is_what_a_search_adds_up(ensemble):
+    scores, again = n_best_scores(ensemble, SEARCHES["beam under rules"])
     np.testing.assert_allclose(again, scores, atol=1e-4)
 
 

@@ -95,7 +95,7 @@ REQUESTS = [
 def run_folder(tmp_path_factory):
     """What `training.train` leaves, as far as the export reads it."""
     folder = tmp_path_factory.mktemp("runs") / "tiny"
-    keras.utils.set_random_seed(3)
+    keras.utils.set_random_seed(20)
     source_tokenizer = tokenizers.SentencePieceTokenizer.train(SENTENCES, vocabulary_size=307)
     # A text has one spelling in characters: what was decoded can be scored again.
     target_tokenizer = tokenizers.CharacterTokenizer("code_points", "0123456789-")
@@ -103,7 +103,7 @@ def run_folder(tmp_path_factory):
         source_vocabulary_size=source_tokenizer.vocabulary_size,
         target_vocabulary_size=target_tokenizer.vocabulary_size,
         num_layers=1,
-        hidden_dim=6,
+        hidden_dim=14,
         num_heads=2,
         intermediate_dim=11,
     )

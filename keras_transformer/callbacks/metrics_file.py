@@ -1,4 +1,4 @@
-"""Callbacks for `fit`."""
+"""One line of metrics after each epoch."""
 
 import json
 import time

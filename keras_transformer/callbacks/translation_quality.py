@@ -1,0 +1,78 @@
+"""BLEU and chrF of the validation set, inside `fit`."""
+
+from collections.abc import Sequence
+
+import keras
+
+
+class TranslationQuality(keras.callbacks.Callback):
+    """Translates the validation set after every `frequency`-th epoch and adds `val_bleu` and `val_chrf`.
+
+    The two enter the epoch's logs, 0 to 100, so that every callback that comes after this one can use them,
+    and so can `history` and keras-tuner: `EarlyStopping("val_bleu", mode="max")`. In an epoch without
+    translation they are absent.
+
+        translator = Translator(model, source_tokenizer, target_tokenizer, decoding.Greedy(64), 64)
+        quality = TranslationQuality(translator, sources, references)
+        model.fit(batches, callbacks=[quality, keras.callbacks.EarlyStopping("val_bleu", mode="max")])
+
+    Args:
+        translator: a `Translator` with the model that is fitted.
+        sources: N texts.
+        references: N texts, one for each source.
+        frequency: epochs from one translation to the next, >= 1.
+        batch_size: texts decoded together.
+        lowercase: whether case is ignored.
+        num_shown: translations that are printed each time, the first of `sources`.
+
+    Attributes:
+        signatures: {"val_bleu": str, "val_chrf": str}, sacreBLEU's, with which a figure can be quoted.
+
+    Raises:
+        ValueError: there is no source, or another number of references, or `frequency` is not positive.
+    """
+
+    def __init__(
+        self,
+        translator,
+        sources: Sequence[str],
+        references: Sequence[str],
+        frequency: int = 1,
+        batch_size: int = 128,
+        lowercase: bool = False,
+        num_shown: int = 3,
+    ):
+        super().__init__()
+        import sacrebleu  # here: the other callbacks do not need it
+
+        if not sources or len(sources) != len(references):
+            raise ValueError(
+                "There must be at least one source, and one reference for each. "
+                f"Received: {len(sources)} sources, {len(references)} references."
+            )
+        if frequency < 1:
+            raise ValueError(f"`frequency` must be a positive integer. Received: frequency={frequency}.")
+        self.translator = translator
+        self.sources = sources
+        self.references = references
+        self.frequency = frequency
+        self.batch_size = batch_size
+        self.num_shown = num_shown
+        self.measures = {
+            "val_bleu": sacrebleu.BLEU(lowercase=lowercase),
+            "val_chrf": sacrebleu.CHRF(lowercase=lowercase),
+        }
+        self.signatures = {}
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self.frequency:
+            return
+        translations = self.translator.translate(self.sources, self.batch_size)
+        for name, measure in self.measures.items():
+            score = measure.corpus_score(translations, [self.references])
+            self.signatures[name] = str(measure.get_signature())
+            if logs is not None:
+                logs[name] = score.score
+        shown = zip(self.sources, translations, self.references, strict=True)
+        for source, translation, reference in list(shown)[: self.num_shown]:
+            print(f"\n  source      {source}\n  translation {translation}\n  reference   {reference}")

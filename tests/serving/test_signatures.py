@@ -1,0 +1,266 @@
+"""The signatures: their names and shapes, and that each answers what the translator answers.
+
+Legend: B texts, N hypotheses, S source pieces, T target pieces, L longest translation.
+"""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow_serving.apis import prediction_log_pb2
+
+from command_line.search_options import SearchOptions
+from keras_transformer import decoding, models, tokenizers
+from keras_transformer.special_ids import END_ID, PAD_ID
+from keras_transformer.translator import Translator
+from serving import export, saved_model, signatures
+
+from .conftest import MAX_LENGTH, NUM_RESULTS, QUESTIONS, REQUESTS, ask, plain, same
+
+INPUTS, ALL = dict(REQUESTS), [name for name, _ in REQUESTS]
+BATCH, ROW = [None], [None, None]
+SHAPES = {
+    "translate": ({"text": (BATCH, "string")}, {"translation": (BATCH, "string")}),
+    "translate_nbest": (
+        {"text": (BATCH, "string")},
+        {"translations": ([None, NUM_RESULTS], "string"), "scores": ([None, NUM_RESULTS], "float32")},
+    ),
+    "score": (
+        {"source": (BATCH, "string"), "target": (BATCH, "string")},
+        {"log_prob": (BATCH, "float32"), "token_log_probs": (ROW, "float32")},
+    ),
+    "align": (
+        {"text": (BATCH, "string")},
+        {
+            "translation": (BATCH, "string"),
+            "source_tokens": (ROW, "string"),
+            "target_tokens": (ROW, "string"),
+            "attention": ([None, None, None], "float32"),
+        },
+    ),
+    "tokens": (
+        {"source_ids": (ROW, "int32")},
+        {
+            "target_ids": ([None, NUM_RESULTS, MAX_LENGTH], "int32"),
+            "scores": ([None, NUM_RESULTS], "float32"),
+        },
+    ),
+}
+SHAPES["serving_default"] = SHAPES["translate"]
+
+
+@pytest.fixture(scope="module")
+def loaded(exported):
+    """The exported signatures, loaded in this process."""
+    model = tf.saved_model.load(str(exported))
+    yield model.signatures
+    del model
+
+
+def described(specs):
+    """{name: (shape, dtype)}"""
+    return {name: (spec.shape.as_list(), spec.dtype.name) for name, spec in specs.items()}
+
+
+def test_the_export_has_these_signatures_and_no_other(loaded):
+    assert set(loaded) == set(SHAPES) == set(ALL)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_names_types_and_shapes(loaded, name):
+    inputs, outputs = SHAPES[name]
+    assert described(loaded[name].structured_input_signature[1]) == inputs
+    assert described(loaded[name].structured_outputs) == outputs
+
+
+def eagerly(translator, name, inputs):
+    """What a signature must answer, by the translator's own functions and without a graph."""
+    given = {
+        key: tf.constant(value, tf.int32 if key == "source_ids" else tf.string)
+        for key, value in inputs.items()
+    }
+    if name == "align":
+        return plain(translator.align(**given))
+    if name == "translate_nbest":
+        return plain(dict(zip(("translations", "scores"), translator.n_best(**given), strict=True)))
+    if name == "score":
+        return plain(dict(zip(("token_log_probs", "log_prob"), translator.score(**given), strict=True)))
+    if name == "tokens":
+        return plain(dict(zip(("target_ids", "scores"), translator.tokens(**given), strict=True)))
+    return plain({"translation": translator(given["text"])})
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_export_a_graph_and_eager_execution_give_the_same_answer(translator, functions, loaded, name):
+    expected = eagerly(translator, name, INPUTS[name])
+    assert same([ask(functions[name], INPUTS[name]), ask(loaded[name], INPUTS[name])], [expected] * 2)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_batch_gives_what_its_rows_give_alone(functions, name):
+    together = ask(functions[name], INPUTS[name])
+    for row in range(len(next(iter(INPUTS[name].values())))):
+        alone = ask(functions[name], {key: value[row : row + 1] for key, value in INPUTS[name].items()})
+        for key, (value,) in alone.items():
+            batched, own = np.array(together[key][row]), tuple(slice(size) for size in np.shape(value))
+            assert same([{key: batched[own].tolist()}], [{key: value}])
+            # What a longer neighbour adds is padding.
+            batched[own] = np.zeros_like(batched[own])
+            assert set(batched.ravel().tolist()) <= {"", 0}
+
+
+def test_an_empty_text_has_an_empty_translation(functions):
+    assert ask(functions["translate"], {"text": ["", "5"]})["translation"][0] == ""
+    answer = ask(functions["translate_nbest"], {"text": ["", "5"]})
+    assert answer["translations"][0] == [""] * NUM_RESULTS and answer["scores"][0] == [0.0] * NUM_RESULTS
+    assert ask(functions["align"], {"text": [""]})["translation"] == [""]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_an_empty_batch_has_an_empty_answer(functions, name):
+    inputs = {key: np.zeros((0, 3), "int32") if name == "tokens" else [] for key in INPUTS[name]}
+    assert all(len(value) == 0 for value in ask(functions[name], inputs).values())
+
+
+def test_a_text_that_is_too_long_is_cut(functions):
+    short, long = ask(functions["translate"], {"text": ["1 " * 20, "1 " * 2000]})["translation"]
+    assert short == long
+
+
+def test_the_first_of_the_n_best_is_the_translation(functions):
+    n_best = ask(functions["translate_nbest"], {"text": QUESTIONS})
+    assert ask(functions["translate"], {"text": QUESTIONS})["translation"] == [
+        row[0] for row in n_best["translations"]
+    ]
+    assert ask(functions["align"], {"text": QUESTIONS})["translation"] == [
+        row[0] for row in n_best["translations"]
+    ]
+    assert len({row[1] for row in n_best["translations"]}) > 3, "no test if all are alike"
+
+
+@pytest.mark.parametrize(
+    "search, one",
+    [
+        (decoding.BeamSearch(7, width=4, n_best=3, alpha=1.0), decoding.BeamSearch(7, width=4, alpha=1.0)),
+        (decoding.Sampling(7, num_samples=3, top_k=2), decoding.Sampling(7, top_k=2)),
+        (decoding.Greedy(7), decoding.Greedy(7)),
+    ],
+)
+def test_one_translation_is_searched_for_alone(search, one):
+    assert signatures.single(search) == one
+
+
+def test_the_first_sample_is_the_translation(run_folder):
+    translator = Translator.from_run(run_folder, SearchOptions(temperature=1.0, n_best=3).search)
+    best = Translator.from_run(run_folder, signatures.single(translator.search))
+    texts = tf.constant(QUESTIONS)
+    assert best(texts).numpy().tolist() == translator.n_best(texts)[0][:, 0].numpy().tolist()
+
+
+def test_a_translation_scores_what_the_search_said(functions):
+    answer = ask(functions["translate_nbest"], {"text": QUESTIONS})
+    # A translation that was cut has no end token, which `score` adds; an empty text is no question.
+    found = [
+        (source, target, score)
+        for source, *row in zip(QUESTIONS, answer["translations"], answer["scores"], strict=True)
+        for target, score in zip(*row, strict=True)
+        if source and len(target) < MAX_LENGTH
+    ]
+    assert len(found) > 3
+    sources, targets, scores = (list(values) for values in zip(*found, strict=True))
+    answer = ask(functions["score"], {"source": sources, "target": targets})
+    np.testing.assert_allclose(answer["log_prob"], scores, atol=1e-3)
+    by_token = np.array(answer["token_log_probs"])
+    np.testing.assert_allclose(by_token.sum(axis=1), answer["log_prob"], atol=1e-5)
+    assert [(row != 0).sum() for row in by_token] == [len(target) + 1 for target in targets]
+
+
+def test_the_attention_has_a_row_for_each_target_token_and_a_column_for_each_source_token(functions):
+    answer = ask(functions["align"], {"text": QUESTIONS})
+    attention = np.array(answer["attention"])
+    is_source, is_target = (np.array(answer[f"{side}_tokens"]) != "" for side in ("source", "target"))
+    assert attention.shape == (len(QUESTIONS), is_target.shape[1], is_source.shape[1])
+    assert is_source.any(axis=0).all() and is_target.any(axis=0).all(), "room that no row needs"
+    np.testing.assert_allclose(attention.sum(axis=2), is_target, atol=1e-5)
+    assert not attention[~(is_target[:, :, None] & is_source[:, None])].any()
+    for translation, tokens in zip(answer["translation"], answer["target_tokens"], strict=True):
+        assert (
+            not translation or "".join(tokens).removesuffix("</s>").replace("<unk>", "\ufffd") == translation
+        )
+
+
+@pytest.mark.parametrize("layer, head", [(0, 1), (-1, None), (None, -2)])
+def test_one_layer_and_head_can_be_asked_for(translator, layer, head):
+    align = signatures.functions(translator, layer, head)["align"].python_function
+    answer = ask(align, {"text": ["March"]})
+    _, _, weights = translator.attention("March")  # (layers, heads, T, S)
+    expected = weights[0].mean(axis=0) if head is None else weights[0, head]
+    np.testing.assert_allclose(answer["attention"][0], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("layer, head, name", [(1, None, "layer"), (-2, 0, "layer"), (0, 2, "head")])
+def test_a_layer_or_head_that_the_model_has_not_is_refused(translator, layer, head, name):
+    wrong = {"layer": layer, "head": head}[name]
+    with pytest.raises(ValueError, match=f"`{name}` must be .* from -. to .*Received: {name}={wrong}"):
+        signatures.functions(translator, layer, head)
+
+
+def test_tokens_are_what_lies_between_the_two_tokenizers(translator, functions):
+    texts = [text for text in QUESTIONS if text]
+    source_ids = translator.source_ids(tf.constant(texts)).numpy()
+    answer, expected = (
+        ask(functions["tokens"], {"source_ids": source_ids}),
+        ask(functions["translate_nbest"], {"text": texts}),
+    )
+    ids = np.array(answer["target_ids"]).reshape((-1, MAX_LENGTH))
+    spelt = [text.decode("utf-8") for text in translator.target_tokenizer.detokenize(ids).numpy()]
+    assert spelt == [text for row in expected["translations"] for text in row]
+    np.testing.assert_allclose(answer["scores"], expected["scores"], atol=1e-5)
+
+
+def test_where_hypotheses_are_missing_the_score_is_the_lowest_number():
+    # One character and at most one token: unknown, end and "a" are all that there is.
+    tokenizer = tokenizers.CharacterTokenizer("code_points", "a")
+    model = models.Transformer(5, 5, num_layers=1, hidden_dim=6, num_heads=2, intermediate_dim=7)
+    model.build()
+    search = decoding.BeamSearch(max_length=1, width=4, n_best=4)
+    functions = signatures.functions(Translator(model, tokenizer, tokenizer, search, 5))
+    for name, inputs in (("translate_nbest", {"text": ["aa"]}), ("tokens", {"source_ids": [[4, END_ID]]})):
+        scores = ask(functions[name], inputs)["scores"][0]
+        assert min(scores[:3]) > -100 and scores[3] == np.finfo("float32").min
+    assert ask(functions["translate_nbest"], {"text": ["aa"]})["translations"][0][3] == ""
+    assert ask(functions["tokens"], inputs)["target_ids"][0][3] == [PAD_ID]
+
+
+def test_the_warm_up_asks_each_signature_for_the_short_the_long_and_a_batch(exported, loaded):
+    asked = {name: [] for name in ALL}
+    for record in tf.data.TFRecordDataset(str(exported / saved_model.WARM_UP_FILE)):
+        request = prediction_log_pb2.PredictionLog.FromString(record.numpy()).predict_log.request
+        inputs = {name: tf.make_ndarray(proto) for name, proto in request.inputs.items()}
+        answer = loaded[request.model_spec.signature_name](
+            **{name: tf.constant(value) for name, value in inputs.items()}
+        )
+        (batch_size,) = {len(value) for value in (*inputs.values(), *answer.values())}
+        length = answer["source_tokens"].shape[1] if "source_tokens" in answer else None
+        if "source_ids" in inputs:
+            length = inputs["source_ids"].shape[1]
+        asked[request.model_spec.signature_name].append((batch_size, length))
+    assert {name: [size for size, _ in sizes] for name, sizes in asked.items()} == dict.fromkeys(
+        ALL, [1, 1, 8]
+    )
+    # The longest fill the source: pieces and the end token.
+    for name in ("align", "tokens"):
+        short, *longest = (length for _, length in asked[name])
+        assert short < MAX_LENGTH and longest == [MAX_LENGTH] * 2
+
+
+def test_the_command_hands_on_the_search_the_ensemble_and_the_attention(run_folder, tmp_path):
+    common = ["--run", str(run_folder), "--output", str(tmp_path / "model"), "--max_length", "2"]
+    export.main([*common, "--beam", "2", "--n_best", "2", "--ensemble", str(run_folder), "--layer", "0"])
+    model = tf.saved_model.load(str(tmp_path / "model" / "1"))
+    shape = model.signatures["tokens"].structured_outputs["target_ids"].shape
+    assert shape.as_list() == [None, 2, 2]
+    one = tf.train.list_variables(str(tmp_path / "model" / "1" / "variables" / "variables"))
+    assert len(one) > len(Translator.from_run(run_folder).tf_variables) * 2
+    with pytest.raises(ValueError, match="`layer` must be .*Received: layer=1"):
+        export.main([*common, "--layer", "1"])
+    assert [path.name for path in (tmp_path / "model").iterdir()] == ["1"]

@@ -1,0 +1,231 @@
+"""The command that translates: its formats, its options, and what becomes of input that cannot be used."""
+
+import io
+import json
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import command_line
+from keras_transformer.hypotheses import Hypothesis
+from keras_transformer.translator import Translator
+from tests import tiny_runs
+from training import lines, translate
+
+TEXTS = [b"5 March 2031", b"", b"2. 3. 1999", b"\xff\xfe broken", b"word " * 10_000]
+
+
+@pytest.fixture
+def source(tmp_path):
+    path = tmp_path / "in.txt"
+    path.write_bytes(b"".join(text + b"\r\n" for text in TEXTS))
+    return path
+
+
+class Shouting:
+    """A translator that needs no model: the translation is the text in capitals."""
+
+    def __init__(self):
+        self.calls = []
+
+    def hypotheses(self, texts, batch_size, **others):
+        self.calls.append({"texts": texts, "batch_size": batch_size, **others})
+        if b"fail" in texts:
+            raise ValueError("out of memory")
+        return [[Hypothesis(text.decode().upper(), -1.0)] for text in texts]
+
+
+@pytest.fixture
+def shouting(monkeypatch):
+    """Replaces the run's translator; keeps what it was made from."""
+    translator = Shouting()
+
+    def from_run(run, search, others):
+        translator.made_from = SimpleNamespace(run=run, search=search, others=others)
+        return translator
+
+    monkeypatch.setattr(Translator, "from_run", from_run)
+    return translator
+
+
+def test_an_argument_a_file_and_standard_input_translate_alike(
+    drawn_run, source, tmp_path, capsys, monkeypatch
+):
+    command = ["--run", str(drawn_run), "--beam", "1"]
+    translate.main([*command, TEXTS[0].decode()])
+    by_argument = capsys.readouterr().out
+    output = tmp_path / "out.txt"
+    translate.main([*command, "--input", str(source), "--output", str(output)])
+    by_file = output.read_text(encoding="utf-8")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(source.read_bytes())))
+    translate.main(command)
+    assert capsys.readouterr().out == by_file
+    assert len(by_file.splitlines()) == len(TEXTS)
+    assert by_file.splitlines()[0] == by_argument.strip() != ""
+    assert by_file.splitlines()[1] == ""
+
+
+def test_both_formats_say_the_same(drawn_run, source, capsys):
+    command = ["--run", str(drawn_run), "--input", str(source), "--beam", "3", "--n_best", "2"]
+    command += ["--with_scores", "--with_alignments", "--layer", "1", "--head", "0", "--prefix", "20"]
+    translate.main(command)
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    translate.main([*command, "--format", "json"])
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [record["source"] for record in records] == [text.decode("utf-8", "replace") for text in TEXTS]
+    assert [row[0] for row in rows] == ["1", "1", "2", "2", "3", "3", "4", "4", "5", "5"]
+    translations = [translation for record in records for translation in record["translations"]]
+    for row, found in zip(rows, translations, strict=True):
+        source_pieces, target_pieces, alignment = (
+            found[name] for name in ("source_pieces", "target_pieces", "alignment")
+        )
+        assert row[1:3] == [f"{found['score']:.4f}", found["text"]]
+        assert row[3].split() == [f"{i}-{j}" for i, j in alignment]
+        assert [j for _, j in alignment] == list(range(len(target_pieces)))
+        assert all(0 <= i < len(source_pieces) for i, _ in alignment)
+        assert row[5].split() == target_pieces
+        assert found["text"] == "" or found["text"].startswith("20")
+
+
+def hypothesis(text="a\tb\nc", score=-1.23456):
+    """With three pieces of the source, two of the target, two layers of one head."""
+    attention = np.array(
+        [[[[0.5, 0.4, 0.1], [0.1, 0.2, 0.7]]], [[[0.1, 0.8, 0.1], [0.6, 0.3, 0.1]]]], "float32"
+    )
+    return Hypothesis(text, score, ["x", " ", "</s>"], ["y\t", "</s>"], attention)
+
+
+def options(n_best=1, with_scores=False, with_alignments=False, layer=None, head=None):
+    return SimpleNamespace(**locals())
+
+
+@pytest.mark.parametrize(
+    ("chosen", "line"),
+    [
+        ({}, "a b c"),
+        ({"n_best": 2}, "7\ta b c"),
+        ({"with_scores": True}, "-1.2346\ta b c"),
+        ({"with_alignments": True}, "a b c\t1-0 2-1\tx \u2581 </s>\ty\u2581 </s>"),
+        ({"with_alignments": True, "layer": 0, "head": 0}, "a b c\t0-0 2-1\tx \u2581 </s>\ty\u2581 </s>"),
+        ({"with_alignments": True, "layer": 1}, "a b c\t1-0 0-1\tx \u2581 </s>\ty\u2581 </s>"),
+    ],
+)
+def test_the_columns_are_those_asked_for(chosen, line):
+    assert translate.as_text(7, hypothesis(), options(**chosen)) == line
+
+
+def test_json_holds_pairs_and_no_line_end():
+    line = translate.as_json(b"\xc3\xa4\t", [hypothesis()], options(with_alignments=True))
+    assert "\n" not in line and "ä" in line
+    assert json.loads(line) == {
+        "source": "ä\t",
+        "translations": [
+            {
+                "text": "a b c",
+                "score": -1.23456,
+                "source_pieces": ["x", " ", "</s>"],
+                "target_pieces": ["y\t", "</s>"],
+                "alignment": [[1, 0], [2, 1]],
+            }
+        ],
+    }
+
+
+def test_what_was_not_found_is_an_empty_line_and_no_entry():
+    none = Hypothesis("", float("-inf"))
+    chosen = options(with_alignments=True)
+    assert json.loads(translate.as_json(b"a", [none], chosen)) == {"source": "a", "translations": []}
+    assert translate.as_text(1, none, options()) == ""
+    assert translate.as_text(1, none, chosen) == "\t\t\t"
+
+
+def test_an_ensemble_is_a_list_that_swallows_no_text(drawn_run, shouting, capsys):
+    command = ["--run", str(drawn_run), "--ensemble", "a", "--ensemble", "b", "hello", "--max_length", "9"]
+    translate.main(command)
+    assert capsys.readouterr().out == "HELLO\n"
+    assert shouting.made_from.run == str(drawn_run)
+    assert shouting.made_from.others == ["a", "b"]
+    assert shouting.made_from.search.max_length == 9
+    translate.main(["--run", str(drawn_run), "hello"])
+    assert shouting.made_from.search.max_length == tiny_runs.MAX_LENGTH
+    assert shouting.made_from.others == []
+
+
+def test_lines_are_written_chunk_by_chunk(drawn_run, shouting, fails, tmp_path, monkeypatch):
+    monkeypatch.setattr(lines, "CHUNK", 2)
+    source, output = tmp_path / "in.txt", tmp_path / "out.txt"
+    source.write_text("a\nb\nc\nfail\ne\n")
+    line = fails(translate.main, "--run", drawn_run, "--input", source, "--output", output)
+    assert line == "error: out of memory"
+    assert output.read_text() == "A\nB\n"
+    assert [call["texts"] for call in shouting.calls] == [[b"a", b"b"], [b"c", b"fail"]]
+
+
+def test_options_of_a_chunk_reach_the_translator(drawn_run, shouting, tmp_path):
+    source = tmp_path / "in.txt"
+    source.write_text("a\nb\nc\n")
+    command = ["--run", str(drawn_run), "--input", str(source), "--batch_size", "2", "--prefix", "-"]
+    translate.main([*command, "--with_alignments"])
+    # Attention takes memory: a chunk is a batch.
+    assert [call["texts"] for call in shouting.calls] == [[b"a", b"b"], [b"c"]]
+    assert [call["prefixes"] for call in shouting.calls] == [["-", "-"], ["-"]]
+    assert all(call["with_attention"] and call["batch_size"] == 2 for call in shouting.calls)
+
+
+def test_an_empty_file_has_an_empty_translation(drawn_run, shouting, tmp_path):
+    source, output = tmp_path / "in.txt", tmp_path / "out.txt"
+    source.write_text("")
+    output.write_text("of another time\n")
+    translate.main(["--run", str(drawn_run), "--input", str(source), "--output", str(output)])
+    assert output.read_text() == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--beam", "0"], "`beam` must be a positive integer. Received: beam=0."),
+        (["--alpha", "nan"], "Given value: nan"),
+        (["--alpha", ".nan"], "`alpha` must be a finite number >= 0. Received: alpha=nan."),
+        (["--top_p", "0"], "`top_p` must be a finite number > 0 and <= 1. Received: top_p=0.0."),
+        (["--n_best", "5"], "at most 4. Received: n_best=5."),
+        (["--beam", "1", "--n_best", "2"], "at most 1. Received: n_best=2."),
+        (["--beam", "2", "--seed", "1"], "not of both. Received: {'beam': 2, 'seed': 1}."),
+        (["--batch_size", "0"], "`batch_size` must be a positive integer. Received: batch_size=0."),
+        (["--layer", "1"], "`layer` needs --with_alignments. Received: layer=1 without it."),
+        (["--head", "0"], "`head` needs --with_alignments. Received: head=0 without it."),
+        (["--layer", "2", "--with_alignments"], "`layer` must be from 0 to 1. Received: layer=2."),
+        (["--head", "-1", "--with_alignments"], "`head` must be from 0 to 1. Received: head=-1."),
+        (["--format", "xml"], "xml"),
+        (["--beem", "3"], "Nearest: beam"),
+        (["--input", "no-such-file"], "No such file or directory: 'no-such-file'"),
+        (["hello", "--input", "a-file"], "Give a text or --input. Received both: 'hello', a-file."),
+    ],
+)
+def test_bad_options_are_told_before_a_model_is_loaded(fails, drawn_run, monkeypatch, arguments, message):
+    monkeypatch.setattr("keras.models.load_model", lambda *_, **__: pytest.fail("a model was loaded"))
+    assert message in fails(translate.main, "--run", drawn_run, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "message"),
+    [
+        ("Mai", "consist of what the target tokenizer knows. Received: 'Mai'."),
+        ("2" * tiny_runs.MAX_LENGTH, "shorter than `max_length`, 13 pieces. Received: 13 pieces"),
+    ],
+)
+def test_a_prefix_that_cannot_be_is_told_and_the_output_kept(fails, drawn_run, tmp_path, prefix, message):
+    output = tmp_path / "out.txt"
+    output.write_text("precious\n")
+    line = fails(translate.main, "--run", drawn_run, "--prefix", prefix, "--output", output, "7")
+    assert message in line
+    assert output.read_text() == "precious\n"
+
+
+def test_the_help_tells_the_formats(capsys):
+    with pytest.raises(SystemExit):
+        command_line.run(lambda: translate.main(["--help"]))
+    text = " ".join(capsys.readouterr().out.split())
+    for part in ("separated by tabs", '{"source": TEXT', "--n_best", "at most `beam`"):
+        assert part in text
