@@ -132,7 +132,9 @@ class FitConfig:
     """How long and how the model is fitted.
 
     Args:
-        epochs: passes over the data.
+        epochs: how often `steps_per_epoch` batches are trained on.
+        steps_per_epoch: batches from one validation and checkpoint to the next; a pass over the data if None.
+            An interrupted training goes on from its last checkpoint by the same command.
         seed: of weights, shuffling and dropout.
         precision: of the computation; weights stay float32.
         jit_compile: XLA: auto is on for GPUs and off for CPUs, where compiling each batch shape takes
@@ -140,6 +142,7 @@ class FitConfig:
     """
 
     epochs: int = 10
+    steps_per_epoch: int | None = None
     seed: int = 0
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     jit_compile: Literal["auto", "on", "off"] = "auto"

@@ -6,70 +6,67 @@ from pathlib import Path
 
 import keras
 
-from keras_transformer.callbacks import MetricsFile, Position, Resume
+from keras_transformer.callbacks import MetricsFile, Resume, restore
 from training import pipeline, run_folder, tasks
 from training.config import TrainingConfig
 
+# In the run folder, while the training lasts: what it goes on from after an interruption.
+CHECKPOINTS = "checkpoints/resume"
+
 
 def train(config: TrainingConfig, output: Path):
-    """Trains by a configuration.
+    """Trains by a configuration, or goes on with a training that was interrupted.
 
     Args:
         config: see `TrainingConfig`.
-        output: the run folder; must not exist, and does not if anything is wrong with the input.
+        output: the run folder. It must not exist, or hold an unfinished run of the same configuration,
+            which then goes on from its last checkpoint as if nothing had happened.
 
     Returns:
         The trained model.
 
     Raises:
-        ValueError: the configuration or the data cannot be used, or `output` exists.
+        ValueError: the configuration or the data cannot be used, or `output` holds something else. A
+            folder that was made here is removed again if nothing has been learnt.
     """
     output = Path(output)
-    if output.exists():
-        raise ValueError(f"The run folder must not exist yet. Received: {output}, which does.")
+    goes_on = run_folder.is_unfinished(output, config)
     keras.utils.set_random_seed(config.fit.seed)
     keras.config.set_dtype_policy(config.fit.precision)
 
     pairs = {split: tasks.load_pairs(config.data, split) for split in ("train", "validation")}
-    source_tokenizer, target_tokenizer = tasks.make_tokenizers(config.tokenizer, pairs["train"])
-    encoded = {
-        split: pipeline.encode(
-            split_pairs, source_tokenizer, target_tokenizer, max_length=config.data.max_length
-        )
+    if goes_on:
+        source_tokenizer, target_tokenizer = run_folder.load_tokenizers(output)
+    else:
+        source_tokenizer, target_tokenizer = tasks.make_tokenizers(config.tokenizer, pairs["train"])
+    batches = {
+        split: make_batches(config, split, split_pairs, source_tokenizer, target_tokenizer)
         for split, split_pairs in pairs.items()
         if split_pairs is not None
     }
-    batches = {
-        split: pipeline.BucketBatches(
-            split_pairs,
-            batch_tokens=config.data.batch_tokens,
-            bucket_boundaries=config.data.bucket_boundaries
-            or pipeline.default_boundaries(config.data.max_length),
-            shuffle=split == "train",
-            seed=config.fit.seed,
-        )
-        for split, split_pairs in encoded.items()
-    }
-    model = tasks.make_model(config.model, source_tokenizer, target_tokenizer)
-    total_steps = len(batches["train"]) * config.fit.epochs
-    tasks.compile_model(model, config.optimizer, total_steps, config.fit.jit_compile)
-    for split, split_pairs in encoded.items():
-        dropped = f", {split_pairs.num_dropped} too long" if split_pairs.num_dropped else ""
-        print(f"{split}: {len(split_pairs):,} pairs{dropped}, {len(batches[split]):,} batches")
+    steps_per_epoch = config.fit.steps_per_epoch or len(batches["train"])
+    model, epoch = restore(output / CHECKPOINTS) or (None, 0)
+    if model is None:
+        model = tasks.make_model(config.model, source_tokenizer, target_tokenizer)
+        total_steps = steps_per_epoch * config.fit.epochs
+        tasks.compile_model(model, config.optimizer, total_steps, config.fit.jit_compile)
     print(
         f"vocabulary: {source_tokenizer.vocabulary_size:,} source, "
         f"{target_tokenizer.vocabulary_size:,} target; {model.count_params():,} parameters"
     )
-
-    position = Position()
-    run_folder.make(output, config, source_tokenizer, target_tokenizer)
+    if goes_on:
+        print(f"going on after {epoch} of {config.fit.epochs} epochs")
+    else:
+        run_folder.make(output, config, source_tokenizer, target_tokenizer)
     try:
         model.fit(
-            batches["train"].dataset(position),
+            batches["train"].stream(epoch * steps_per_epoch),
+            steps_per_epoch=steps_per_epoch,
+            initial_epoch=epoch,
             epochs=config.fit.epochs,
             validation_data=batches["validation"].dataset() if "validation" in batches else None,
-            callbacks=make_callbacks(output, config, position),
-            shuffle=False,  # tf.data has shuffled already
+            callbacks=make_callbacks(output, config),
+            shuffle=False,  # it is shuffled already
             verbose=1 if sys.stdout.isatty() else 2,
         )
     except BaseException:
@@ -77,14 +74,31 @@ def train(config: TrainingConfig, output: Path):
             shutil.rmtree(output)  # nothing was learnt that would be lost
         raise
     run_folder.save_model(model, output)
+    shutil.rmtree(output / CHECKPOINTS, ignore_errors=True)
     print(f"run folder: {output}")
     return model
 
 
-def make_callbacks(output: Path, config: TrainingConfig, position: Position):
+def make_batches(config: TrainingConfig, split, pairs, source_tokenizer, target_tokenizer):
+    """The batches of a split, `pipeline.BucketBatches`; says how many there are."""
+    encoded = pipeline.encode(pairs, source_tokenizer, target_tokenizer, max_length=config.data.max_length)
+    batches = pipeline.BucketBatches(
+        encoded,
+        batch_tokens=config.data.batch_tokens,
+        bucket_boundaries=config.data.bucket_boundaries
+        or pipeline.default_boundaries(config.data.max_length),
+        shuffle=split == "train",
+        seed=config.fit.seed,
+    )
+    dropped = f", {encoded.num_dropped} too long" if encoded.num_dropped else ""
+    print(f"{split}: {len(encoded):,} pairs{dropped}, {len(batches):,} batches")
+    return batches
+
+
+def make_callbacks(output: Path, config: TrainingConfig):
     """Metrics file, TensorBoard, and a checkpoint after each epoch."""
     callbacks = [
-        Resume(output / "checkpoints" / "resume", position),
+        Resume(output / CHECKPOINTS),
         MetricsFile(output / "metrics.jsonl"),
         keras.callbacks.TensorBoard(output / "logs", write_graph=False),
         keras.callbacks.ModelCheckpoint(output / "checkpoints" / "last.keras"),

@@ -4,13 +4,13 @@ Tokenize, drop pairs that are too long, sort into buckets by length, shuffle wit
 tokens, pad.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 
-from keras_transformer.callbacks import Position
 from keras_transformer.special_ids import END_ID, PAD_ID, START_ID
 
 # Pairs that go through the tokenizers together.
@@ -106,7 +106,7 @@ def encode(pairs: tf.data.Dataset, source_tokenizer, target_tokenizer, *, max_le
 
 
 class BucketBatches:
-    """Batches in which every pair appears exactly once in each epoch; see `dataset`.
+    """Batches in which every pair appears exactly once in each pass.
 
     A pair goes into the first bucket whose boundary holds both its sides. All batches of a bucket
     have one shape, so that XLA compiles one program a bucket: the last is filled up with rows of
@@ -118,7 +118,7 @@ class BucketBatches:
             `batch_tokens // boundary` rows, at least 1 and no more than the bucket has pairs.
         bucket_boundaries: lengths in tokens, rising; the last must hold the longest pair.
         shuffle: True: pairs within a bucket, and the batches, come in an order that `seed` and the number
-            of the epoch decide. False: bucket by bucket, shortest first, each in the order of `encoded`.
+            of the pass decide. False: bucket by bucket, shortest first, each in the order of `encoded`.
         seed: of the shuffling, >= 0.
 
     Raises:
@@ -142,41 +142,47 @@ class BucketBatches:
         self.seed = seed
 
     def __len__(self) -> int:
-        """Batches of an epoch."""
+        """Batches of a pass."""
         return sum(-(-len(bucket.rows) // bucket.batch_size) for bucket in self.buckets)
 
-    def plan(self, epoch: int) -> list[tuple[int, np.ndarray]]:
-        """The batches of an epoch: number of the bucket, and rows of `encoded`."""
-        # Of seed and epoch alone: a training that was interrupted finds its place again.
-        generator = np.random.default_rng([self.seed, epoch])
+    def plan(self, number: int) -> list[tuple[int, np.ndarray]]:
+        """The batches of one pass: index of the bucket, and rows of `encoded`."""
+        # Of the seed and the pass alone: a training that was interrupted finds its place again.
+        generator = np.random.default_rng([self.seed, number])
         batches = []
-        for number, bucket in enumerate(self.buckets):
+        for index, bucket in enumerate(self.buckets):
             rows = generator.permutation(bucket.rows) if self.shuffle else bucket.rows
             starts = range(0, len(rows), bucket.batch_size)
-            batches += [(number, rows[start : start + bucket.batch_size]) for start in starts]
+            batches += [(index, rows[start : start + bucket.batch_size]) for start in starts]
         if self.shuffle:
-            batches = [batches[index] for index in generator.permutation(len(batches))]
+            batches = [batches[place] for place in generator.permutation(len(batches))]
         return batches
 
-    def dataset(self, position: Position | None = None) -> tf.data.Dataset:
-        """The batches of one epoch.
+    def stream(self, start: int = 0) -> tf.data.Dataset:
+        """Pass after pass without an end, as `dataset`, from batch number `start` on."""
 
-        Args:
-            position: where to begin, read whenever the dataset is iterated; the beginning of the first epoch
-                if None.
+        def batches():
+            first, skipped = divmod(start, len(self))
+            for number in itertools.count(first):
+                yield from self.plan(number)[skipped if number == first else 0 :]
+
+        return self._dataset(batches)
+
+    def dataset(self) -> tf.data.Dataset:
+        """The batches of the first pass.
 
         Returns:
             Dataset of ({"source_ids": (B, S), "target_ids": (B, T)}, labels (B, T)), int32, padded with
-            0. Labels are the target ids shifted by one.
+            0, of known cardinality. Labels are the target ids shifted by one.
         """
-        position = position or Position()
+        dataset = self._dataset(lambda: self.plan(0))
+        return dataset.apply(tf.data.experimental.assert_cardinality(len(self)))
+
+    def _dataset(self, plan) -> tf.data.Dataset:
         shapes = np.array([(b.batch_size, b.source_length, b.target_length) for b in self.buckets])
 
-        def batches():
-            yield from self.plan(position.epoch)[position.step :]
-
-        def batch(number, rows):
-            size, source_length, target_length = tf.unstack(tf.gather(shapes, number))
+        def batch(index, rows):
+            size, source_length, target_length = tf.unstack(tf.gather(shapes, index))
             source = tf.gather(self.encoded.source, rows).to_tensor(PAD_ID, shape=(size, source_length))
             # START, pieces, END, pads.
             target = tf.gather(self.encoded.target, rows).to_tensor(PAD_ID, shape=(size, target_length + 1))
@@ -185,13 +191,10 @@ class BucketBatches:
             target_ids = tf.where(labels == PAD_ID, PAD_ID, target[:, :-1])
             return {"source_ids": source, "target_ids": target_ids}, labels
 
-        plan = tf.data.Dataset.from_generator(
-            batches, output_signature=(tf.TensorSpec((), tf.int64), tf.TensorSpec((None,), tf.int64))
+        dataset = tf.data.Dataset.from_generator(
+            plan, output_signature=(tf.TensorSpec((), tf.int64), tf.TensorSpec((None,), tf.int64))
         )
-        dataset = plan.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        if not position.step:
-            # Else the first epoch is shorter than the others, and Keras's bar counts without an end.
-            dataset = dataset.apply(tf.data.experimental.assert_cardinality(len(self)))
+        dataset = dataset.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         return dataset.prefetch(tf.data.AUTOTUNE)
 
 

@@ -1,5 +1,6 @@
 """The folder that a run leaves: all that evaluate, translate and export need (see docs/architecture.md)."""
 
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,12 +11,45 @@ from training.config import TrainingConfig
 
 
 def make(folder: Path, config: TrainingConfig, source_tokenizer, target_tokenizer) -> None:
-    """Writes what is known before the first step: configuration and tokenizers."""
-    (folder / "checkpoints").mkdir(parents=True)
+    """Writes what is known before the first step, beside and renamed: configuration and tokenizers."""
+    beside = folder.with_name(f".incomplete-{folder.name}")
+    shutil.rmtree(beside, ignore_errors=True)
+    (beside / "checkpoints").mkdir(parents=True)
     text = yaml.safe_dump(asdict(config), sort_keys=False, allow_unicode=True)
-    (folder / "config.yaml").write_text(text, encoding="utf-8")
-    source_tokenizer.save(folder / "tokenizer" / "source")
-    target_tokenizer.save(folder / "tokenizer" / "target")
+    (beside / "config.yaml").write_text(text, encoding="utf-8")
+    source_tokenizer.save(beside / "tokenizer" / "source")
+    target_tokenizer.save(beside / "tokenizer" / "target")
+    beside.rename(folder)
+
+
+def is_unfinished(folder: Path, config: TrainingConfig) -> bool:
+    """Whether a folder holds a run of this configuration that was interrupted; False if it does not exist.
+
+    Raises:
+        ValueError: the folder holds a finished run, another configuration, or something else.
+    """
+    if not folder.exists():
+        return False
+    if (folder / "model.keras").exists():
+        raise ValueError(f"The run folder must not hold a finished run. Received: {folder}, which does.")
+    before, now = asdict(load_config(folder)), asdict(config)
+    for part, values in now.items():
+        for name, value in values.items():
+            if before[part][name] != value:
+                raise ValueError(
+                    f"An interrupted run goes on with the configuration that it began with, {part}.{name}: "
+                    f"{before[part][name]!r}. Received: {value!r}, for {folder}."
+                )
+    return True
+
+
+def load_tokenizers(folder: Path):
+    """Source and target tokenizer of a run; the same object if they were one when they were trained."""
+    from keras_transformer import tokenizers
+
+    source, target = (tokenizers.load(folder / "tokenizer" / side) for side in ("source", "target"))
+    config = load_config(folder)
+    return source, source if config.tokenizer.target is None else target
 
 
 def save_model(model, folder: Path) -> None:

@@ -1,7 +1,7 @@
 """Callbacks for `fit`: metrics as lines, quality of translations, resume."""
 
 from keras_transformer.callbacks.metrics_file import MetricsFile
-from keras_transformer.callbacks.resume import Position, Resume, restore
+from keras_transformer.callbacks.resume import Resume, restore
 from keras_transformer.callbacks.translation_quality import TranslationQuality
 
-__all__ = ["MetricsFile", "Position", "Resume", "TranslationQuality", "restore"]
+__all__ = ["MetricsFile", "Resume", "TranslationQuality", "restore"]

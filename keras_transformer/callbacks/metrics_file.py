@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 
 import keras
 
@@ -9,16 +10,28 @@ import keras
 class MetricsFile(keras.callbacks.Callback):
     """Appends one JSON object to a file after each epoch: epoch, seconds, learning rate and all logs.
 
+    If `fit` begins at a later epoch, the lines of that epoch and after, of a training that was interrupted,
+    are dropped, and the seconds are counted on.
+
     Args:
         path: the file; made if missing.
     """
 
     def __init__(self, path):
         super().__init__()
-        self.path = path
+        self.path = Path(path)
+        self.start = None
 
     def on_train_begin(self, logs=None):
-        self.start = time.monotonic()
+        self.start = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self.start is None:
+            lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
+            records = [json.loads(line) for line in lines if line.endswith("}")]
+            records = [record for record in records if record["epoch"] <= epoch]
+            self.path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+            self.start = time.monotonic() - (records[-1]["seconds"] if records else 0.0)
 
     def on_epoch_end(self, epoch, logs=None):
         record = {

@@ -70,9 +70,9 @@ class BeamSearch(Search):
             start["is_source"] = source_mask
         return start
 
-    def _choose(self, logits, allowed, loop, rules):
+    def _choose(self, logits, ranking, allowed, loop, rules):
         is_open = ops.logical_not(loop["is_closed"])  # (B, W)
-        candidates, tokens, gains = self._candidates(logits, allowed)  # (R, C) each
+        candidates, tokens, gains = self._candidates(logits, ranking, allowed)  # (R, C) each
         count = candidates.shape[-1]
         candidates = ops.reshape(candidates, (-1, self.width, count)) + loop["sums"][..., None]
         candidates = ops.where(is_open[..., None], candidates, NOT_FOUND)
@@ -112,14 +112,14 @@ class BeamSearch(Search):
             "is_closed": ops.logical_or(is_closed, is_done[:, None]),
         }, None if self.width == 1 else parents
 
-    def _candidates(self, logits, allowed):
+    def _candidates(self, logits, ranking, allowed):
         """What each row may go on with, best first: ranking's and model's log-probabilities and tokens."""
         normaliser = log_normaliser(logits)
         values, tokens = top_k(allowed, min(self.width, allowed.shape[-1]))
         if self.repetition_penalty == 1.0:
             return values - normaliser, tokens, values - normaliser
         gains = ops.take_along_axis(logits, tokens, axis=1) - normaliser
-        return values - log_normaliser(allowed), tokens, gains
+        return values - log_normaliser(ranking), tokens, gains
 
     def _length_penalty(self, length):
         return ((5.0 + ops.cast(length, "float32")) / 6.0) ** self.alpha

@@ -29,9 +29,9 @@ class Rules:
         if source_mask is not None:
             source_length = ops.sum(ops.cast(source_mask, "float32"), axis=1)
             if search.max_ratio is not None:
-                ratio_limit = ops.cast(ops.ceil(source_length * search.max_ratio), "int32")
+                ratio_limit = ops.cast(ops.ceil(source_length * search.max_ratio - 1e-3), "int32")
                 self.longest = ops.clip(ratio_limit, 1, search.max_length)
-            ratio_limit = ops.cast(ops.ceil(source_length * search.min_ratio), "int32")
+            ratio_limit = ops.cast(ops.ceil(source_length * search.min_ratio - 1e-3), "int32")
             self.shortest = ops.minimum(ops.maximum(self.shortest, ratio_limit), self.longest)
         self.prefix = None
         if prefix_ids is not None:
@@ -41,20 +41,25 @@ class Rules:
             self.longest = ops.minimum(ops.maximum(self.longest, length + 1), search.max_length)
             self.prefix = ops.repeat(prefix, search.num_hypotheses, axis=0)  # (R, L)
 
-    def apply(self, logits, ids, index):
-        """Logits (R, V) after the rules; `BANNED` and less for what is not allowed.
+    def penalised(self, logits, ids):
+        """Logits (R, V) with the repetition penalty, for the tokens so far, int32 (R, L)."""
+        penalty = self.search.repetition_penalty
+        if penalty == 1.0:
+            return logits
+        is_repeated = self._holds(ids, ids != self.search.pad_id, logits.shape[-1])
+        penalised = ops.where(logits > 0, logits / penalty, logits * penalty)
+        return ops.where(is_repeated, penalised, logits)
+
+    def allowed(self, logits, ids, index):
+        """Logits (R, V) after the rules; near `BANNED` and less for what is not allowed.
 
         Args:
-            logits: (R, V), the model's.
+            logits: (R, V), penalised.
             ids: int32, (R, L), the tokens so far.
             index: the position that is being decided, an integer scalar.
         """
         search, size = self.search, logits.shape[-1]
-        raw = logits
-        if search.repetition_penalty != 1.0:
-            penalty = search.repetition_penalty
-            penalised = ops.where(logits > 0, logits / penalty, logits * penalty)
-            logits = ops.where(self._holds(ids, ids != search.pad_id, size), penalised, logits)
+        before = logits
         if search.no_repeat_ngram_size:
             logits = logits + BANNED * ops.cast(self._completes_ngram(ids, index, size), "float32")
         # Twice: where the rules leave nothing at all, another token still comes before these.
@@ -62,9 +67,10 @@ class Rules:
         if search.min_length > 1 or search.min_ratio > 0:
             is_end = (np.arange(size) == search.end_id).astype("float32")
             # One number if all rows have one limit: an addition of (V,), not of (R, V).
-            is_short = index + 1 < (self.shortest if search.min_ratio > 0 else search.min_length)
+            varies = search.min_ratio > 0 or search.max_ratio is not None
+            is_short = index + 1 < (self.shortest if varies else search.min_length)
             is_short = ops.cast(is_short, "float32")
-            if search.min_ratio > 0:
+            if varies:
                 is_short = ops.repeat(is_short, search.num_hypotheses)[:, None]
             banned = banned + BANNED * is_short * is_end
         logits = logits + banned
@@ -72,8 +78,8 @@ class Rules:
             forced = ops.take(self.prefix, index, axis=1)[:, None]  # (R, 1)
             is_wrong = ops.logical_and(forced != search.pad_id, forced != np.arange(size))
             # What is forced is allowed, whatever the other rules say.
-            is_forced = forced == np.arange(size)
-            logits = ops.where(is_wrong, BANNED, ops.where(is_forced, raw, logits))
+            is_forced = ops.logical_and(forced != search.pad_id, forced == np.arange(size))
+            logits = ops.where(is_wrong, BANNED, ops.where(is_forced, before, logits))
         return logits
 
     def _holds(self, ids, is_meant, size):

@@ -13,7 +13,7 @@ from keras_transformer.decoding.vocabulary import log_normaliser
 class _TokenByToken(Search):
     """The step of a search whose hypotheses do not compete."""
 
-    def _choose(self, logits, allowed, loop, rules):
+    def _choose(self, logits, ranking, allowed, loop, rules):
         token_ids = self._pick(allowed, loop["index"])  # (R,)
         chosen = ops.squeeze(ops.take_along_axis(logits, token_ids[:, None], axis=1), 1)
         log_probs = chosen - log_normaliser(logits)[:, 0]

@@ -178,7 +178,9 @@ class Search:
             if keep_attention:
                 loop["attention"] = _written(loop["attention"], attention(new_state), is_now)
 
-            chosen, parents = self._choose(logits, rules.apply(logits, loop["ids"], index), loop, rules)
+            ranking = rules.penalised(logits, loop["ids"])
+            allowed = rules.allowed(ranking, loop["ids"], index)
+            chosen, parents = self._choose(logits, ranking, allowed, loop, rules)
             loop |= chosen
             rows = ops.arange(batch_size * width)
             if parents is not None:
@@ -218,12 +220,13 @@ class Search:
         """What else the search carries from step to step."""
         return {}
 
-    def _choose(self, logits, allowed, loop, rules):
+    def _choose(self, logits, ranking, allowed, loop, rules):
         """Decides one position.
 
         Args:
             logits: (R, V), the model's.
-            allowed: (R, V), after the rules.
+            ranking: (R, V), with penalties.
+            allowed: (R, V), what of `ranking` is left after the rules.
             loop: what is carried.
             rules: `Rules`.
 

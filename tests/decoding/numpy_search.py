@@ -33,17 +33,12 @@ def is_allowed(search, token, so_far, shortest, prefix=()):
 def choices(search, model, row, so_far, prefix=()):
     """{token: (what it adds to the ranking's log-probability, the model's log-probability)}."""
     logits = model.logits(row, so_far)
-    log_probs = log_softmax(logits)
+    penalty = search.repetition_penalty
+    penalised = [(x / penalty if x > 0 else x * penalty) if t in so_far else x for t, x in enumerate(logits)]
+    ranking, log_probs = log_softmax(np.array(penalised)), log_softmax(logits)
     shortest, _ = limits(search, model.lengths[row], prefix)
     tokens = [t for t in range(len(logits)) if is_allowed(search, t, so_far, shortest, prefix)]
-    ranking = log_probs[tokens]
-    penalty = search.repetition_penalty
-    if penalty != 1:
-        is_free = len(so_far) >= len(prefix)
-        factors = [penalty if is_free and t in so_far else 1.0 for t in tokens]
-        signed = zip(logits[tokens], factors, strict=True)
-        ranking = log_softmax(np.array([x / f if x > 0 else x * f for x, f in signed]))
-    return {t: (float(r), float(log_probs[t])) for t, r in zip(tokens, ranking, strict=True)}
+    return {t: (float(ranking[t]), float(log_probs[t])) for t in tokens}
 
 
 def rank(search, model, row, ids, total):

@@ -25,11 +25,6 @@ def assert_rows_are(expected, model, search, **kwargs):
     return ids
 
 
-pad_after_prefix = pytest.mark.xfail(
-    strict=True, reason="padding may follow a prefix: `is_forced` at padding"
-)
-
-
 # Brute force
 
 
@@ -76,7 +71,6 @@ def test_full_width_finds_the_best_sequences_under_rules(options):
 PREFIXES = np.array([[4, 0, 0], [1, 4, 4], [0, 0, 0], [4, 1, 0], [1, 3, 0]], "int32")
 
 
-@pad_after_prefix
 @pytest.mark.parametrize("alpha", [0.0, 1.5])
 def test_full_width_finds_the_best_sequences_that_begin_as_told(alpha):
     model = TableModel(5, KEYS, seed=2)
@@ -114,7 +108,6 @@ def test_narrow_beams_over_a_large_vocabulary():
     assert_rows_are(numpy_search.beam, model, search)
 
 
-@pad_after_prefix
 def test_narrow_beams_begin_as_told():
     model = TableModel(7, range(0, 500, 5), end=1.0, seed=4)
     prefix_ids = np.random.default_rng(5).integers(4, 7, (100, 4)).astype("int32")

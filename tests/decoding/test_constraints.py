@@ -74,7 +74,6 @@ def test_shortest_result_follows_from_the_source():
     assert greedy_words(step_and_state, source_lengths=[4], min_ratio=0.5, max_ratio=0.5) == ["a$_____"]
 
 
-@pytest.mark.xfail(strict=True, reason="float32: 25 * 1.2 rounds up to 31")
 def test_product_of_ratio_and_length_that_is_whole_is_not_rounded_up():
     mask = np.ones((1, 25), bool)
     ids = decoding.Greedy(40, max_ratio=1.2)(*letters(a=1.0), 1, source_mask=mask).ids
@@ -90,10 +89,7 @@ def test_largest_length_wins_over_the_smallest(make):
     assert np.isin((ids[1] != PAD).sum(axis=-1), [3, 4]).all()
 
 
-end_is_banned = pytest.mark.xfail(strict=True, reason="`min_length` is no longer cut at the row's longest")
-
-
-@pytest.mark.parametrize("rules", [pytest.param({"min_length": 3}, marks=end_is_banned), {"min_ratio": 0.5}])
+@pytest.mark.parametrize("rules", [{"min_length": 3}, {"min_ratio": 0.5}])
 def test_end_is_allowed_at_the_largest_length(rules):
     words = greedy_words(letters(end=2.0, a=1.0), source_lengths=[4], max_ratio=0.5, **rules)
     assert words == ["a$_____"]

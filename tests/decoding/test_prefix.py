@@ -19,17 +19,12 @@ from tests.decoding.scripted import (
     words_of,
 )
 
-pad_after_prefix = pytest.mark.xfail(
-    strict=True, reason="padding may follow a prefix: `is_forced` at padding"
-)
-
 
 def test_result_begins_as_told_and_goes_on_freely():
     words = greedy_words(speller("hello$z", "abcd$zz"), 2, prefixes=["xy_", "___"])
     assert words == ["xyllo$_", "abcd$__"]
 
 
-@pad_after_prefix
 @EACH_SEARCH
 def test_padding_never_follows_a_prefix(make):
     row = np.full(len(ALPHABET), 1.0)
