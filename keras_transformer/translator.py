@@ -165,6 +165,11 @@ class Translator(tf.Module):
         is_empty = tf.reduce_all(source_ids[:, :1] == END_ID, axis=1)[:, None]  # (B, 1), of no rows as well
         blank = tf.one_hot(0, tf.shape(ids)[2], on_value=END_ID, off_value=PAD_ID, dtype=tf.int32)
         ids = tf.where(is_empty[..., None], blank, ids)
+        if kept is not None:
+            is_real = tf.reshape(
+                ids != PAD_ID, tf.concat([tf.shape(ids), tf.ones(len(kept.shape) - 3, tf.int32)], 0)
+            )
+            kept = tf.where(is_real, kept, tf.zeros_like(kept))
         batch_size, num_results, _ = tf.unstack(tf.shape(ids))
         texts = self.target_tokenizer.detokenize(tf.reshape(ids, (batch_size * num_results, -1)))
         return {

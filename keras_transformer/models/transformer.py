@@ -204,7 +204,7 @@ class Transformer(AutoregressiveModel):
         hidden = self.target_embedding(ops.expand_dims(token_ids, 1))
         hidden = self.target_positions(hidden, start_index=index)
         hidden, state = self.decoder.step(hidden, state, index)
-        return self.target_embedding(hidden, reverse=True)[:, 0], state
+        return self.target_embedding(hidden[:, 0], reverse=True), state
 
     def attention(self, state):
         """See `AutoregressiveModel`."""
