@@ -39,30 +39,6 @@ class Bucket:
     target_length: int  # T, tokens
 
 
-def batches(
-    pairs: tf.data.Dataset,
-    source_tokenizer,
-    target_tokenizer,
-    *,
-    max_length: int,
-    batch_tokens: int,
-    bucket_boundaries: Sequence[int] | None = None,
-    shuffle: bool,
-    seed: int,
-) -> tf.data.Dataset:
-    """Batches for `fit`: `BucketBatches` of `encode`, which say what goes in and comes out."""
-    encoded = encode(pairs, source_tokenizer, target_tokenizer, max_length=max_length)
-    if bucket_boundaries is None:
-        bucket_boundaries = default_boundaries(max_length)
-    return BucketBatches(
-        encoded,
-        batch_tokens=batch_tokens,
-        bucket_boundaries=bucket_boundaries,
-        shuffle=shuffle,
-        seed=seed,
-    ).dataset()
-
-
 def encode(pairs: tf.data.Dataset, source_tokenizer, target_tokenizer, *, max_length: int) -> EncodedPairs:
     """Tokenizes all pairs, in order, and drops those that are too long.
 

@@ -1,12 +1,16 @@
 """The whole state of a training on disk, so that it goes on exactly where it was."""
 
+import json
 import os
+import shutil
 from pathlib import Path
 
 import keras
 
-PATTERN = "epoch-*.keras"
-TEMPORARY_NAME = ".incomplete.keras"
+PATTERN = "epoch-*"
+TEMPORARY_NAME = ".incomplete"
+MODEL_FILE = "model.keras"
+STREAMS_FILE = "random_streams.json"
 
 
 class Resume(keras.callbacks.Callback):
@@ -19,12 +23,14 @@ class Resume(keras.callbacks.Callback):
         model, epoch = restore(folder) or (model, 0)
         model.fit(batches_from(epoch * n), steps_per_epoch=n, initial_epoch=epoch, callbacks=[Resume(folder)])
 
-    Keras's own BackupAndRestore begins the data anew, and writes in place. For checkpoints within a pass over
-    the data, choose a smaller `steps_per_epoch`. Put this after `keras.callbacks.SwapEMAWeights`, so that the
-    weights in training are saved.
+    Keras's own BackupAndRestore begins the data anew, writes in place, and like all of Keras's saving leaves
+    out the state of the random streams, so that dropout would draw other numbers. For checkpoints within a
+    pass over the data, choose a smaller `steps_per_epoch`. Put this after `keras.callbacks.SwapEMAWeights`,
+    so that the weights in training are saved.
 
     Args:
-        folder: where the checkpoints are, epoch-00001.keras, ...; made if missing.
+        folder: where the checkpoints are, epoch-00001, ..., each with model.keras and random_streams.json;
+            made if missing.
     """
 
     def __init__(self, folder):
@@ -41,19 +47,23 @@ class Resume(keras.callbacks.Callback):
         self.is_first = False
 
     def _save(self, epoch):
-        self.folder.mkdir(parents=True, exist_ok=True)
         beside = self.folder / TEMPORARY_NAME
+        shutil.rmtree(beside, ignore_errors=True)  # of a training that was killed here
+        beside.mkdir(parents=True)
         try:
-            self.model.save(beside)
-            flush_to_disk(beside)
+            self.model.save(beside / MODEL_FILE)
+            streams = [keras.ops.convert_to_numpy(stream).tolist() for stream in _random_streams(self.model)]
+            (beside / STREAMS_FILE).write_text(json.dumps(streams), encoding="utf-8")
+            for path in (beside / MODEL_FILE, beside / STREAMS_FILE, beside):
+                _flush_to_disk(path)
         except BaseException:
-            beside.unlink(missing_ok=True)
+            shutil.rmtree(beside, ignore_errors=True)
             raise
         older = list(self.folder.glob(PATTERN))
-        beside.rename(self.folder / f"epoch-{epoch:05d}.keras")
-        flush_to_disk(self.folder)
+        beside.rename(self.folder / f"epoch-{epoch:05d}")
+        _flush_to_disk(self.folder)
         for path in older:
-            path.unlink()
+            shutil.rmtree(path)
 
 
 def restore(folder):
@@ -68,10 +78,19 @@ def restore(folder):
     newest = max(Path(folder).glob(PATTERN), default=None)
     if newest is None:
         return None
-    return keras.models.load_model(newest), int(newest.stem.removeprefix("epoch-"))
+    model = keras.models.load_model(newest / MODEL_FILE)
+    streams = json.loads((newest / STREAMS_FILE).read_text(encoding="utf-8"))
+    for variable, state in zip(_random_streams(model), streams, strict=True):
+        variable.assign(state)
+    return model, int(newest.name.removeprefix("epoch-"))
 
 
-def flush_to_disk(path):
+def _random_streams(model):
+    """The states of the model's seed generators, in the order of its layers."""
+    return [variable for variable in model.variables if variable.name == "seed_generator_state"]
+
+
+def _flush_to_disk(path):
     """After a power cut what was renamed must not be empty."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

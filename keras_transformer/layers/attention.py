@@ -9,7 +9,7 @@ from keras import ops
 from keras_transformer import masks
 from keras_transformer.layers import heads_state
 from keras_transformer.layers.dot_product import scaled_dot_product_attention
-from keras_transformer.layers.projection import HeadsProjection
+from keras_transformer.layers.projection import HeadsProjection, heads_first
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -234,10 +234,10 @@ class MultiHeadAttention(keras.layers.Layer):
         Returns:
             {"key": (B, H, S, K), "value": (B, H, S, V)}, to be given to `attend`.
         """
-        key_heads = _heads_first(self.key_dense(value if key is None else key))
+        key_heads = heads_first(self.key_dense(value if key is None else key))
         if self.rotary is not None:
             key_heads = self.rotary(key_heads, start_index=start_index)
-        return {"key": key_heads, "value": _heads_first(self.value_dense(value))}
+        return {"key": key_heads, "value": heads_first(self.value_dense(value))}
 
     def attend(self, query, projected, attention_mask=None, start_index=0):
         """Attends to keys and values that `project` made.
@@ -251,7 +251,7 @@ class MultiHeadAttention(keras.layers.Layer):
         Returns:
             Output, (B, T, D), and attention weights, (B, H, T, S).
         """
-        query_heads = _heads_first(self.query_dense(query))  # (B, H, T, K)
+        query_heads = heads_first(self.query_dense(query))  # (B, H, T, K)
         if self.rotary is not None:
             query_heads = self.rotary(query_heads, start_index=start_index)
         heads, weights = scaled_dot_product_attention(
@@ -262,7 +262,7 @@ class MultiHeadAttention(keras.layers.Layer):
             bias=self._bias(ops.shape(query)[1], ops.shape(projected["key"])[2], start_index),
             dropout=self.dropout_layer,
         )
-        heads = _heads_first(heads)  # and back: (B, T, H, V)
+        heads = heads_first(heads)  # and back: (B, T, H, V)
         if self.use_gate:
             heads = heads * self.gate_dense(query)
         return self.output_dense(heads), weights
@@ -345,11 +345,3 @@ class MultiHeadAttention(keras.layers.Layer):
             if name in config:  # Keras's own layer has neither
                 config[name] = keras.saving.deserialize_keras_object(config[name])
         return cls(**config)
-
-
-def _heads_first(x):
-    """(B, T, H, K) -> (B, H, T, K), and back."""
-    if 1 in x.shape[1:3]:  # nothing to move
-        _, first, second, width = ops.shape(x)
-        return ops.reshape(x, (-1, second, first, width))
-    return ops.swapaxes(x, 1, 2)

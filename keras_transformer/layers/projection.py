@@ -28,3 +28,11 @@ class HeadsProjection(keras.layers.EinsumDense):
             x = ops.add(x, ops.reshape(self.bias, (-1,)))
         x = ops.reshape(x, (-1, ops.shape(inputs)[1], *outer))
         return x if self.activation is None else self.activation(x)
+
+
+def heads_first(x):
+    """(B, T, H, K) -> (B, H, T, K), and back."""
+    if 1 in x.shape[1:3]:  # nothing to move
+        _, first, second, width = ops.shape(x)
+        return ops.reshape(x, (-1, second, first, width))
+    return ops.swapaxes(x, 1, 2)
