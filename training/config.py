@@ -149,6 +149,21 @@ class FitConfig:
 
 
 @dataclass(frozen=True)
+class QualityConfig:
+    """Translations of the validation set during the training: BLEU, chrF and exact match in the logs.
+
+    Args:
+        frequency: epochs from one translation to the next; 0 for none.
+        num_pairs: so many pairs are translated, the first ones.
+        num_shown: translations that are printed.
+    """
+
+    frequency: int = 1
+    num_pairs: int = 1000
+    num_shown: int = 2
+
+
+@dataclass(frozen=True)
 class TrainingConfig:
     """Everything that a run is told.
 
@@ -158,6 +173,7 @@ class TrainingConfig:
         model: the Transformer's sizes.
         optimizer: Adam, its learning rate, and the loss.
         fit: how long and how the model is fitted.
+        quality: translations of the validation set during the training.
     """
 
     data: DataConfig = field(default_factory=DataConfig)
@@ -165,3 +181,4 @@ class TrainingConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     fit: FitConfig = field(default_factory=FitConfig)
+    quality: QualityConfig = field(default_factory=QualityConfig)

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import keras
 
-from keras_transformer.callbacks import MetricsFile, Resume, restore
+from keras_transformer import decoding
+from keras_transformer.callbacks import MetricsFile, Resume, TranslationQuality, restore
+from keras_transformer.translator import Translator
 from training import pipeline, run_folder, tasks
 from training.config import TrainingConfig
 
@@ -58,6 +60,9 @@ def train(config: TrainingConfig, output: Path):
         print(f"going on after {epoch} of {config.fit.epochs} epochs")
     else:
         run_folder.make(output, config, source_tokenizer, target_tokenizer)
+    quality = None
+    if pairs["validation"] is not None and config.quality.frequency:
+        quality = make_quality(config, model, source_tokenizer, target_tokenizer, pairs["validation"])
     try:
         model.fit(
             batches["train"].stream(epoch * steps_per_epoch),
@@ -65,7 +70,7 @@ def train(config: TrainingConfig, output: Path):
             initial_epoch=epoch,
             epochs=config.fit.epochs,
             validation_data=batches["validation"].dataset() if "validation" in batches else None,
-            callbacks=make_callbacks(output, config),
+            callbacks=make_callbacks(output, config, quality),
             shuffle=False,  # it is shuffled already
             verbose=1 if sys.stdout.isatty() else 2,
         )
@@ -95,15 +100,35 @@ def make_batches(config: TrainingConfig, split, pairs, source_tokenizer, target_
     return batches
 
 
-def make_callbacks(output: Path, config: TrainingConfig):
-    """Metrics file, TensorBoard, and a checkpoint after each epoch."""
+def make_quality(config: TrainingConfig, model, source_tokenizer, target_tokenizer, pairs):
+    """The callback that translates the first validation pairs, greedily."""
+    max_length = config.data.max_length
+    search = decoding.Greedy(max_length)
+    sides = zip(*pairs.take(config.quality.num_pairs).as_numpy_iterator(), strict=True)
+    sources, references = ([text.decode("utf-8", "replace") for text in side] for side in sides)
+    return TranslationQuality(
+        Translator(model, source_tokenizer, target_tokenizer, search, max_length),
+        sources,
+        references,
+        frequency=config.quality.frequency,
+        lowercase=(config.tokenizer.target or config.tokenizer.source).lowercase,
+        num_shown=config.quality.num_shown,
+    )
+
+
+def make_callbacks(output: Path, config: TrainingConfig, quality=None):
+    """Quality, metrics file, TensorBoard, a checkpoint after each epoch, and what `train` goes on from.
+
+    The order counts: validation, translation and the checkpoint are of the averaged weights, if there are
+    any; what comes after the translation finds BLEU in its logs.
+    """
     callbacks = [
+        quality,
         Resume(output / CHECKPOINTS),
         MetricsFile(output / "metrics.jsonl"),
         keras.callbacks.TensorBoard(output / "logs", write_graph=False),
         keras.callbacks.ModelCheckpoint(output / "checkpoints" / "last.keras"),
     ]
     if config.optimizer.ema_momentum is not None:
-        # First at the end of an epoch, so that validation and checkpoints see the averaged weights.
         callbacks.insert(0, keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
-    return callbacks
+    return [callback for callback in callbacks if callback is not None]

@@ -1,4 +1,4 @@
-"""BLEU and chrF of the validation set, inside `fit`."""
+"""BLEU, chrF and exact match of the validation set, inside `fit`."""
 
 from collections.abc import Sequence
 
@@ -6,11 +6,11 @@ import keras
 
 
 class TranslationQuality(keras.callbacks.Callback):
-    """Translates the validation set after every `frequency`-th epoch and adds `val_bleu` and `val_chrf`.
+    """Translates the validation set after every `frequency`-th epoch; adds `val_bleu` and `val_chrf`.
 
-    The two enter the epoch's logs, 0 to 100, so that every callback that comes after this one can use them,
-    and so can `history` and keras-tuner: `EarlyStopping("val_bleu", mode="max")`. In an epoch without
-    translation they are absent.
+    These, and `val_exact_match`, enter the epoch's logs, 0 to 100, so that every callback that comes after
+    this one can use them, and so can `history` and keras-tuner: `EarlyStopping("val_bleu", mode="max")`. In
+    an epoch without translation they are absent.
 
         translator = Translator(model, source_tokenizer, target_tokenizer, decoding.Greedy(64), 64)
         quality = TranslationQuality(translator, sources, references)
@@ -57,6 +57,7 @@ class TranslationQuality(keras.callbacks.Callback):
         self.references = references
         self.frequency = frequency
         self.batch_size = batch_size
+        self.lowercase = lowercase
         self.num_shown = num_shown
         self.measures = {
             "val_bleu": sacrebleu.BLEU(lowercase=lowercase),
@@ -67,12 +68,16 @@ class TranslationQuality(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.frequency:
             return
+        logs = {} if logs is None else logs
         translations = self.translator.translate(self.sources, self.batch_size)
         for name, measure in self.measures.items():
             score = measure.corpus_score(translations, [self.references])
             self.signatures[name] = str(measure.get_signature())
-            if logs is not None:
-                logs[name] = score.score
+            logs[name] = score.score
+        pairs = list(zip(translations, self.references, strict=True))
+        if self.lowercase:
+            pairs = [(translation.lower(), reference.lower()) for translation, reference in pairs]
+        logs["val_exact_match"] = 100 * sum(a == b for a, b in pairs) / len(pairs)
         shown = zip(self.sources, translations, self.references, strict=True)
         for source, translation, reference in list(shown)[: self.num_shown]:
             print(f"\n  source      {source}\n  translation {translation}\n  reference   {reference}")

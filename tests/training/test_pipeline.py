@@ -1,3 +1,5 @@
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -20,15 +22,21 @@ def dataset_of(pairs):
     )
 
 
+def buckets_of(pairs=PAIRS, max_length=17, **change):
+    options = {"batch_tokens": 60, "bucket_boundaries": BOUNDARIES, "shuffle": True, "seed": 3}
+    encoded = pipeline.encode(dataset_of(pairs), BYTES, BYTES, max_length=max_length)
+    return pipeline.BucketBatches(encoded, **options | change)
+
+
 def batches_of(pairs=PAIRS, **change):
-    options = {
-        "max_length": 17,
-        "batch_tokens": 60,
-        "bucket_boundaries": BOUNDARIES,
-        "shuffle": True,
-        "seed": 3,
-    }
-    return pipeline.batches(dataset_of(pairs), BYTES, BYTES, **options | change)
+    return buckets_of(pairs, **change).dataset()
+
+
+def passes_of(buckets, count, start=0):
+    """The pairs of each of `count` passes of the stream, the first perhaps begun."""
+    stream = iter(buckets.stream(start))
+    lengths = [len(buckets) - start % len(buckets), *[len(buckets)] * (count - 1)]
+    return [one_pass(itertools.islice(stream, length)) for length in lengths]
 
 
 def text_of(ids):
@@ -75,9 +83,9 @@ def test_labels_are_target_ids_shifted_by_one():
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize("batch_tokens", [1, 37, 60, 10_007])
 def test_every_pair_appears_exactly_once_in_each_pass(shuffle, batch_tokens):
-    dataset = batches_of(shuffle=shuffle, batch_tokens=batch_tokens)
-    for _ in range(3):
-        assert sorted(one_pass(dataset)) == sorted(PAIRS)
+    buckets = buckets_of(shuffle=shuffle, batch_tokens=batch_tokens)
+    for pairs in (one_pass(buckets.dataset()), *passes_of(buckets, 3)):
+        assert sorted(pairs) == sorted(PAIRS)
 
 
 def test_each_bucket_has_one_shape_and_its_batches_hold_batch_tokens():
@@ -114,16 +122,25 @@ def test_a_bucket_with_few_pairs_has_small_batches():
 
 
 def test_the_number_of_batches_is_known():
-    dataset = batches_of()
-    assert len(dataset) == len(list(dataset))
+    buckets = buckets_of()
+    assert len(buckets) == len(buckets.dataset()) == len(list(buckets.dataset()))
 
 
 def test_the_same_seed_gives_the_same_passes_and_each_pass_another_order():
-    first, second = batches_of(), batches_of()
-    passes = [one_pass(first) for _ in range(3)]
-    assert [one_pass(second) for _ in range(3)] == passes
+    passes = passes_of(buckets_of(), 3)
+    assert passes_of(buckets_of(), 3) == passes
     assert passes[0] != passes[1] and passes[1] != passes[2] and passes[0] != passes[2]
-    assert one_pass(batches_of(seed=4)) != passes[0]
+    assert one_pass(buckets_of().dataset()) == passes[0]
+    assert passes_of(buckets_of(seed=4), 1) != passes[:1]
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_a_stream_can_begin_anywhere(shuffle):
+    buckets = buckets_of(shuffle=shuffle)
+    stream = [texts_of(batch) for batch in itertools.islice(buckets.stream(), 3 * len(buckets))]
+    for start in (1, len(buckets) - 1, len(buckets), 2 * len(buckets) + 3):
+        batches = itertools.islice(buckets.stream(start), 3 * len(buckets) - start)
+        assert [texts_of(batch) for batch in batches] == stream[start:]
 
 
 def test_batches_come_shuffled_and_not_by_length():
@@ -161,10 +178,9 @@ def test_encoding_keeps_the_order_over_many_tokenizer_batches(monkeypatch):
 
 def test_each_side_has_its_own_tokenizer():
     letters = CharacterTokenizer("code_points", "xyz")
-    dataset = pipeline.batches(
-        dataset_of([("a", "zx")]), BYTES, letters, max_length=5, batch_tokens=5, shuffle=False, seed=3
-    )
-    inputs, labels = next(iter(dataset))
+    encoded = pipeline.encode(dataset_of([("a", "zx")]), BYTES, letters, max_length=5)
+    buckets = pipeline.BucketBatches(encoded, batch_tokens=5, bucket_boundaries=[5], shuffle=False, seed=3)
+    inputs, labels = next(iter(buckets.dataset()))
     assert inputs["source_ids"][0, 0] == 4 + ord("a")
     assert labels[0, :3].numpy().tolist() == [6, 4, END_ID]
 
