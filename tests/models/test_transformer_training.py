@@ -149,3 +149,43 @@ def test_generate_gives_the_same_tokens_in_a_graph(trained, xla):
     function = checks.compiled(lambda source: decoding.generate(model, {"source_ids": source}, search), xla)
     ids, _ = function(ops.convert_to_tensor(SOURCE_IDS))
     np.testing.assert_array_equal(checks.as_array(ids), checks.as_array(expected))
+
+
+def test_room_that_grows_on_the_way_changes_nothing(trained):
+    model, _ = trained
+    inputs = {"source_ids": ops.convert_to_tensor(SOURCE_IDS)}
+    wide, narrow = model.initial_state(inputs, max_length=7), model.initial_state(inputs, max_length=2)
+    tokens = ops.convert_to_tensor(SOURCE_IDS[:, 0])
+    for index in range(7):
+        if index in (2, 5):
+            narrow = {**narrow, "target": model.grow(narrow["target"], index + 3)}
+        expected, wide = model.decode_step(tokens, wide, index)
+        logits, narrow = model.decode_step(tokens, narrow, index)
+        np.testing.assert_allclose(checks.as_array(logits), checks.as_array(expected), atol=1e-5)
+        tokens = ops.cast(ops.argmax(logits, axis=-1), "int32")
+
+
+def test_hypotheses_of_a_source_share_its_memory_and_nothing_else(trained):
+    model, _ = trained
+    count = len(SOURCE_IDS)
+    inputs = {"source_ids": ops.convert_to_tensor(SOURCE_IDS)}
+    state = model.initial_state(inputs, max_length=3)
+    shared = {
+        **state,
+        "target": keras.tree.map_structure(lambda x: ops.repeat(x, 2, axis=0), state["target"]),
+    }
+    tokens = np.arange(4, 4 + 2 * count).astype("int32") % 3 + 4
+    states = [state, state]
+    for index in range(3):
+        both, shared = model.decode_step(ops.convert_to_tensor(tokens), shared, index)
+        for number in range(2):
+            alone, states[number] = model.decode_step(
+                ops.convert_to_tensor(tokens[number::2]), states[number], index
+            )
+            np.testing.assert_allclose(checks.as_array(both)[number::2], checks.as_array(alone), atol=1e-5)
+            np.testing.assert_allclose(
+                checks.as_array(model.attention(shared))[number::2],
+                checks.as_array(model.attention(states[number])),
+                atol=1e-5,
+            )
+        tokens = (tokens + 1) % 3 + 4
