@@ -1,4 +1,4 @@
-"""Runs the README: each `python` and `bash` block in the order of the page, in one empty folder."""
+"""Runs the README and the guide: each `python` and `bash` block in the order of the page."""
 
 import os
 import re
@@ -16,6 +16,14 @@ def blocks(page, language):
     """The fenced blocks of a page in one language."""
     text = (ROOT / page).read_text(encoding="utf-8")
     return [body for kind, body in BLOCK.findall(text) if kind == language]
+
+
+def test_python_blocks_of_the_guide_to_decoding_do_what_they_say():
+    names = {}
+    for body in blocks("docs/decoding.md", "python"):
+        exec(compile(body, "docs/decoding.md", "exec"), names)
+    assert names["ids"].shape == (2, 12) and names["all_ids"].shape == names["aligned"].shape == (2, 2, 12)
+    assert abs(names["total"].numpy() - names["scores"].numpy()).max() < 1e-3
 
 
 def test_python_blocks_run_one_after_the_other():
@@ -39,6 +47,8 @@ def test_commands_of_the_page_run_one_after_the_other(tmp_path):
     environment.pop("TF_CPP_MIN_LOG_LEVEL", None)  # what a user's screen would show
     commands = blocks("README.md", "bash")
     assert len(commands) >= 2
+    # The guide's are of the run that the README makes; its last block exports and asks.
+    commands[-1:-1] = blocks("docs/decoding.md", "bash")
     script = "set -e\n" + "\n".join(commands)
     done = subprocess.run(
         ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True
@@ -50,7 +60,10 @@ def test_commands_of_the_page_run_one_after_the_other(tmp_path):
     assert not noise, "start-up noise of TensorFlow on the screen"
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize(
+    "page",
+    ["README.md", "docs/architecture.md", "docs/decoding.md", "benchmarks/README.md", "CONTRIBUTING.md"],
+)
 def test_links_to_files_are_true(page):
     folder = (ROOT / page).parent
     text = (ROOT / page).read_text(encoding="utf-8")

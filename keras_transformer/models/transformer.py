@@ -183,6 +183,8 @@ class Transformer(AutoregressiveModel):
     def initial_state(self, inputs, max_length):
         """See `AutoregressiveModel`; `inputs` is {"source_ids": (B, S)}."""
         self._check_length(max_length)
+        if not self.built:  # it was never called
+            self.build()
         source_ids = inputs["source_ids"]
         memory = self.encode(source_ids, training=False)
         return self.decoder.initial_state(memory, max_length, masks.padding_mask(source_ids))
