@@ -24,7 +24,7 @@ def compiled_model(run_eagerly=False):
     model = small(dropout=0.0)
     model.compile(
         optimizer=keras.optimizers.Adam(
-            schedules.TransformerSchedule(hidden_dim=D, warmup_steps=10), 0.9, 0.98, 1e-9
+            schedules.TransformerSchedule(hidden_dim=D, warmup_steps=30), 0.9, 0.98, 1e-9
         ),
         loss=losses.SmoothedCrossEntropy(label_smoothing=0.1),
         metrics=[metrics.Perplexity(), metrics.TokenAccuracy()],
