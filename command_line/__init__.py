@@ -39,6 +39,20 @@ def parser(module: str, description: str) -> Parser:
     )
 
 
+def add_run(parser) -> None:
+    """Adds the run folder, and those that predict together with it."""
+    parser.add_argument("--run", type=str, required=True, help="run folder that training.train made")
+    parser.add_argument(
+        "--ensemble",
+        type=str,
+        action="append",
+        default=[],
+        metavar="RUN",
+        help="further run folder with the same tokenizers, whose predictions are averaged with the run's; "
+        "may be given several times",
+    )
+
+
 def instantiate(parser: jsonargparse.ArgumentParser, options, kind: type):
     """The parsed options as an instance of a dataclass, whose fields are options of the parser."""
     values = parser.instantiate(options)

@@ -14,7 +14,7 @@ from command_line.search_options import SearchOptions
 def main(arguments=None):
     """Reads the command line and exports."""
     parser = command_line.parser("serving.export", __doc__)
-    parser.add_argument("--run", type=str, required=True, help="run folder of training.train")
+    command_line.add_run(parser)
     parser.add_argument(
         "--output",
         type=str,
@@ -25,15 +25,6 @@ def main(arguments=None):
         "--version",
         type=int,
         help="number of the version, > 0, which must not exist; one more than the newest if absent",
-    )
-    parser.add_argument(
-        "--ensemble",
-        type=str,
-        action="append",
-        default=[],
-        metavar="RUN",
-        help="further run folder with the same tokenizers, whose predictions are averaged with the run's; "
-        "may be given several times",
     )
     parser.add_argument(
         "--layer", type=int, help="decoder layer whose attention `align` returns, from 0; the mean if absent"

@@ -7,7 +7,7 @@ import command_line
 from command_line import quiet
 from command_line.search_options import SearchOptions
 from training import lines, run_folder
-from training.options import add_data, add_run
+from training.options import add_data
 
 # Data sets with one right answer; the others are measured by BLEU and chrF.
 EXACT = ("dates",)
@@ -16,7 +16,7 @@ EXACT = ("dates",)
 def main(arguments=None):
     """Reads the command line, translates and prints the measures."""
     parser = command_line.parser("training.evaluate", __doc__)
-    add_run(parser)
+    command_line.add_run(parser)
     add_data(parser, default="test")
     parser.add_argument("--output", type=str, help="file to write the translations to, one a line")
     # Only the best translation is measured.

@@ -75,7 +75,7 @@ def train(config: TrainingConfig, output: Path):
             verbose=1 if sys.stdout.isatty() else 2,
         )
     except BaseException:
-        if not any((output / "checkpoints").iterdir()):
+        if not goes_on and not any((output / "checkpoints").iterdir()):
             shutil.rmtree(output)  # nothing was learnt that would be lost
         raise
     run_folder.save_model(model, output)

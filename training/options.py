@@ -1,20 +1,6 @@
 """Options that several commands have."""
 
 
-def add_run(parser) -> None:
-    """Adds the run and the runs that help it."""
-    parser.add_argument("--run", type=str, required=True, help="run folder that training.train made")
-    parser.add_argument(
-        "--ensemble",
-        type=str,
-        action="append",
-        default=[],
-        metavar="RUN",
-        help="further run folder with the same tokenizers, whose predictions are averaged with the run's; "
-        "may be given several times",
-    )
-
-
 def add_data(parser, default: str | None) -> None:
     """Adds the split of the run's data, and where the data lies."""
     parser.add_argument(

@@ -17,7 +17,7 @@ from typing import Literal
 import command_line
 from command_line import quiet
 from training import lines, run_folder
-from training.options import add_batch_size, add_data, add_run, check_batch_size
+from training.options import add_batch_size, add_data, check_batch_size
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Score:
 def main(arguments=None):
     """Reads the command line and scores."""
     parser = command_line.parser("training.score", __doc__)
-    add_run(parser)
+    command_line.add_run(parser)
     parser.add_argument("--source", type=str, help="file with one text a line, UTF-8, plain or gzip")
     parser.add_argument("--target", type=str, help="file with the translations, line by line")
     add_data(parser, default=None)

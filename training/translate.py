@@ -21,14 +21,14 @@ import command_line
 from command_line import quiet
 from command_line.search_options import SearchOptions
 from training import lines, run_folder
-from training.options import add_batch_size, add_run, check_batch_size
+from training.options import add_batch_size, check_batch_size
 
 
 def main(arguments=None):
     """Reads the command line and translates line by line."""
     parser = command_line.parser("training.translate", __doc__)
     parser.add_argument("text", type=str, nargs="?", help="a text to translate")
-    add_run(parser)
+    command_line.add_run(parser)
     parser.add_argument("--input", type=str, help="file with one text a line")
     parser.add_argument("--output", type=str, help="file to write to; standard output if absent")
     parser.add_argument("--format", type=Literal["text", "json"], default="text", help="see above")

@@ -30,7 +30,12 @@ class MetricsFile(keras.callbacks.Callback):
             lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
             records = [json.loads(line) for line in lines if line.endswith("}")]
             records = [record for record in records if record["epoch"] <= epoch]
-            self.path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+            if len(records) < len(lines):
+                # Beside and renamed: what a kill interrupts here is not lost.
+                beside = self.path.with_name(f".incomplete-{self.path.name}")
+                text = "".join(json.dumps(record) + "\n" for record in records)
+                beside.write_text(text, encoding="utf-8")
+                beside.replace(self.path)
             self.start = time.monotonic() - (records[-1]["seconds"] if records else 0.0)
 
     def on_epoch_end(self, epoch, logs=None):

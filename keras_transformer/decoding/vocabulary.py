@@ -1,4 +1,4 @@
-"""Products over the vocabulary, which cost a step more than anything but the matrix products."""
+"""Reductions over the vocabulary, which cost a step more than anything but the matrix products."""
 
 from keras import ops
 
@@ -40,8 +40,9 @@ def top_k(x, k):
 def log_normaliser(logits):
     """log of the sum of exp(logits), (R, 1): log-probabilities are the logits less this.
 
-    From the soft-max, one kernel, which takes less than half of the time of `ops.logsumexp`, five: at the
-    largest logit the log-probability is log(max of the soft-max), at least -log V.
+    From the soft-max, one kernel, where `ops.logsumexp` has five: 0.8 ms in place of 1.25 for 128 rows of
+    10,000 on two CPU cores. At the largest logit the log-probability is log(max of the soft-max), at least
+    -log V.
 
     Args:
         logits: float32, (R, V).
