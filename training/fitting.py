@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 
 from keras_transformer import decoding
-from keras_transformer.callbacks import MetricsFile, Resume, TranslationQuality, restore
+from keras_transformer.callbacks import KeepCheckpoints, MetricsFile, Resume, TranslationQuality, restore
 from keras_transformer.translator import Translator
 from training import pipeline, run_folder, tasks
 from training.config import TrainingConfig
@@ -127,7 +127,7 @@ def make_callbacks(output: Path, config: TrainingConfig, quality=None):
         Resume(output / CHECKPOINTS),
         MetricsFile(output / "metrics.jsonl"),
         keras.callbacks.TensorBoard(output / "logs", write_graph=False),
-        keras.callbacks.ModelCheckpoint(output / "checkpoints" / "last.keras"),
+        KeepCheckpoints(output / "checkpoints", last=10),
     ]
     if config.optimizer.ema_momentum is not None:
         callbacks.insert(0, keras.callbacks.SwapEMAWeights(swap_on_epoch=True))

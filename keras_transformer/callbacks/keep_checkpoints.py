@@ -1,0 +1,81 @@
+"""The last and the best checkpoints of a training, to choose from, to average, to export."""
+
+import json
+import os
+from pathlib import Path
+
+import keras
+
+INDEX_FILE = "index.json"
+
+
+class KeepCheckpoints(keras.callbacks.Callback):
+    """Saves the model after each epoch and keeps the last and the best.
+
+    A file is written beside and renamed into place, and is entered in index.json before an older one is
+    removed: whatever the index names is there and whole. After an interruption the files of epochs that come
+    again are written again.
+
+    Keras's ModelCheckpoint keeps one file or all. Put this after `keras.callbacks.SwapEMAWeights`, so that
+    the averaged weights are saved, and after `TranslationQuality`, so that `val_bleu` is known.
+
+    Args:
+        folder: where epoch-00001.keras, ... and index.json are; made if missing.
+        last: so many of the newest are kept, >= 1.
+        best: so many of the best are kept besides, >= 0.
+        monitor: the entry of the logs that decides which are best. An epoch without it is never among them.
+        mode: "max" or "min": which values of it are good.
+
+    Raises:
+        ValueError: `last`, `best` or `mode` is out of range.
+    """
+
+    def __init__(self, folder, last=1, best=0, monitor="val_bleu", mode="max"):
+        super().__init__()
+        if last < 1 or best < 0:
+            raise ValueError(
+                f"`last` must be at least 1 and `best` at least 0. Received: last={last}, best={best}."
+            )
+        if mode not in ("max", "min"):
+            raise ValueError(f'`mode` must be "max" or "min". Received: mode={mode!r}.')
+        self.folder = Path(folder)
+        self.last = last
+        self.best = best
+        self.monitor = monitor
+        self.mode = mode
+
+    def on_epoch_end(self, epoch, logs=None):
+        name = f"epoch-{epoch + 1:05d}.keras"
+        score = (logs or {}).get(self.monitor)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        beside = self.folder / ".incomplete.keras"
+        try:
+            self.model.save(beside)
+            beside.replace(self.folder / name)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
+        entries = [entry for entry in read_index(self.folder) if entry["file"] < name]
+        entries.append({"file": name, "score": None if score is None else float(score)})
+        kept = entries[-self.last :] + ranked(entries, self.mode)[: self.best]
+        entries = [entry for entry in entries if entry in kept]
+        index = {"monitor": self.monitor, "mode": self.mode, "checkpoints": entries}
+        beside = self.folder / f".incomplete-{INDEX_FILE}"
+        beside.write_text(json.dumps(index, indent=1), encoding="utf-8")
+        os.replace(beside, self.folder / INDEX_FILE)
+        names = {entry["file"] for entry in entries}
+        for path in self.folder.glob("epoch-*.keras"):
+            if path.name not in names:
+                path.unlink()
+
+
+def read_index(folder):
+    """The entries {"file", "score"} of the checkpoints that `KeepCheckpoints` keeps, oldest first."""
+    path = Path(folder) / INDEX_FILE
+    return json.loads(path.read_text(encoding="utf-8"))["checkpoints"] if path.exists() else []
+
+
+def ranked(entries, mode="max"):
+    """The entries that have a score, best first; of equals the newest first."""
+    scored = [entry for entry in reversed(entries) if entry["score"] is not None]
+    return sorted(scored, key=lambda entry: entry["score"], reverse=mode == "max")
