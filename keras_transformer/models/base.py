@@ -2,8 +2,10 @@
 
 import keras
 
+from keras_transformer.trainer import TokenMeanTrainer
 
-class AutoregressiveModel(keras.Model):
+
+class AutoregressiveModel(TokenMeanTrainer, keras.Model):
     """A model that predicts the next token of a target from a source and the target so far.
 
     Subclasses give `call`, `initial_state` and `decode_step`, and `grow` if their state has a length;
