@@ -7,9 +7,9 @@ from pathlib import Path
 import keras
 
 from keras_transformer import decoding
-from keras_transformer.callbacks import KeepCheckpoints, MetricsFile, Resume, TranslationQuality, restore
+from keras_transformer.callbacks import MetricsFile, Resume, TranslationQuality, restore
 from keras_transformer.translator import Translator
-from training import pipeline, run_folder, tasks
+from training import checkpointing, initial, pipeline, run_folder, tasks
 from training.config import TrainingConfig
 
 # In the run folder, while the training lasts: what it goes on from after an interruption.
@@ -32,13 +32,17 @@ def train(config: TrainingConfig, output: Path):
             folder that was made here is removed again if nothing has been learnt.
     """
     output = Path(output)
+    config = initial.settled(config, output)
     goes_on = run_folder.is_unfinished(output, config)
     keras.utils.set_random_seed(config.fit.seed)
     keras.config.set_dtype_policy(config.fit.precision)
 
     pairs = {split: tasks.load_pairs(config.data, split) for split in ("train", "validation")}
+    checkpointing.check(config, has_validation=pairs["validation"] is not None)
     if goes_on:
         source_tokenizer, target_tokenizer = run_folder.load_tokenizers(output)
+    elif initial.keeps_tokenizers(config):
+        source_tokenizer, target_tokenizer = run_folder.load_tokenizers(Path(config.initial.run))
     else:
         source_tokenizer, target_tokenizer = tasks.make_tokenizers(config.tokenizer, pairs["train"])
     batches = {
@@ -50,6 +54,9 @@ def train(config: TrainingConfig, output: Path):
     model, epoch = restore(output / CHECKPOINTS) or (None, 0)
     if model is None:
         model = tasks.make_model(config.model, source_tokenizer, target_tokenizer)
+        if config.initial.run is not None:
+            initial.take_weights(model, config.initial, source_tokenizer, target_tokenizer)
+        model.freeze(config.fit.freeze)
         total_steps = steps_per_epoch * config.fit.epochs
         tasks.compile_model(model, config.optimizer, total_steps, config.fit.jit_compile)
     print(
@@ -78,6 +85,7 @@ def train(config: TrainingConfig, output: Path):
         if not goes_on and not any((output / "checkpoints").iterdir()):
             shutil.rmtree(output)  # nothing was learnt that would be lost
         raise
+    model = checkpointing.final_model(model, config.checkpoints, output)
     run_folder.save_model(model, output)
     shutil.rmtree(output / CHECKPOINTS, ignore_errors=True)
     print(f"run folder: {output}")
@@ -117,18 +125,20 @@ def make_quality(config: TrainingConfig, model, source_tokenizer, target_tokeniz
 
 
 def make_callbacks(output: Path, config: TrainingConfig, quality=None):
-    """Quality, metrics file, TensorBoard, a checkpoint after each epoch, and what `train` goes on from.
+    """Quality, metrics file, TensorBoard, what `train` goes on from, and what is done with checkpoints.
 
     The order counts: validation, translation and the checkpoint are of the averaged weights, if there are
     any; what comes after the translation finds BLEU in its logs.
     """
+    averages = None
+    if config.optimizer.ema_momentum is not None:
+        averages = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
     callbacks = [
+        averages,
         quality,
         Resume(output / CHECKPOINTS),
         MetricsFile(output / "metrics.jsonl"),
         keras.callbacks.TensorBoard(output / "logs", write_graph=False),
-        KeepCheckpoints(output / "checkpoints", last=10),
+        *checkpointing.make_callbacks(config.checkpoints, output, averages),
     ]
-    if config.optimizer.ema_momentum is not None:
-        callbacks.insert(0, keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
     return [callback for callback in callbacks if callback is not None]
