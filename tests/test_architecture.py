@@ -21,6 +21,8 @@ MAY_IMPORT = {
     "losses": {"special_ids"},
     "metrics": {"losses", "special_ids"},
     "schedules": set(),
+    "checkpoints": set(),
+    "quality": set(),
     "tokenizers": {"tokenizers", "special_ids"},
     "attention_maps": {"special_ids"},
     "layers": {"layers", "masks", "special_ids"},
@@ -36,6 +38,7 @@ MAY_IMPORT = {
         "decoding",
         "losses",
         "metrics",
+        "quality",
         "tokenizers",
         "translator",
         "special_ids",
@@ -48,7 +51,8 @@ MAY_IMPORT = {
 BASE = {"keras", "numpy"}
 THIRD_PARTY = {
     "tokenizers": {"tensorflow", "tensorflow_text", "sentencepiece"},
-    "callbacks": {"tensorflow", "sacrebleu"},
+    "quality": {"sacrebleu"},
+    "callbacks": {"tensorflow"},
     "translator": {"tensorflow", "yaml"},
     "attention_maps": {"matplotlib"},
 }

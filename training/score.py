@@ -42,6 +42,7 @@ def main(arguments=None):
     """Reads the command line and scores."""
     parser = command_line.parser("training.score", __doc__)
     command_line.add_run(parser)
+    command_line.add_checkpoint(parser)
     parser.add_argument("--source", type=str, help="file with one text a line, UTF-8, plain or gzip")
     parser.add_argument("--target", type=str, help="file with the translations, line by line")
     add_data(parser, default=None)
@@ -76,7 +77,7 @@ def score(options, write):
     with quiet.start_up():
         from keras_transformer.translator import Translator
     pairs = read_pairs(options, config)
-    translator = Translator.from_run(options.run, others=options.ensemble)
+    translator = Translator.from_run(options.run, others=options.ensemble, checkpoint=options.checkpoint)
     graph = scoring_graph(translator)
     total, num_tokens = 0.0, 0
     with lines.progress_bar(len(pairs), options.output) as progress:
