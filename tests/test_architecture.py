@@ -21,7 +21,6 @@ MAY_IMPORT = {
     "losses": {"special_ids"},
     "metrics": {"losses", "special_ids"},
     "schedules": set(),
-    "checkpoints": set(),
     "quality": set(),
     "tokenizers": {"tokenizers", "special_ids"},
     "attention_maps": {"special_ids"},

@@ -86,12 +86,22 @@ def score(options, write):
             write([as_line(*pair, score, options) for pair, score in zip(chunk, scores, strict=True)])
             total += math.fsum(score.total for score in scores)
             num_tokens += sum(len(score.pieces) for score in scores)
-    by_token = total / num_tokens
-    perplexity = math.inf if by_token < -700 else math.exp(-by_token)  # beyond float64
     return (
-        f"perplexity {perplexity:.4f} of {num_tokens:,} tokens with the ends of {len(pairs):,} targets; "
-        f"mean log-probability {by_token:.4f} of a token, {total / len(pairs):.4f} of a target"
+        f"perplexity {perplexity(total, num_tokens):.4f} of {num_tokens:,} tokens with the ends of "
+        f"{len(pairs):,} targets; mean log-probability {total / num_tokens:.4f} of a token, "
+        f"{total / len(pairs):.4f} of a target"
     )
+
+
+def perplexity(total: float, num_tokens: int) -> float:
+    """exp of the mean negative log-probability of a token.
+
+    Args:
+        total: log-probability of all targets.
+        num_tokens: of all targets, end tokens included, >= 1.
+    """
+    by_token = total / num_tokens
+    return math.inf if by_token < -700 else math.exp(-by_token)  # beyond float64
 
 
 def read_pairs(options, config):
