@@ -186,7 +186,7 @@ def perplexity(translator, config, sources, references):
         PERPLEXITY,
         value,
         f"({num_tokens:,} tokens)",
-        f"nrefs:1|case:{case}|tok:{config.kind}-{size}|end:yes|log:e|smooth:none",
+        f"nrefs:1|case:{case}|tok:{config.kind}|vocabulary:{size}|end:yes|log:e|smooth:none",
     )
 
 

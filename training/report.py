@@ -20,7 +20,7 @@ SEED = 0  # of the samples
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 KINDS = {"#": ' class="number"', "~": ' class="long" dir="auto"', "|": ' class="dim"'}
 STYLE = """
-:root { color-scheme: light dark; --line: #8884; --soft: #8881; --dim: #777; }
+:root { color-scheme: light dark; --line: #8884; --soft: #8881; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 66rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; margin-bottom: .3rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.15rem; margin-top: 2.2rem; }
@@ -32,7 +32,7 @@ td:first-child { white-space: nowrap; }
 tr { border-bottom: 1px solid var(--line); }
 .number { text-align: end; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .long { width: 30%; }
-.dim { color: var(--dim); font-size: .85rem; }
+.dim { opacity: .75; font-size: .85rem; }
 svg { max-width: 100%; height: auto; }
 pre { background: var(--soft); padding: .8rem; overflow-x: auto; }
 """
@@ -138,9 +138,9 @@ def pictures(evaluation, records) -> list[str]:
     """The curves of the training, and the quality by length."""
     from keras_transformer import quality
 
-    name = evaluation.names[0]
+    name, title = evaluation.names[0], evaluation.measures[0].name
     parts = []
-    drawn = report_pictures.curves(records, f"val_{name}")
+    drawn = report_pictures.curves(records, f"val_{name}", title)
     if drawn:
         parts += ["<h2>Training</h2>", drawn]
     buckets = report_pictures.length_buckets(evaluation.source_lengths)
@@ -149,7 +149,6 @@ def pictures(evaluation, records) -> list[str]:
         sides = [[texts[i] for i in indices] for texts in (evaluation.translations, evaluation.references)]
         found = quality.measure(*sides, [name], evaluation.lowercase)[name].value if indices else None
         values.append(found)
-    title = evaluation.measures[0].name
     parts.append(f"<h2>{html.escape(title)} by length of the source</h2>")
     return [*parts, report_pictures.by_length(buckets, values, title)]
 

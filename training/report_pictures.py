@@ -26,27 +26,28 @@ def style():
 
 
 @style()
-def curves(records, quality: str) -> str:
+def curves(records, quality: str, title: str) -> str:
     """The curves of a training as one picture; "" if there is nothing to draw.
 
     Args:
         records: the lines of metrics.jsonl, a dict for each epoch.
         quality: the entry that tells the quality, "val_bleu".
+        title: its title.
     """
     panels = [
         ("loss", "epoch", {"training": "loss", "validation": "val_loss"}),
-        (quality.removeprefix("val_"), "epoch", {"validation": quality}),
-        (quality.removeprefix("val_"), "minutes", {"validation": quality}),
+        (f"{title}, validation", "epoch", {"validation": quality}),
+        (f"{title}, validation", "minutes", {"validation": quality}),
         ("learning rate", "epoch", {"": "learning_rate"}),
         ("norm of the gradient", "epoch", {"": "gradient_norm"}),
         ("tokens per second", "epoch", {"": "tokens_per_second"}),
     ]
     drawn = []
-    for title, x_name, lines in panels:
+    for headline, x_name, lines in panels:
         points = {label: points_of(records, x_name, name) for label, name in lines.items()}
         points = {label: found for label, found in points.items() if found}
         if points:
-            drawn.append((title, x_name, points))
+            drawn.append((headline, x_name, points))
     if not drawn:
         return ""
     columns = min(COLUMNS, len(drawn))
@@ -54,10 +55,10 @@ def curves(records, quality: str) -> str:
     figure, axes = subplots(rows, columns, (3.5 * columns, 2.7 * rows))
     for axis in axes[len(drawn) :]:
         axis.set_axis_off()
-    for axis, (title, x_name, points) in zip(axes, drawn, strict=False):
+    for axis, (headline, x_name, points) in zip(axes, drawn, strict=False):
         for label, found in points.items():
             axis.plot(*zip(*found, strict=True), label=label, marker="o" if len(found) < 30 else None, ms=3)
-        axis.set_title(title, fontsize=10)
+        axis.set_title(headline, fontsize=10)
         axis.set_xlabel(x_name)
         if x_name == "epoch":
             axis.xaxis.get_major_locator().set_params(integer=True)
