@@ -21,15 +21,28 @@ MAY_IMPORT = {
     "losses": {"special_ids"},
     "metrics": {"losses", "special_ids"},
     "schedules": set(),
-    "trainer": set(),
+    "quality": set(),
     "tokenizers": {"tokenizers", "special_ids"},
     "attention_maps": {"special_ids"},
     "layers": {"layers", "masks", "special_ids"},
-    "models": {"models", "layers", "masks", "special_ids", "trainer"},
+    "layer_paths": set(),
+    "models": {"models", "layers", "layer_paths", "masks", "special_ids", "trainer"},
+    "checkpoints": set(),
+    "trainer": set(),
     "decoding": {"decoding", "masks", "special_ids"},
     "hypotheses": {"decoding"},
-    "translator": {"decoding", "hypotheses", "tokenizers", "special_ids"},
-    "callbacks": {"callbacks", "decoding", "losses", "metrics", "tokenizers", "translator", "special_ids"},
+    "translator": {"checkpoints", "decoding", "hypotheses", "tokenizers", "special_ids"},
+    "callbacks": {
+        "callbacks",
+        "checkpoints",
+        "decoding",
+        "losses",
+        "metrics",
+        "quality",
+        "tokenizers",
+        "translator",
+        "special_ids",
+    },
     # The front door. What needs TensorFlow is imported by its own name.
     "": {"decoding", "layers", "losses", "masks", "metrics", "models", "schedules"},
 }
@@ -38,8 +51,9 @@ MAY_IMPORT = {
 BASE = {"keras", "numpy"}
 THIRD_PARTY = {
     "tokenizers": {"tensorflow", "tensorflow_text", "sentencepiece"},
+    "quality": {"sacrebleu"},
+    "callbacks": {"tensorflow"},
     "trainer": {"tensorflow"},
-    "callbacks": {"tensorflow", "sacrebleu"},
     "translator": {"tensorflow", "yaml"},
     "attention_maps": {"matplotlib"},
 }

@@ -8,16 +8,9 @@ from pathlib import Path
 import keras
 
 from keras_transformer import decoding
-from keras_transformer.callbacks import (
-    KeepCheckpoints,
-    MetricsFile,
-    Resume,
-    Throughput,
-    TranslationQuality,
-    restore,
-)
+from keras_transformer.callbacks import MetricsFile, Resume, Throughput, TranslationQuality, restore
 from keras_transformer.translator import Translator
-from training import pipeline, plan, run_folder, tasks
+from training import checkpointing, initial, pipeline, plan, run_folder, tasks
 from training.config import TrainingConfig
 
 # In the run folder, while the training lasts: what it goes on from after an interruption.
@@ -52,6 +45,7 @@ def train(config: TrainingConfig, output: Path):
             folder that was made here is removed again if nothing has been learnt.
     """
     output = Path(output)
+    config = initial.settled(config, output)
     goes_on = run_folder.is_unfinished(output, config)
     keras.utils.set_random_seed(config.fit.seed)
     keras.config.set_dtype_policy(config.fit.precision)
@@ -61,6 +55,9 @@ def train(config: TrainingConfig, output: Path):
     model, epoch = restore(output / CHECKPOINTS) or (None, 0)
     if model is None:
         model = tasks.make_model(config.model, source_tokenizer, target_tokenizer)
+        if config.initial.run is not None:
+            initial.take_weights(model, config.initial, source_tokenizer, target_tokenizer)
+        model.freeze(config.fit.freeze)
         total_steps = steps_per_epoch * config.fit.epochs
         settled = prepared.settled
         tasks.compile_model(
@@ -94,6 +91,7 @@ def train(config: TrainingConfig, output: Path):
         if not goes_on and not any((output / "checkpoints").iterdir()):
             shutil.rmtree(output)  # nothing was learnt that would be lost
         raise
+    model = checkpointing.final_model(model, config.checkpoints, output)
     run_folder.save_model(model, output)
     shutil.rmtree(output / CHECKPOINTS, ignore_errors=True)
     print(f"run folder: {output}")
@@ -115,12 +113,16 @@ def prepare(config: TrainingConfig, unfinished: Path | None = None) -> Prepared:
         unfinished: run folder of a training that was interrupted: its tokenizers and its plan are kept.
     """
     pairs = {split: tasks.load_pairs(config.data, split) for split in ("train", "validation")}
+    checkpointing.check(config, has_validation=pairs["validation"] is not None)
     if unfinished:
         tokenizers = run_folder.load_tokenizers(unfinished)
         settled = plan.Plan.read(unfinished)
         num_micro_batches = settled.num_micro_batches
     else:
-        tokenizers = tasks.make_tokenizers(config.tokenizer, pairs["train"])
+        if initial.keeps_tokenizers(config):
+            tokenizers = run_folder.load_tokenizers(Path(config.initial.run))
+        else:
+            tokenizers = tasks.make_tokenizers(config.tokenizer, pairs["train"])
         sizes = plan.vocabulary(*tokenizers)
         num_micro_batches = plan.find_num_micro_batches(config, sizes)
     batches = {
@@ -170,19 +172,21 @@ def make_quality(config: TrainingConfig, model, source_tokenizer, target_tokeniz
 
 
 def make_callbacks(output: Path, config: TrainingConfig, quality=None):
-    """Quality, metrics file, TensorBoard, a checkpoint after each epoch, and what `train` goes on from.
+    """Quality, metrics file, TensorBoard, what `train` goes on from, and what is done with checkpoints.
 
     The order counts: validation, translation and the checkpoint are of the averaged weights, if there are
     any; what comes after the translation finds BLEU in its logs.
     """
+    averages = None
+    if config.optimizer.ema_momentum is not None:
+        averages = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
     callbacks = [
         Throughput(),
+        averages,
         quality,
         Resume(output / CHECKPOINTS),
         MetricsFile(output / "metrics.jsonl"),
         keras.callbacks.TensorBoard(output / "logs", write_graph=False),
-        KeepCheckpoints(output / "checkpoints", last=10),
+        *checkpointing.make_callbacks(config.checkpoints, output, averages),
     ]
-    if config.optimizer.ema_momentum is not None:
-        callbacks.insert(0, keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
     return [callback for callback in callbacks if callback is not None]

@@ -23,6 +23,19 @@ def make(folder: Path, config: TrainingConfig, source_tokenizer, target_tokenize
     beside.rename(folder)
 
 
+def make_from(run: Path, folder: Path, model) -> None:
+    """Writes a run folder with a run's configuration and tokenizers and another model, beside and renamed."""
+    beside = folder.with_name(f".incomplete-{folder.name}")
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        shutil.copytree(run / "tokenizer", beside / "tokenizer")
+        shutil.copy(run / "config.yaml", beside)
+        save_model(model, beside)
+        beside.rename(folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
 def is_unfinished(folder: Path, config: TrainingConfig) -> bool:
     """Whether a folder holds a run of this configuration that was interrupted; False if it does not exist.
 

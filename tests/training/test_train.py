@@ -34,7 +34,7 @@ def test_the_run_remembers_every_field_of_its_configuration(run):
 
 
 def test_a_checkpoint_loads_by_keras_alone_with_its_optimizer(run):
-    model = keras.models.load_model(run / "checkpoints" / "last.keras")
+    model = keras.models.load_model(run / "checkpoints" / "epoch-00001.keras")
     assert int(model.optimizer.iterations) == json.loads((run / "metrics.jsonl").read_text())["steps"]
     assert model.optimizer.get_config()["learning_rate"]["class_name"] == "TransformerSchedule"
 
