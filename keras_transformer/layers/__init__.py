@@ -5,7 +5,9 @@ from keras_transformer.layers.decoder import Decoder, DecoderLayer
 from keras_transformer.layers.dot_product import scaled_dot_product_attention
 from keras_transformer.layers.embedding import TokenEmbedding
 from keras_transformer.layers.encoder import Encoder, EncoderLayer
+from keras_transformer.layers.image_encoder import ImageEncoder, ResidualBlock
 from keras_transformer.layers.positions import LearnedPositionalEncoding, PositionalEncoding
+from keras_transformer.layers.spatial_attention import SpatialSelfAttention
 from keras_transformer.layers.sublayer import FeedForward, Sublayer
 
 __all__ = [
@@ -14,9 +16,12 @@ __all__ = [
     "Encoder",
     "EncoderLayer",
     "FeedForward",
+    "ImageEncoder",
     "LearnedPositionalEncoding",
     "MultiHeadAttention",
     "PositionalEncoding",
+    "ResidualBlock",
+    "SpatialSelfAttention",
     "Sublayer",
     "TokenEmbedding",
     "scaled_dot_product_attention",
