@@ -9,6 +9,7 @@ from keras_transformer.layers.image_encoder import ImageEncoder, ResidualBlock
 from keras_transformer.layers.positions import LearnedPositionalEncoding, PositionalEncoding
 from keras_transformer.layers.spatial_attention import SpatialSelfAttention
 from keras_transformer.layers.sublayer import FeedForward, Sublayer
+from keras_transformer.layers.text_encoder import TextEncoder
 
 __all__ = [
     "Decoder",
@@ -23,6 +24,7 @@ __all__ = [
     "ResidualBlock",
     "SpatialSelfAttention",
     "Sublayer",
+    "TextEncoder",
     "TokenEmbedding",
     "scaled_dot_product_attention",
 ]

@@ -2,6 +2,15 @@
 
 from keras_transformer.models.attention_cnn import AttentionCNN
 from keras_transformer.models.base import AutoregressiveModel
+from keras_transformer.models.classifiers import SequenceClassifier, TokenClassifier
+from keras_transformer.models.masked_lm import MaskedLM
 from keras_transformer.models.transformer import Transformer
 
-__all__ = ["AttentionCNN", "AutoregressiveModel", "Transformer"]
+__all__ = [
+    "AttentionCNN",
+    "AutoregressiveModel",
+    "MaskedLM",
+    "SequenceClassifier",
+    "TokenClassifier",
+    "Transformer",
+]
