@@ -72,9 +72,9 @@ def test_draw_of_a_seed():
     assert checks.as_array(labels).tolist() == [[4, 0, 0, 0, 8, 9], [10, 11, 0, 0, 0, 15]]
 
 
-@pytest.mark.parametrize("xla", [False, True])
-def test_graph_draws_the_same(xla):
-    function = checks.compiled(lambda ids: masked_tokens(ids, VOCABULARY, seed=5), xla)
+def test_graph_draws_the_same():
+    # XLA has a generator of its own: no two draws there and here are the same.
+    function = checks.compiled(lambda ids: masked_tokens(ids, VOCABULARY, seed=5), xla=False)
     ids, labels = function(keras.ops.convert_to_tensor(IDS))
     np.testing.assert_array_equal(checks.as_array(ids), masked()[0])
     np.testing.assert_array_equal(checks.as_array(labels), masked()[1])

@@ -3,6 +3,7 @@
 import keras
 
 from keras_transformer import layers
+from keras_transformer.layer_paths import layer_paths
 from keras_transformer.trainer import TokenMeanTrainer
 
 
@@ -49,7 +50,8 @@ class EncoderClassifier(TokenMeanTrainer, keras.Model):
         if not self.encoder.built:  # else it has weights that are to be kept
             self.encoder.build()
         if not self.encoder.trainable:
-            self.encoder.trainable = False  # said before the build, it did not reach the layers inside
+            for layer in layer_paths(self.encoder).values():
+                layer.trainable = False  # what the build made knows nothing of it, in a loaded model too
         self.classifier.build((None, self.encoder.hidden_dim))
 
     def encode(self, inputs, training=None):

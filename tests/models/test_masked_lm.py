@@ -209,7 +209,7 @@ def test_fine_tuning_begins_with_a_copy(trained, tmp_path):
     np.testing.assert_array_equal(checks.as_array(loaded(inputs)), checks.as_array(classifier(inputs)))
 
 
-def test_frozen_encoder_stays_as_it_is():
+def test_frozen_encoder_stays_as_it_is(tmp_path):
     model = token_classifier()
     model.encoder.trainable = False  # before it has layers
     model.build()
@@ -219,6 +219,9 @@ def test_frozen_encoder_stays_as_it_is():
     for mine, other in zip(model.encoder.get_weights(), before[0], strict=True):
         np.testing.assert_array_equal(mine, other)
     assert (model.classifier.get_weights()[0] != before[1][0]).any()
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert len(loaded.trainable_variables) == len(model.trainable_variables) == 2
 
 
 def test_bad_arguments_are_refused():
