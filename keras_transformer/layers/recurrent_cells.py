@@ -71,7 +71,7 @@ class RecurrentCell(keras.layers.Layer):
             states: list of (B, D), of the position before.
 
         Returns:
-            The new states, a list of (B, D); the first is the output.
+            The output (B, D), and the new states, of which it is the first.
         """
         raise NotImplementedError
 
@@ -100,7 +100,8 @@ class GRUCell(RecurrentCell):
         update = ops.sigmoid(input_z + state_z)
         reset = ops.sigmoid(input_r + state_r)
         candidate = ops.tanh(input_h + reset * state_h)
-        return [candidate + update * (hidden - candidate)]
+        hidden = candidate + update * (hidden - candidate)
+        return hidden, [hidden]
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -124,7 +125,8 @@ class LSTMCell(RecurrentCell):
         gates = projected + self.recurrent_dense(hidden)
         input_gate, forget_gate, candidate, output_gate = ops.split(gates, 4, axis=-1)
         memory = ops.sigmoid(forget_gate) * memory + ops.sigmoid(input_gate) * ops.tanh(candidate)
-        return [ops.sigmoid(output_gate) * ops.tanh(memory), memory]
+        hidden = ops.sigmoid(output_gate) * ops.tanh(memory)
+        return hidden, [hidden, memory]
 
 
 CELLS = {"gru": GRUCell, "lstm": LSTMCell}

@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_transformer import masks
 from keras_transformer.layers.recurrent_cells import make_cell
+from keras_transformer.layers.recurrent_loop import loop
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -116,19 +117,21 @@ class RecurrentDecoder(keras.layers.Layer):
         Returns:
             h~, (B, T, E).
         """
-        xs = {"projected": ops.swapaxes(self.project(inputs), 0, 1)}  # (T, B, gates)
+        xs = self.project(inputs)  # (B, T, gates)
+        gates = xs.shape[-1]
         if training and self.dropout and self.num_layers > 1:
             # Drawn before the loop: inside of one, JAX could not keep the seed.
-            length, batch_size = ops.shape(xs["projected"])[:2]
-            ones = ops.ones((length, self.num_layers - 1, batch_size, self.hidden_dim), self.compute_dtype)
-            xs["kept"] = self.dropout_layer(ones, training=True)
+            shape = (*ops.shape(inputs)[:2], (self.num_layers - 1) * self.hidden_dim)
+            kept = self.dropout_layer(ops.ones(shape, self.compute_dtype), training=True)
+            xs = ops.concatenate([xs, kept], axis=-1)
 
-        def step(target, x):
-            _, new = self.step(x["projected"], {**state, "target": target}, x.get("kept"))
-            return new["target"], new["target"]
+        def step(x, target):
+            kept = x[:, gates:] if x.shape[-1] > gates else None
+            vector, new = self.step(x[:, :gates], {**state, "target": target}, kept)
+            return vector, new["target"]
 
-        _, targets = ops.scan(step, state["target"], xs)
-        return ops.swapaxes(targets["fed"], 0, 1)
+        vectors, _ = loop(step, xs, state["target"])
+        return vectors
 
     def step(self, projected, state, kept=None):
         """One position.
@@ -137,20 +140,23 @@ class RecurrentDecoder(keras.layers.Layer):
             projected: (R, gates), from `project`; R is a multiple of the memory's B rows, and row r attends
                 to row r * B // R of the memory.
             state: what `initial_state` or the last `step` returned; R rows in "target".
-            kept: (num_layers - 1, R, D), factors of what goes from each layer to the one above it; None
+            kept: (R, (num_layers - 1) * D), factors of what goes from each layer to the one above it; None
                 without dropout.
 
         Returns:
             h~, (R, E), and the new state; "attention" in it, (R, S), is that of this step.
         """
         target, cell_states = state["target"], []
-        projected = projected + self.feed_dense(target["fed"])
+        hidden = target["fed"]
         for number, cell in enumerate(self.cells):
-            if number:
-                below = cell_states[-1][0]
-                projected = cell.project(below if kept is None else below * kept[number - 1])
-            cell_states.append(cell.step(projected, target["cells"][number]))
-        hidden = cell_states[-1][0]
+            if number == 0:
+                gates = projected + self.feed_dense(hidden)
+            else:
+                if kept is not None:
+                    hidden = hidden * kept[:, (number - 1) * self.hidden_dim : number * self.hidden_dim]
+                gates = cell.project(hidden)
+            hidden, new = cell.step(gates, target["cells"][number])
+            cell_states.append(new)
         context, weights = self.attention.attend(hidden, state["source"])
         vector = self.output_dense(ops.concatenate([context, hidden], axis=-1))
         return vector, {**state, "target": {"cells": cell_states, "fed": vector}, "attention": weights}

@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_transformer import masks
 from keras_transformer.layers.recurrent_cells import make_cell
+from keras_transformer.layers.recurrent_loop import loop
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -89,7 +90,14 @@ class RecurrentEncoder(keras.layers.Layer):
             if number:
                 hidden = self.dropout_layer(hidden, training=training)
             read = [
-                _read(cell, hidden, mask, backward=direction == 1) for direction, cell in enumerate(layer)
+                loop(
+                    cell.step,
+                    cell.project(hidden),
+                    cell.initial_states(ops.shape(inputs)[0]),
+                    mask=mask,
+                    backward=direction == 1,
+                )
+                for direction, cell in enumerate(layer)
             ]
             hidden = ops.concatenate([outputs for outputs, _ in read], axis=-1)
             states = zip(*(final for _, final in read), strict=True)
@@ -108,23 +116,3 @@ class RecurrentEncoder(keras.layers.Layer):
             "bidirectional": self.bidirectional,
             "dropout": self.dropout,
         }
-
-
-def _read(cell, inputs, mask, backward):
-    """Outputs (B, S, D) and final states of one direction; a state stays as it is at padding."""
-    is_real = ops.expand_dims(mask, -1)  # (B, S, 1)
-
-    def step(states, x):
-        projected, is_real = x
-        new = cell.step(projected, states)
-        states = [ops.where(is_real, after, before) for after, before in zip(new, states, strict=True)]
-        return states, states
-
-    final, states = ops.scan(
-        step,
-        cell.initial_states(ops.shape(inputs)[0]),
-        (ops.swapaxes(cell.project(inputs), 0, 1), ops.swapaxes(is_real, 0, 1)),
-        reverse=backward,
-    )
-    outputs = ops.swapaxes(states[0], 0, 1)
-    return outputs * ops.cast(is_real, outputs.dtype), final
