@@ -1,26 +1,38 @@
 """Layers of attention models, for any Keras 3 model (TensorFlow, JAX and PyTorch backends)."""
 
 from keras_transformer.layers.attention import MultiHeadAttention
+from keras_transformer.layers.attention_scores import AdditiveScore, ConcatScore, DotScore, GeneralScore
 from keras_transformer.layers.decoder import Decoder, DecoderLayer
 from keras_transformer.layers.dot_product import scaled_dot_product_attention
 from keras_transformer.layers.embedding import TokenEmbedding
 from keras_transformer.layers.encoder import Encoder, EncoderLayer
 from keras_transformer.layers.image_encoder import ImageEncoder, ResidualBlock
 from keras_transformer.layers.positions import LearnedPositionalEncoding, PositionalEncoding
+from keras_transformer.layers.recurrent_attention import FinalState, RecurrentAttention
+from keras_transformer.layers.recurrent_decoder import RecurrentDecoder
+from keras_transformer.layers.recurrent_encoder import RecurrentEncoder
 from keras_transformer.layers.spatial_attention import SpatialSelfAttention
 from keras_transformer.layers.sublayer import FeedForward, Sublayer
 from keras_transformer.layers.text_encoder import TextEncoder
 
 __all__ = [
+    "AdditiveScore",
+    "ConcatScore",
     "Decoder",
     "DecoderLayer",
+    "DotScore",
     "Encoder",
     "EncoderLayer",
     "FeedForward",
+    "FinalState",
+    "GeneralScore",
     "ImageEncoder",
     "LearnedPositionalEncoding",
     "MultiHeadAttention",
     "PositionalEncoding",
+    "RecurrentAttention",
+    "RecurrentDecoder",
+    "RecurrentEncoder",
     "ResidualBlock",
     "SpatialSelfAttention",
     "Sublayer",
