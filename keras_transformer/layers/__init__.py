@@ -7,7 +7,11 @@ from keras_transformer.layers.dot_product import scaled_dot_product_attention
 from keras_transformer.layers.embedding import TokenEmbedding
 from keras_transformer.layers.encoder import Encoder, EncoderLayer
 from keras_transformer.layers.image_encoder import ImageEncoder, ResidualBlock
-from keras_transformer.layers.positions import LearnedPositionalEncoding, PositionalEncoding
+from keras_transformer.layers.positions import (
+    GridPositionalEncoding,
+    LearnedPositionalEncoding,
+    PositionalEncoding,
+)
 from keras_transformer.layers.recurrent_attention import FinalState, RecurrentAttention
 from keras_transformer.layers.recurrent_decoder import RecurrentDecoder
 from keras_transformer.layers.recurrent_encoder import RecurrentEncoder
@@ -26,6 +30,7 @@ __all__ = [
     "FeedForward",
     "FinalState",
     "GeneralScore",
+    "GridPositionalEncoding",
     "ImageEncoder",
     "LearnedPositionalEncoding",
     "MultiHeadAttention",

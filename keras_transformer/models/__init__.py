@@ -3,6 +3,7 @@
 from keras_transformer.models.attention_cnn import AttentionCNN
 from keras_transformer.models.base import AutoregressiveModel
 from keras_transformer.models.classifiers import SequenceClassifier, TokenClassifier
+from keras_transformer.models.image_captioner import ImageCaptioner
 from keras_transformer.models.masked_lm import MaskedLM
 from keras_transformer.models.rnn_seq2seq import RNNSeq2Seq
 from keras_transformer.models.transformer import Transformer
@@ -10,6 +11,7 @@ from keras_transformer.models.transformer import Transformer
 __all__ = [
     "AttentionCNN",
     "AutoregressiveModel",
+    "ImageCaptioner",
     "MaskedLM",
     "RNNSeq2Seq",
     "SequenceClassifier",
