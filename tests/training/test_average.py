@@ -83,7 +83,15 @@ def test_what_cannot_be_averaged_is_told_in_one_line(fails, run, tmp_path, optio
 def test_nothing_is_written_over(fails, run, tmp_path):
     for output in (run, tmp_path):
         assert "must not exist" in fails(average.main, "--run", run, "--output", output)
-    assert "run folder" in fails(average.main, "--run", tmp_path)
+
+
+def test_a_run_without_checkpoints_is_told_so(fails, drawn_run, tmp_path):
+    output = tmp_path / "mean"
+    assert "must be a last checkpoint" in fails(average.main, "--run", drawn_run, "--output", output)
+    assert "must be a best checkpoint" in fails(
+        average.main, "--run", drawn_run, "--output", output, "--select", "best"
+    )
+    assert "run folder" in fails(average.main, "--run", tmp_path, "--output", output)
 
 
 def test_checkpoints_of_two_sizes_leave_nothing_behind(fails, run, tmp_path):
