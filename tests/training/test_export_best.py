@@ -55,9 +55,12 @@ def test_a_score_better_than_all_before_is_exported(tmp_path, exports):
     assert exports.asked == ["epoch-00001.keras", "epoch-00005.keras"]
 
 
-def test_better_may_be_lower(tmp_path, exports):
+def test_better_may_be_lower_and_the_run_may_lie_below_where_the_training_was_started(
+    tmp_path, exports, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
     for epoch in range(1, 4):
-        end_epoch(tmp_path, epoch, [5, 4, 6], mode="min")
+        end_epoch(Path("run"), epoch, [5, 4, 6], mode="min")
     assert exports.asked == ["epoch-00001.keras", "epoch-00002.keras"]
 
 

@@ -87,6 +87,14 @@ def test_other_sizes_are_refused_by_the_name_of_the_layer(other, kind, options, 
         initial.take_weights(model, InitialConfig(run=str(other), tokenizer=kind), BYTES, target)
 
 
+def test_kept_tokenizers_and_vocabularies_of_another_size_are_refused(other):
+    target = tokenizers.CharacterTokenizer("code_points", "123")
+    with pytest.raises(
+        ValueError, match=r"target_embedding/embeddings, \(7, 6\) in this model and \(15, 6\)"
+    ):
+        initial.take_weights(make(BYTES, target), InitialConfig(run=str(other)), BYTES, target)
+
+
 def test_embeddings_that_only_one_of_the_models_shares_are_refused(other):
     model = make(BYTES, BYTES, share_embeddings=True)
     config = InitialConfig(run=str(other), tokenizer="new")
