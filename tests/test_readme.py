@@ -62,7 +62,14 @@ def test_commands_of_the_page_run_one_after_the_other(tmp_path):
 
 @pytest.mark.parametrize(
     "page",
-    ["README.md", "docs/architecture.md", "docs/decoding.md", "benchmarks/README.md", "CONTRIBUTING.md"],
+    [
+        "README.md",
+        "docs/architecture.md",
+        "docs/decoding.md",
+        "docs/training.md",
+        "benchmarks/README.md",
+        "CONTRIBUTING.md",
+    ],
 )
 def test_links_to_files_are_true(page):
     folder = (ROOT / page).parent
