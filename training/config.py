@@ -137,8 +137,10 @@ class FitConfig:
             An interrupted training goes on from its last checkpoint by the same command.
         seed: of weights, shuffling and dropout.
         precision: of the computation; weights stay float32.
-        jit_compile: XLA: auto is on for GPUs and off for CPUs, where compiling each batch shape takes
-            10 s and more.
+        jit_compile: XLA: auto is on for GPUs; on CPUs, where compiling each batch shape takes 10 s and
+            more, a training of 5,000 steps and more tries both ways for a minute and takes the faster.
+        num_micro_batches: parts that a batch is split into, one after the other, for less memory; the step is
+            the same. auto tries in processes of their own how many it takes until a batch fits.
         freeze: layers whose weights stay as they are: encoder, target_embedding, decoder/layer_0,
             decoder/layer_*/feed_forward, ...
     """
@@ -148,6 +150,7 @@ class FitConfig:
     seed: int = 0
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     jit_compile: Literal["auto", "on", "off"] = "auto"
+    num_micro_batches: int | Literal["auto"] = 1
     freeze: list[str] = field(default_factory=list)
 
 

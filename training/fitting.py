@@ -2,18 +2,31 @@
 
 import shutil
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 
 from keras_transformer import decoding
-from keras_transformer.callbacks import MetricsFile, Resume, TranslationQuality, restore
+from keras_transformer.callbacks import MetricsFile, Resume, Throughput, TranslationQuality, restore
 from keras_transformer.translator import Translator
-from training import checkpointing, initial, pipeline, run_folder, tasks
+from training import checkpointing, initial, pipeline, plan, run_folder, tasks
 from training.config import TrainingConfig
 
 # In the run folder, while the training lasts: what it goes on from after an interruption.
 CHECKPOINTS = "checkpoints/resume"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a training needs besides its model."""
+
+    pairs: dict  # split -> tf.data.Dataset of (source, target) strings, or None
+    source_tokenizer: object
+    target_tokenizer: object
+    batches: dict  # split -> pipeline.BucketBatches
+    steps_per_epoch: int
+    settled: plan.Plan
 
 
 def train(config: TrainingConfig, output: Path):
@@ -36,21 +49,9 @@ def train(config: TrainingConfig, output: Path):
     goes_on = run_folder.is_unfinished(output, config)
     keras.utils.set_random_seed(config.fit.seed)
     keras.config.set_dtype_policy(config.fit.precision)
-
-    pairs = {split: tasks.load_pairs(config.data, split) for split in ("train", "validation")}
-    checkpointing.check(config, has_validation=pairs["validation"] is not None)
-    if goes_on:
-        source_tokenizer, target_tokenizer = run_folder.load_tokenizers(output)
-    elif initial.keeps_tokenizers(config):
-        source_tokenizer, target_tokenizer = run_folder.load_tokenizers(Path(config.initial.run))
-    else:
-        source_tokenizer, target_tokenizer = tasks.make_tokenizers(config.tokenizer, pairs["train"])
-    batches = {
-        split: make_batches(config, split, split_pairs, source_tokenizer, target_tokenizer)
-        for split, split_pairs in pairs.items()
-        if split_pairs is not None
-    }
-    steps_per_epoch = config.fit.steps_per_epoch or len(batches["train"])
+    prepared = prepare(config, output if goes_on else None)
+    source_tokenizer, target_tokenizer = prepared.source_tokenizer, prepared.target_tokenizer
+    batches, steps_per_epoch = prepared.batches, prepared.steps_per_epoch
     model, epoch = restore(output / CHECKPOINTS) or (None, 0)
     if model is None:
         model = tasks.make_model(config.model, source_tokenizer, target_tokenizer)
@@ -58,7 +59,10 @@ def train(config: TrainingConfig, output: Path):
             initial.take_weights(model, config.initial, source_tokenizer, target_tokenizer)
         model.freeze(config.fit.freeze)
         total_steps = steps_per_epoch * config.fit.epochs
-        tasks.compile_model(model, config.optimizer, total_steps, config.fit.jit_compile)
+        settled = prepared.settled
+        tasks.compile_model(
+            model, config.optimizer, total_steps, settled.jit_compile, settled.num_micro_batches
+        )
     print(
         f"vocabulary: {source_tokenizer.vocabulary_size:,} source, "
         f"{target_tokenizer.vocabulary_size:,} target; {model.count_params():,} parameters"
@@ -66,10 +70,12 @@ def train(config: TrainingConfig, output: Path):
     if goes_on:
         print(f"going on after {epoch} of {config.fit.epochs} epochs")
     else:
-        run_folder.make(output, config, source_tokenizer, target_tokenizer)
+        run_folder.make(output, config, source_tokenizer, target_tokenizer, prepared.settled)
     quality = None
-    if pairs["validation"] is not None and config.quality.frequency:
-        quality = make_quality(config, model, source_tokenizer, target_tokenizer, pairs["validation"])
+    if prepared.pairs["validation"] is not None and config.quality.frequency:
+        quality = make_quality(
+            config, model, source_tokenizer, target_tokenizer, prepared.pairs["validation"]
+        )
     try:
         model.fit(
             batches["train"].stream(epoch * steps_per_epoch),
@@ -92,7 +98,47 @@ def train(config: TrainingConfig, output: Path):
     return model
 
 
-def make_batches(config: TrainingConfig, split, pairs, source_tokenizer, target_tokenizer):
+def dry_run(config: TrainingConfig) -> str:
+    """What a training would do and cost, as a page of text; see `plan.describe`. Trains nothing."""
+    prepared = prepare(config)
+    sizes = plan.vocabulary(prepared.source_tokenizer, prepared.target_tokenizer)
+    return plan.describe(config, sizes, prepared.batches["train"], prepared.settled)
+
+
+def prepare(config: TrainingConfig, unfinished: Path | None = None) -> Prepared:
+    """Data, tokenizers, batches, and what the configuration leaves open.
+
+    Args:
+        config: see `TrainingConfig`.
+        unfinished: run folder of a training that was interrupted: its tokenizers and its plan are kept.
+    """
+    pairs = {split: tasks.load_pairs(config.data, split) for split in ("train", "validation")}
+    checkpointing.check(config, has_validation=pairs["validation"] is not None)
+    if unfinished:
+        tokenizers = run_folder.load_tokenizers(unfinished)
+        settled = plan.Plan.read(unfinished)
+        num_micro_batches = settled.num_micro_batches
+    else:
+        if initial.keeps_tokenizers(config):
+            tokenizers = run_folder.load_tokenizers(Path(config.initial.run))
+        else:
+            tokenizers = tasks.make_tokenizers(config.tokenizer, pairs["train"])
+        sizes = plan.vocabulary(*tokenizers)
+        num_micro_batches = plan.find_num_micro_batches(config, sizes)
+    batches = {
+        split: make_batches(config, split, split_pairs, *tokenizers, num_micro_batches)
+        for split, split_pairs in pairs.items()
+        if split_pairs is not None
+    }
+    steps_per_epoch = config.fit.steps_per_epoch or len(batches["train"])
+    if not unfinished:
+        steps = steps_per_epoch * config.fit.epochs
+        jit_compile = plan.choose_jit_compile(config, sizes, batches["train"], steps, num_micro_batches)
+        settled = plan.Plan(num_micro_batches, jit_compile)
+    return Prepared(pairs, *tokenizers, batches, steps_per_epoch, settled)
+
+
+def make_batches(config: TrainingConfig, split, pairs, source_tokenizer, target_tokenizer, row_multiple=1):
     """The batches of a split, `pipeline.BucketBatches`; says how many there are."""
     encoded = pipeline.encode(pairs, source_tokenizer, target_tokenizer, max_length=config.data.max_length)
     batches = pipeline.BucketBatches(
@@ -102,6 +148,7 @@ def make_batches(config: TrainingConfig, split, pairs, source_tokenizer, target_
         or pipeline.default_boundaries(config.data.max_length),
         shuffle=split == "train",
         seed=config.fit.seed,
+        row_multiple=row_multiple,
     )
     dropped = f", {encoded.num_dropped} too long" if encoded.num_dropped else ""
     print(f"{split}: {len(encoded):,} pairs{dropped}, {len(batches):,} batches")
@@ -134,6 +181,7 @@ def make_callbacks(output: Path, config: TrainingConfig, quality=None):
     if config.optimizer.ema_momentum is not None:
         averages = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
     callbacks = [
+        Throughput(),
         averages,
         quality,
         Resume(output / CHECKPOINTS),

@@ -96,6 +96,7 @@ class BucketBatches:
         shuffle: True: pairs within a bucket, and the batches, come in an order that `seed` and the number
             of the pass decide. False: bucket by bucket, shortest first, each in the order of `encoded`.
         seed: of the shuffling, >= 0.
+        row_multiple: the rows of every batch are a multiple of it, rounded up; what is missing is pads.
 
     Raises:
         ValueError: `batch_tokens` below 1, or boundaries that are not as said above.
@@ -109,11 +110,12 @@ class BucketBatches:
         bucket_boundaries: Sequence[int],
         shuffle: bool,
         seed: int,
+        row_multiple: int = 1,
     ):
         if batch_tokens < 1:
             raise ValueError(f"`batch_tokens` must be at least 1. Received: batch_tokens={batch_tokens}.")
         self.encoded = encoded
-        self.buckets = list(_buckets(encoded, batch_tokens, bucket_boundaries))
+        self.buckets = list(_buckets(encoded, batch_tokens, bucket_boundaries, row_multiple))
         self.shuffle = shuffle
         self.seed = seed
 
@@ -189,7 +191,9 @@ def _surround(ids: tf.RaggedTensor, first: int | None, last: int) -> tf.RaggedTe
     return tf.concat(([] if first is None else [first * ones]) + [ids, last * ones], axis=1)
 
 
-def _buckets(encoded: EncodedPairs, batch_tokens: int, boundaries: Sequence[int]) -> Iterator[Bucket]:
+def _buckets(
+    encoded: EncodedPairs, batch_tokens: int, boundaries: Sequence[int], row_multiple: int
+) -> Iterator[Bucket]:
     boundaries = np.asarray(boundaries, dtype=np.int64)
     source_lengths = encoded.source.row_lengths().numpy()
     target_lengths = encoded.target.row_lengths().numpy() - 1
@@ -210,4 +214,5 @@ def _buckets(encoded: EncodedPairs, batch_tokens: int, boundaries: Sequence[int]
             for side in (source_lengths, target_lengths)
         ]
         batch_size = min(max(1, batch_tokens // boundaries[index]), len(rows))
+        batch_size = -(-batch_size // row_multiple) * row_multiple
         yield Bucket(rows, int(batch_size), *map(int, sides))

@@ -5,9 +5,10 @@ import fnmatch
 import keras
 
 from keras_transformer.layer_paths import layer_paths
+from keras_transformer.trainer import TokenMeanTrainer
 
 
-class AutoregressiveModel(keras.Model):
+class AutoregressiveModel(TokenMeanTrainer, keras.Model):
     """A model that predicts the next token of a target from a source and the target so far.
 
     Subclasses give `call`, `initial_state` and `decode_step`, and `grow` if their state has a length;

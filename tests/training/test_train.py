@@ -12,10 +12,19 @@ from training import train
 
 def test_training_leaves_a_whole_run_folder(run):
     names = {path.name for path in run.iterdir()}
-    assert names == {"config.yaml", "tokenizer", "checkpoints", "model.keras", "metrics.jsonl", "logs"}
+    assert names == {
+        "config.yaml",
+        "tokenizer",
+        "checkpoints",
+        "model.keras",
+        "metrics.jsonl",
+        "logs",
+        "plan.json",
+    }
     record = json.loads((run / "metrics.jsonl").read_text())
     assert record["epoch"] == 1 and record["steps"] > 0
     assert {"loss", "perplexity", "val_loss", "val_token_accuracy", "learning_rate"} <= set(record)
+    assert {"tokens_per_second", "gradient_norm"} <= set(record)
 
 
 def test_the_run_remembers_every_field_of_its_configuration(run):
