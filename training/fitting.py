@@ -86,17 +86,28 @@ def train(config: TrainingConfig, output: Path):
 
 def make_batches(config: TrainingConfig, split, pairs, source_tokenizer, target_tokenizer):
     """The batches of a split, `pipeline.BucketBatches`; says how many there are."""
-    encoded = pipeline.encode(pairs, source_tokenizer, target_tokenizer, max_length=config.data.max_length)
+    data, corpora, filters = config.data, [pairs], pipeline.Filters(config.data.max_length)
+    weights = augmentation = None
+    if split == "train":
+        # What is measured on stays as it is.
+        augmentation = pipeline.Augmentation.of(config.augmentation, source_tokenizer, target_tokenizer)
+        weights = [corpus.weight for corpus in (data, *data.also)]
+        corpora = tasks.load_corpora(data) if data.also else corpora
+        filters = pipeline.Filters(
+            data.max_length, data.max_length_ratio, data.remove_duplicates, data.remove_copies
+        )
+    keep_texts = augmentation is not None and augmentation.reads_texts
+    encoded = pipeline.encode(corpora, source_tokenizer, target_tokenizer, filters, keep_texts)
     batches = pipeline.BucketBatches(
         encoded,
-        batch_tokens=config.data.batch_tokens,
-        bucket_boundaries=config.data.bucket_boundaries
-        or pipeline.default_boundaries(config.data.max_length),
+        batch_tokens=data.batch_tokens,
+        bucket_boundaries=data.bucket_boundaries or pipeline.default_boundaries(data.max_length),
         shuffle=split == "train",
         seed=config.fit.seed,
+        weights=weights,
+        augmentation=augmentation,
     )
-    dropped = f", {encoded.num_dropped} too long" if encoded.num_dropped else ""
-    print(f"{split}: {len(encoded):,} pairs{dropped}, {len(batches):,} batches")
+    print(f"{split}: {batches.summary()}")
     return batches
 
 

@@ -22,9 +22,22 @@ def dataset_of(pairs):
     )
 
 
+def encode(pairs=PAIRS, max_length=17, keep_texts=False, **filters):
+    return encode_corpora([pairs], max_length, keep_texts, **filters)
+
+
+def encode_corpora(corpora, max_length=17, keep_texts=False, **filters):
+    filters = pipeline.Filters(max_length, **filters)
+    return pipeline.encode([dataset_of(pairs) for pairs in corpora], BYTES, BYTES, filters, keep_texts)
+
+
+def texts_in(rows):
+    return [text_of(rows[row].tolist()) for row in range(len(rows))]
+
+
 def buckets_of(pairs=PAIRS, max_length=17, **change):
     options = {"batch_tokens": 60, "bucket_boundaries": BOUNDARIES, "shuffle": True, "seed": 3}
-    encoded = pipeline.encode(dataset_of(pairs), BYTES, BYTES, max_length=max_length)
+    encoded = encode(pairs, max_length)
     return pipeline.BucketBatches(encoded, **options | change)
 
 
@@ -162,23 +175,24 @@ def test_without_shuffling_each_pass_goes_from_short_to_long_in_the_order_given(
 def test_pairs_longer_than_max_length_are_dropped_and_counted():
     fits = [("s" * 6, "t" * 6), ("s", "t" * 6), ("", "")]
     too_long = [("s" * 7, "t"), ("s", "t" * 7), ("s" * 99, "t" * 99)]
-    encoded = pipeline.encode(dataset_of([*too_long, *fits, *too_long]), BYTES, BYTES, max_length=7)
+    encoded = encode([*too_long, *fits, *too_long], max_length=7)
     assert len(encoded) == 3
-    assert encoded.num_dropped == 6
-    assert BYTES.detokenize(encoded.source).numpy().tolist() == [b"s" * 6, b"s", b""]
-    assert BYTES.detokenize(encoded.target).numpy().tolist() == [b"t" * 6, b"t" * 6, b""]
+    assert encoded.dropped == {"too long": 6}
+    assert texts_in(encoded.source) == ["s" * 6, "s", ""]
+    assert texts_in(encoded.target) == ["t" * 6, "t" * 6, ""]
 
 
 def test_encoding_keeps_the_order_over_many_tokenizer_batches(monkeypatch):
-    monkeypatch.setattr(pipeline, "TOKENIZER_BATCH", 7)
-    encoded = pipeline.encode(dataset_of(PAIRS), BYTES, BYTES, max_length=17)
-    assert [s.decode() for s in BYTES.detokenize(encoded.source).numpy()] == [s for s, _ in PAIRS]
-    assert [t.decode() for t in BYTES.detokenize(encoded.target).numpy()] == [t for _, t in PAIRS]
+    monkeypatch.setattr("training.pipeline.pairs.TOKENIZER_BATCH", 7)
+    encoded = encode(keep_texts=True)
+    assert list(zip(texts_in(encoded.source), texts_in(encoded.target), strict=True)) == PAIRS
+    texts = [encoded.source_texts, encoded.target_texts]
+    assert [tuple(side[row].tobytes().decode() for side in texts) for row in range(len(PAIRS))] == PAIRS
 
 
 def test_each_side_has_its_own_tokenizer():
     letters = CharacterTokenizer("code_points", "xyz")
-    encoded = pipeline.encode(dataset_of([("a", "zx")]), BYTES, letters, max_length=5)
+    encoded = pipeline.encode([dataset_of([("a", "zx")])], BYTES, letters, pipeline.Filters(5))
     buckets = pipeline.BucketBatches(encoded, batch_tokens=5, bucket_boundaries=[5], shuffle=False, seed=3)
     inputs, labels = next(iter(buckets.dataset()))
     assert inputs["source_ids"][0, 0] == 4 + ord("a")
@@ -195,7 +209,7 @@ def test_clearing_the_session_leaves_the_batches_alone():
     "pairs, change, message",
     [
         ([], {}, "`pairs` must hold at least one pair. Received: none."),
-        ([("s" * 17, "t")] * 3, {}, "fit into max_length=17 tokens. Received: 3 pairs, all longer"),
+        ([("s" * 17, "t")] * 3, {}, "max_length=17, .*Received: 3 pairs, of them 3 too long"),
         (PAIRS, {"max_length": 1}, "`max_length` must be at least 2. Received: max_length=1."),
         (PAIRS, {"batch_tokens": 0}, "`batch_tokens` must be at least 1. Received: batch_tokens=0."),
         (PAIRS, {"bucket_boundaries": []}, r"Received: bucket_boundaries=\[\]"),
