@@ -16,6 +16,24 @@ CONFIG = {
     "optimizer": {"warmup_steps": 5, "ema_momentum": 0.5},
     "fit": {"epochs": 5, "steps_per_epoch": 3},
 }
+# What is drawn anew in each pass must be drawn again in the same way.
+CHANGED = CONFIG | {
+    "data": CONFIG["data"]
+    | {
+        "also": [{"name": "dates", "num_examples": 70, "weight": 0.4}],
+        "weight": 1.5,
+        "remove_duplicates": True,
+    },
+    "tokenizer": {"source": {"kind": "bpe", "vocabulary_size": 500}},
+    "augmentation": {
+        "sampled_sides": "both",
+        "word_dropout": 0.1,
+        "word_unknown": 0.1,
+        "word_distance": 2,
+        "source_token_dropout": 0.1,
+        "target_token_dropout": 0.1,
+    },
+}
 
 
 class Killed(BaseException):
@@ -35,10 +53,10 @@ class KillAt(keras.callbacks.Callback):
             raise Killed
 
 
-@pytest.fixture(scope="module")
-def config_path(tmp_path_factory):
+@pytest.fixture(scope="module", params=[CONFIG, CHANGED], ids=["plain", "changed"])
+def config_path(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("config") / "resume.yaml"
-    path.write_text(yaml.safe_dump(CONFIG))
+    path.write_text(yaml.safe_dump(request.param))
     return path
 
 
