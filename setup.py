@@ -22,6 +22,7 @@ TRAINING = [
     # tensorflow-datasets imports it and asks for it on old Pythons only.
     "importlib_resources>=6.4",
     "jsonargparse[signatures]>=4.49",
+    "psutil>=5.9",
     "rich>=13.7",
     "sacrebleu>=2.5",
     "tensorboard>=2.20",

@@ -80,7 +80,10 @@ def wait_for_training(process, log):
 def records_of(run):
     """The metrics of a run, less the time that they took."""
     lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
+    return [
+        {k: v for k, v in json.loads(line).items() if k not in ("seconds", "tokens_per_second")}
+        for line in lines
+    ]
 
 
 def epochs_of(run):

@@ -53,6 +53,15 @@ def add_run(parser) -> None:
     )
 
 
+def add_checkpoint(parser) -> None:
+    """Adds which model of the run folder is taken."""
+    parser.add_argument(
+        "--checkpoint",
+        type=str,
+        help="best, last or the name of a file in the run's checkpoints/; model.keras if absent",
+    )
+
+
 def instantiate(parser: jsonargparse.ArgumentParser, options, kind: type):
     """The parsed options as an instance of a dataclass, whose fields are options of the parser."""
     values = parser.instantiate(options)

@@ -29,8 +29,7 @@ def main():
     train.main(["--config", str(ROOT / "training/configs/dates.yaml"), "--output", str(run)])
 
     headline("2. Measure it on 2,000 dates whose days it has never seen")
-    measures, _ = evaluate.evaluate(run, "test")
-    print("\n".join(measures))
+    print("\n".join(evaluate.evaluate(run, "test").lines()))
 
     headline("3. Look into it")
     source, target, weights = Translator.from_run(run).attention(QUESTION)

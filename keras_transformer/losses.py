@@ -88,10 +88,15 @@ class SmoothedCrossEntropy(keras.losses.Loss):
         self.pad_id = pad_id
 
     def __call__(self, y_true, y_pred, sample_weight=None):
-        weight = ops.cast(ops.not_equal(y_true, self.pad_id), "float32")
-        if sample_weight is not None:
-            weight = weight * ops.cast(sample_weight, "float32")
-        return super().__call__(y_true, y_pred, sample_weight=weight)
+        return super().__call__(y_true, y_pred, sample_weight=self._weights(y_true, sample_weight))
+
+    def total_weight(self, y_true, sample_weight=None):
+        """What the loss is the mean of, a float32 scalar: number of real tokens, or sum of weights."""
+        return ops.sum(self._weights(y_true, sample_weight))
+
+    def _weights(self, y_true, sample_weight):
+        weights = ops.cast(ops.not_equal(y_true, self.pad_id), "float32")
+        return weights if sample_weight is None else weights * ops.cast(sample_weight, "float32")
 
     def call(self, y_true, y_pred):
         return smoothed_cross_entropy(y_true, y_pred, self.label_smoothing)

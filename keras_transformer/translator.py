@@ -11,6 +11,7 @@ import tensorflow as tf
 import yaml
 
 from keras_transformer import decoding, tokenizers
+from keras_transformer.checkpoints import checkpoint_path
 from keras_transformer.hypotheses import Hypothesis, batches, read
 from keras_transformer.special_ids import END_ID, PAD_ID, UNKNOWN_ID
 
@@ -54,7 +55,7 @@ class Translator(tf.Module):
         self._graphs = {}
 
     @classmethod
-    def from_run(cls, run_folder, search=decoding.BeamSearch, others=()):
+    def from_run(cls, run_folder, search=decoding.BeamSearch, others=(), checkpoint=None):
         """Loads what `training.train` made.
 
         Args:
@@ -62,18 +63,20 @@ class Translator(tf.Module):
             search: a search, or a function of `max_length` that makes one; `max_length` is then that of the
                 training data.
             others: further run folders, with the same tokenizers, for an ensemble.
+            checkpoint: which model of `run_folder`, see `checkpoint_path`; model.keras if None.
 
         Raises:
-            ValueError: a folder is no run folder, or has other tokenizers.
+            ValueError: a folder is no run folder, has other tokenizers, or there is no such checkpoint.
         """
         folders = [Path(run_folder), *map(Path, others)]
         for folder in folders:
-            parts = ["config.yaml", "model.keras", "tokenizer/source", "tokenizer/target"]
+            parts = ["config.yaml", "tokenizer/source", "tokenizer/target"]
             missing = [part for part in parts if not (folder / part).exists()]
             if missing:
                 raise ValueError(
                     f"A run folder holds {', '.join(parts)}. Received: {folder}, without {missing[0]}."
                 )
+        files = [checkpoint_path(folders[0], checkpoint), *map(checkpoint_path, folders[1:])]
         config = yaml.safe_load((folders[0] / "config.yaml").read_text(encoding="utf-8"))
         max_length = config["data"]["max_length"]
         if not isinstance(search, decoding.Search):
@@ -86,7 +89,7 @@ class Translator(tf.Module):
                     "The models of an ensemble must have the same tokenizers. "
                     f"Received: {folder}, whose tokenizers are not those of {folders[0]}."
                 )
-        loaded = [keras.models.load_model(folder / "model.keras", compile=False) for folder in folders]
+        loaded = [keras.models.load_model(file, compile=False) for file in files]
         model = decoding.Ensemble(loaded) if len(loaded) > 1 else loaded[0]
         return cls(model, *sides[0], search, max_length)
 

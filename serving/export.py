@@ -15,6 +15,7 @@ def main(arguments=None):
     """Reads the command line and exports."""
     parser = command_line.parser("serving.export", __doc__)
     command_line.add_run(parser)
+    command_line.add_checkpoint(parser)
     parser.add_argument(
         "--output",
         type=str,
@@ -36,11 +37,20 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     search = SearchOptions.read(options)
     export(
-        options.run, options.output, options.version, search, options.ensemble, options.layer, options.head
+        options.run,
+        options.output,
+        options.version,
+        search,
+        options.ensemble,
+        options.layer,
+        options.head,
+        options.checkpoint,
     )
 
 
-def export(run_folder, output, version=None, search=None, ensemble=(), layer=None, head=None) -> Path:
+def export(
+    run_folder, output, version=None, search=None, ensemble=(), layer=None, head=None, checkpoint=None
+) -> Path:
     """Writes a run's translator as a new version of a served model.
 
     Args:
@@ -51,14 +61,15 @@ def export(run_folder, output, version=None, search=None, ensemble=(), layer=Non
             search as in Vaswani et al. 2017 if None.
         ensemble: further run folders, with the same tokenizers.
         layer, head: which attention `align` returns, see `serving.signatures`.
+        checkpoint: which model of the run: "best", "last" or a file in checkpoints/; model.keras if None.
 
     Returns:
         The version's folder, `output`/`version`.
 
     Raises:
-        ValueError: `run_folder` is no run folder, `output` is no folder, `version` is not positive or
-            exists already, an option of the search is out of range, there is no such layer or head, or
-            the model has an op that TF Serving does not know. Nothing is left behind.
+        ValueError: `run_folder` is no run folder or has no such checkpoint, `output` is no folder, `version`
+            is not positive or exists already, an option of the search is out of range, there is no such
+            layer or head, or the model has an op that TF Serving does not know. Nothing is left behind.
     """
     with quiet.start_up():
         from keras_transformer.translator import Translator
@@ -67,7 +78,7 @@ def export(run_folder, output, version=None, search=None, ensemble=(), layer=Non
     # Before the model is loaded: a wrong number is told at once.
     version = saved_model.choose_version(output, version)
     search = search or SearchOptions()
-    translator = Translator.from_run(run_folder, search.search, ensemble)
+    translator = Translator.from_run(run_folder, search.search, ensemble, checkpoint)
     functions = signatures.functions(translator, layer, head)
     resources = [translator.tf_variables, translator.source_tokenizer, translator.target_tokenizer]
     requests = signatures.warm_up(translator, functions)

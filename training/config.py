@@ -185,8 +185,12 @@ class FitConfig:
             An interrupted training goes on from its last checkpoint by the same command.
         seed: of weights, shuffling and dropout.
         precision: of the computation; weights stay float32.
-        jit_compile: XLA: auto is on for GPUs and off for CPUs, where compiling each batch shape takes
-            10 s and more.
+        jit_compile: XLA: auto is on for GPUs; on CPUs, where compiling each batch shape takes 10 s and
+            more, a training of 5,000 steps and more tries both ways for a minute and takes the faster.
+        num_micro_batches: parts that a batch is split into, one after the other, for less memory; the step is
+            the same. auto tries in processes of their own how many it takes until a batch fits.
+        freeze: layers whose weights stay as they are: encoder, target_embedding, decoder/layer_0,
+            decoder/layer_*/feed_forward, ...
     """
 
     epochs: int = 10
@@ -194,6 +198,8 @@ class FitConfig:
     seed: int = 0
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     jit_compile: Literal["auto", "on", "off"] = "auto"
+    num_micro_batches: int | Literal["auto"] = 1
+    freeze: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -212,6 +218,47 @@ class QualityConfig:
 
 
 @dataclass(frozen=True)
+class CheckpointsConfig:
+    """The checkpoints, one after each epoch: which are kept, and what is made of them.
+
+    Args:
+        last: so many of the newest are kept.
+        best: so many of the best are kept besides; 0 for none.
+        monitor: entry of the logs that says which are best: val_bleu, val_chrf, val_loss, ...
+        mode: whether high or low values of the monitor are good; auto knows it of those in our own logs.
+        average: whose mean weights model.keras holds in the end: those of the last or of the best
+            checkpoints; none for the weights as they are.
+        patience: the training ends after so many epochs whose monitor was not better; None for never.
+        export_best: folder in which each new best checkpoint becomes a new version of a served model, see
+            serving.export; None for none.
+    """
+
+    last: int = 1
+    best: int = 1
+    monitor: str = "val_bleu"
+    mode: Literal["auto", "max", "min"] = "auto"
+    average: Literal["none", "last", "best"] = "none"
+    patience: int | None = None
+    export_best: str | None = None
+
+
+@dataclass(frozen=True)
+class InitialConfig:
+    """Weights of another run to begin with.
+
+    Args:
+        run: run folder whose weights are taken; None: weights as drawn.
+        checkpoint: which of its models: best, last or a file in its checkpoints/; model.keras if None.
+        tokenizer: keep: that run's tokenizers. new: tokenizers of the new data; the embeddings of pieces
+            that are in both vocabularies are taken.
+    """
+
+    run: str | None = None
+    checkpoint: str | None = None
+    tokenizer: Literal["keep", "new"] = "keep"
+
+
+@dataclass(frozen=True)
 class TrainingConfig:
     """Everything that a run is told.
 
@@ -223,6 +270,8 @@ class TrainingConfig:
         optimizer: Adam, its learning rate, and the loss.
         fit: how long and how the model is fitted.
         quality: translations of the validation set during the training.
+        checkpoints: which checkpoints are kept, and what is made of them.
+        initial: weights of another run to begin with.
     """
 
     data: DataConfig = field(default_factory=DataConfig)
@@ -232,3 +281,5 @@ class TrainingConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     quality: QualityConfig = field(default_factory=QualityConfig)
+    checkpoints: CheckpointsConfig = field(default_factory=CheckpointsConfig)
+    initial: InitialConfig = field(default_factory=InitialConfig)

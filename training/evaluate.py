@@ -1,37 +1,111 @@
-"""Measures a run on a data set: python -m training.evaluate --run RUN --data test [--beam 4 ...]"""
+"""Measures a run on a data set: python -m training.evaluate --run RUN --data test [--beam 4 ...]
 
+Prints BLEU, chrF++, chrF, TER and exact match by sacreBLEU, and the model's perplexity, each with its
+signature; of dates exact match, chrF and perplexity. --against OTHER compares with another run, or with a
+file of translations of the same sources: paired bootstrap resampling (Koehn 2004) with 1,000 samples and
+sacreBLEU's seed, 12345 unless SACREBLEU_SEED is set. --report writes all that and more as one page. See
+docs/evaluation.md.
+"""
+
+import math
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import command_line
 from command_line import quiet
 from command_line.search_options import SearchOptions
-from training import lines, run_folder
+from training import comparison, lines, report, run_folder, score
+from training.config import TrainingConfig
 from training.options import add_data
 
-# Data sets with one right answer; the others are measured by BLEU and chrF.
+# Data sets with one right answer. BLEU counts sequences of four words, and a date has one.
 EXACT = ("dates",)
+MEASURES = {True: ("exact_match", "chrf"), False: ("bleu", "chrf++", "chrf", "ter", "exact_match")}
+COMPARED = {True: ("exact_match", "chrf"), False: ("bleu", "chrf++", "ter")}
+PERPLEXITY = "perplexity"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What is known of a run after it translated a split of N pairs.
+
+    Attributes:
+        system: the run, with its checkpoint and the others of its ensemble.
+        config: the run's.
+        split: "train", "validation" or "test".
+        search: what was decoded with, in words.
+        lowercase: whether case is ignored by the measures.
+        sources, references, translations: N texts each.
+        source_lengths: N numbers of tokens, without the end.
+        names: of the measures, as in `quality.MEASURES`, the most telling first.
+        measures: list of `quality.Measured`: these, and the perplexity.
+        compared: list of `quality.Compared`, by measure; empty if there is no other system.
+    """
+
+    system: str
+    config: TrainingConfig
+    split: str
+    search: str
+    lowercase: bool
+    sources: list
+    references: list
+    translations: list
+    source_lengths: list
+    names: tuple
+    measures: list
+    compared: list
+
+    def lines(self):
+        """The measures, a line each with the search that it is of, and the comparison."""
+        # Perplexity is of the references: there is no search in it.
+        found = [f"{x}" if x.name == PERPLEXITY else f"{x}  {self.search}" for x in self.measures]
+        return found + comparison.as_lines(self.compared)
 
 
 def main(arguments=None):
     """Reads the command line, translates and prints the measures."""
     parser = command_line.parser("training.evaluate", __doc__)
     command_line.add_run(parser)
+    command_line.add_checkpoint(parser)
     add_data(parser, default="test")
     parser.add_argument("--output", type=str, help="file to write the translations to, one a line")
+    parser.add_argument(
+        "--against",
+        type=str,
+        action="append",
+        default=[],
+        metavar="OTHER",
+        help="another run folder, which translates with the same search, or a file with one translation a "
+        "line, to compare with; may be given several times",
+    )
+    parser.add_argument(
+        "--report", type=str, metavar="PLACE", help="writes a page: a file *.html, or report.html in a folder"
+    )
     # Only the best translation is measured.
     parser.add_class_arguments(SearchOptions, as_group=False, skip={"n_best"})
     options = parser.parse_args(arguments)
-    search = SearchOptions.read(options)
-    with lines.writer(options.output or os.devnull) as write:
-        measures, translations = evaluate(
-            options.run, options.data, options.data_dir, search, options.ensemble
+    page = report.place(options.report) if options.report else None
+    with lines.writer(options.output or os.devnull, inputs=options.against) as write:
+        evaluation = evaluate(
+            options.run,
+            options.data,
+            options.data_dir,
+            SearchOptions.read(options),
+            options.ensemble,
+            options.checkpoint,
+            options.against,
         )
-        write(map(lines.one_line, translations))
-    print("\n".join(measures))
+        write(map(lines.one_line, evaluation.translations))
+    print("\n".join(evaluation.lines()))
+    if page:
+        from keras_transformer.callbacks.metrics_file import read_metrics
+
+        report.write(page, evaluation, read_metrics(Path(options.run) / "metrics.jsonl", math.inf))
+        print(f"report: {page}")
 
 
-def evaluate(run, split="test", data_dir=None, search=None, ensemble=()):
+def evaluate(run, split="test", data_dir=None, search=None, ensemble=(), checkpoint=None, against=()):
     """Translates a split with the run's model and measures the result.
 
     Args:
@@ -40,24 +114,80 @@ def evaluate(run, split="test", data_dir=None, search=None, ensemble=()):
         data_dir: folder with the data; the one that was trained on if None.
         search: `SearchOptions`; beam search with its defaults if None.
         ensemble: further run folders, see `Translator.from_run`.
+        checkpoint: in place of the run's model.keras, see `Translator.from_run`.
+        against: run folders, and files with one translation a line, to compare with.
 
     Returns:
-        The measures, one line each with the search that it is of; and the translations.
+        `Evaluation`.
+
+    Raises:
+        ValueError: the run, the data or an option cannot be used, or a file of `against` has not one line
+            for each source.
     """
     config = run_folder.load_config(run)
     with quiet.start_up():
+        import tensorflow as tf
+
+        from keras_transformer import quality
         from keras_transformer.translator import Translator
     search = search or SearchOptions()
     strategy = search.search(config.data.max_length)
     sources, references = load_split(config, split, data_dir)
     references = [reference.decode("utf-8") for reference in references]
-    translations = Translator.from_run(run, strategy, ensemble).translate(sources)
-    if config.data.name in EXACT:
-        measures = [exact_match(translations, references)]
-    else:
-        target = config.tokenizer.target or config.tokenizer.source
-        measures = corpus_measures(translations, references, target.lowercase)
-    return [f"{measure}  {search}" for measure in measures], translations
+    system = " + ".join([f"{run} ({checkpoint})" if checkpoint else str(run), *map(str, ensemble)])
+    others = comparison.read_others([system, *against], len(references), search.search)
+    translator = Translator.from_run(run, strategy, ensemble, checkpoint)
+    translations = translator.translate(sources)
+    exact = config.data.name in EXACT
+    target = config.tokenizer.target or config.tokenizer.source
+    measures = quality.measure(translations, references, MEASURES[exact], target.lowercase)
+    compared = []
+    if others:
+        systems = {system: translations, **comparison.translate(others, sources)}
+        compared = quality.paired_bootstrap(systems, references, COMPARED[exact], target.lowercase)
+    return Evaluation(
+        system=system,
+        config=config,
+        split=split,
+        search=str(search),
+        lowercase=target.lowercase,
+        sources=[source.decode("utf-8", "replace") for source in sources],
+        references=references,
+        translations=translations,
+        source_lengths=translator.source_tokenizer.tokenize(tf.constant(sources))
+        .row_lengths()
+        .numpy()
+        .tolist(),
+        names=MEASURES[exact],
+        measures=[*measures.values(), perplexity(translator, target, sources, references)],
+        compared=compared,
+    )
+
+
+def perplexity(translator, config, sources, references):
+    """The model's perplexity of the references, exp(-mean log P) of their tokens, with its own signature.
+
+    It is of the run's tokens, ends included, without label smoothing: runs with other tokenizers have other
+    tokens, and their perplexities cannot be compared.
+
+    Args:
+        translator: see `keras_transformer.translator`.
+        config: the target's `TokenizerConfig`.
+        sources, references: texts.
+    """
+    from keras_transformer import quality
+
+    scores = score.score_pairs(score.scoring_graph(translator), sources, references)
+    num_tokens = sum(len(found.pieces) for found in scores)
+    value = score.perplexity(math.fsum(found.total for found in scores), num_tokens)
+    size = translator.target_tokenizer.vocabulary_size
+    case = "lc" if config.lowercase else "mixed"
+    return quality.Measured(
+        PERPLEXITY,
+        value,
+        f"({num_tokens:,} tokens)",
+        f"nrefs:1|case:{case}|tok:{config.kind}|vocabulary:{size}|end:yes|log:e|smooth:none",
+    )
 
 
 def load_split(config, split, data_dir=None):
@@ -79,23 +209,6 @@ def load_split(config, split, data_dir=None):
     if pairs is None:
         raise ValueError(f"The run's data must have a {split} split. Received: none was configured.")
     return [list(side) for side in zip(*pairs.as_numpy_iterator(), strict=True)]
-
-
-def exact_match(translations, references):
-    """Share of translations that equal their reference, as a line of text."""
-    right = sum(a == b for a, b in zip(translations, references, strict=True))
-    return f"exact match {100 * right / len(references):.2f} % ({right:,} of {len(references):,})"
-
-
-def corpus_measures(translations, references, lowercase):
-    """BLEU and chrF by sacreBLEU, each with its signature, as lines of text."""
-    import sacrebleu
-
-    measures = []
-    for measure in (sacrebleu.BLEU(lowercase=lowercase), sacrebleu.CHRF(lowercase=lowercase)):
-        score = measure.corpus_score(translations, [references])
-        measures.append(f"{score.format(width=2)}  {measure.get_signature()}")
-    return measures
 
 
 if __name__ == "__main__":

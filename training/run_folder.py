@@ -10,8 +10,8 @@ import command_line
 from training.config import TrainingConfig
 
 
-def make(folder: Path, config: TrainingConfig, source_tokenizer, target_tokenizer) -> None:
-    """Writes what is known before the first step, beside and renamed: configuration and tokenizers."""
+def make(folder: Path, config: TrainingConfig, source_tokenizer, target_tokenizer, settled) -> None:
+    """Writes what is known before the first step, beside and renamed: configuration, tokenizers, plan."""
     beside = folder.with_name(f".incomplete-{folder.name}")
     shutil.rmtree(beside, ignore_errors=True)
     (beside / "checkpoints").mkdir(parents=True)
@@ -19,7 +19,21 @@ def make(folder: Path, config: TrainingConfig, source_tokenizer, target_tokenize
     (beside / "config.yaml").write_text(text, encoding="utf-8")
     source_tokenizer.save(beside / "tokenizer" / "source")
     target_tokenizer.save(beside / "tokenizer" / "target")
+    settled.write(beside)
     beside.rename(folder)
+
+
+def make_from(run: Path, folder: Path, model) -> None:
+    """Writes a run folder with a run's configuration and tokenizers and another model, beside and renamed."""
+    beside = folder.with_name(f".incomplete-{folder.name}")
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        shutil.copytree(run / "tokenizer", beside / "tokenizer")
+        shutil.copy(run / "config.yaml", beside)
+        save_model(model, beside)
+        beside.rename(folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def is_unfinished(folder: Path, config: TrainingConfig) -> bool:

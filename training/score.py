@@ -42,6 +42,7 @@ def main(arguments=None):
     """Reads the command line and scores."""
     parser = command_line.parser("training.score", __doc__)
     command_line.add_run(parser)
+    command_line.add_checkpoint(parser)
     parser.add_argument("--source", type=str, help="file with one text a line, UTF-8, plain or gzip")
     parser.add_argument("--target", type=str, help="file with the translations, line by line")
     add_data(parser, default=None)
@@ -76,7 +77,7 @@ def score(options, write):
     with quiet.start_up():
         from keras_transformer.translator import Translator
     pairs = read_pairs(options, config)
-    translator = Translator.from_run(options.run, others=options.ensemble)
+    translator = Translator.from_run(options.run, others=options.ensemble, checkpoint=options.checkpoint)
     graph = scoring_graph(translator)
     total, num_tokens = 0.0, 0
     with lines.progress_bar(len(pairs), options.output) as progress:
@@ -85,12 +86,22 @@ def score(options, write):
             write([as_line(*pair, score, options) for pair, score in zip(chunk, scores, strict=True)])
             total += math.fsum(score.total for score in scores)
             num_tokens += sum(len(score.pieces) for score in scores)
-    by_token = total / num_tokens
-    perplexity = math.inf if by_token < -700 else math.exp(-by_token)  # beyond float64
     return (
-        f"perplexity {perplexity:.4f} of {num_tokens:,} tokens with the ends of {len(pairs):,} targets; "
-        f"mean log-probability {by_token:.4f} of a token, {total / len(pairs):.4f} of a target"
+        f"perplexity {perplexity(total, num_tokens):.4f} of {num_tokens:,} tokens with the ends of "
+        f"{len(pairs):,} targets; mean log-probability {total / num_tokens:.4f} of a token, "
+        f"{total / len(pairs):.4f} of a target"
     )
+
+
+def perplexity(total: float, num_tokens: int) -> float:
+    """exp of the mean negative log-probability of a token.
+
+    Args:
+        total: log-probability of all targets.
+        num_tokens: of all targets, end tokens included, >= 1.
+    """
+    by_token = total / num_tokens
+    return math.inf if by_token < -700 else math.exp(-by_token)  # beyond float64
 
 
 def read_pairs(options, config):

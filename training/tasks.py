@@ -96,14 +96,17 @@ def make_model(config: ModelConfig, source_tokenizer, target_tokenizer):
     return model
 
 
-def compile_model(model, config: OptimizerConfig, total_steps: int, jit_compile: str) -> None:
+def compile_model(
+    model, config: OptimizerConfig, total_steps: int, jit_compile: bool, num_micro_batches: int = 1
+) -> None:
     """Gives the model its optimizer, loss and metrics.
 
     Args:
         model: a built model.
         config: see `OptimizerConfig`.
         total_steps: optimizer steps of the whole training, for the cosine.
-        jit_compile: "auto", "on" or "off", see `FitConfig`.
+        jit_compile: whether XLA compiles the training step.
+        num_micro_batches: parts that a batch is split into.
     """
     optimizer = keras.optimizers.Adam(
         make_schedule(config, model.hidden_dim, total_steps),
@@ -118,7 +121,8 @@ def compile_model(model, config: OptimizerConfig, total_steps: int, jit_compile:
         optimizer=optimizer,
         loss=losses.SmoothedCrossEntropy(label_smoothing=config.label_smoothing),
         metrics=[metrics.Perplexity(), metrics.TokenAccuracy()],
-        jit_compile={"auto": "auto", "on": True, "off": False}[jit_compile],
+        jit_compile=jit_compile,
+        num_micro_batches=num_micro_batches,
     )
     # Built here, outside the first step's graph: tracing takes half the time.
     model.optimizer.build(model.trainable_variables)

@@ -1,6 +1,9 @@
 """Trains a model and leaves a run folder.
 
 python -m training.train --config training/configs/dates.yaml [--output RUN] [--model.num_layers 4 ...]
+
+With --dry_run it trains nothing, and prints parameters, steps, shapes of batches, and what a few steps in a
+process of their own take of time and memory.
 """
 
 from pathlib import Path
@@ -15,12 +18,18 @@ def main(arguments=None):
     parser = command_line.parser("training.train", __doc__)
     parser.add_argument("--config", action="config", help="YAML file with any of the fields below")
     parser.add_argument("--output", type=str, help="run folder to make; default: runs/NAME-OF-THE-CONFIG")
+    parser.add_argument(
+        "--dry_run", action="store_true", help="print what the training would do and cost, and train nothing"
+    )
     parser.add_class_arguments(TrainingConfig, as_group=False)
     options = parser.parse_args(arguments)
     config = command_line.instantiate(parser, options, TrainingConfig)
     name = Path(str(options.config[0])).stem if options.config else config.data.name
     with quiet.start_up():
-        from training.fitting import train
+        from training.fitting import dry_run, train
+    if options.dry_run:
+        print(dry_run(config))
+        return
     train(config, Path(options.output or Path("runs") / name))
 
 

@@ -29,6 +29,7 @@ def main(arguments=None):
     parser = command_line.parser("training.translate", __doc__)
     parser.add_argument("text", type=str, nargs="?", help="a text to translate")
     command_line.add_run(parser)
+    command_line.add_checkpoint(parser)
     parser.add_argument("--input", type=str, help="file with one text a line")
     parser.add_argument("--output", type=str, help="file to write to; standard output if absent")
     parser.add_argument("--format", type=Literal["text", "json"], default="text", help="see above")
@@ -60,7 +61,7 @@ def main(arguments=None):
             # Bytes: invalid UTF-8 is the tokenizer's to replace, not a reason to stop in the middle.
             source = files.enter_context(open(options.input, "rb"))
         write = files.enter_context(lines.writer(options.output, inputs=[options.input]))
-        translator = Translator.from_run(options.run, search, options.ensemble)
+        translator = Translator.from_run(options.run, search, options.ensemble, options.checkpoint)
         for chunk in translated(translator, source, options):
             write(chunk)
 

@@ -1,8 +1,18 @@
-"""Callbacks for `fit`: metrics as lines, quality of translations, checkpoints, resume."""
+"""Callbacks for `fit`: metrics as lines, speed, quality, checkpoints, early end, resume."""
 
+from keras_transformer.callbacks.early_stopping import EarlyStopping
 from keras_transformer.callbacks.keep_checkpoints import KeepCheckpoints
 from keras_transformer.callbacks.metrics_file import MetricsFile
 from keras_transformer.callbacks.resume import Resume, restore
+from keras_transformer.callbacks.throughput import Throughput
 from keras_transformer.callbacks.translation_quality import TranslationQuality
 
-__all__ = ["KeepCheckpoints", "MetricsFile", "Resume", "TranslationQuality", "restore"]
+__all__ = [
+    "EarlyStopping",
+    "KeepCheckpoints",
+    "MetricsFile",
+    "Resume",
+    "Throughput",
+    "TranslationQuality",
+    "restore",
+]

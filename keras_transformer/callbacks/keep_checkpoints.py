@@ -1,12 +1,13 @@
 """The last and the best checkpoints of a training, to choose from, to average, to export."""
 
 import json
+import math
 import os
 from pathlib import Path
 
 import keras
 
-INDEX_FILE = "index.json"
+from keras_transformer.checkpoints import INDEX_FILE, ranked, read_index
 
 
 class KeepCheckpoints(keras.callbacks.Callback):
@@ -23,7 +24,8 @@ class KeepCheckpoints(keras.callbacks.Callback):
         folder: where epoch-00001.keras, ... and index.json are; made if missing.
         last: so many of the newest are kept, >= 1.
         best: so many of the best are kept besides, >= 0.
-        monitor: the entry of the logs that decides which are best. An epoch without it is never among them.
+        monitor: the entry of the logs that decides which are best. An epoch without it is never among them,
+            nor one where it is not a number.
         mode: "max" or "min": which values of it are good.
 
     Raises:
@@ -55,8 +57,10 @@ class KeepCheckpoints(keras.callbacks.Callback):
         except BaseException:
             beside.unlink(missing_ok=True)
             raise
-        entries = [entry for entry in read_index(self.folder) if entry["file"] < name]
-        entries.append({"file": name, "score": None if score is None else float(score)})
+        if score is not None:
+            score = None if math.isnan(score) else float(score)
+        entries = [entry for entry in read_index(self.folder)["checkpoints"] if entry["file"] < name]
+        entries.append({"file": name, "score": score})
         kept = entries[-self.last :] + ranked(entries, self.mode)[: self.best]
         entries = [entry for entry in entries if entry in kept]
         index = {"monitor": self.monitor, "mode": self.mode, "checkpoints": entries}
@@ -67,15 +71,3 @@ class KeepCheckpoints(keras.callbacks.Callback):
         for path in self.folder.glob("epoch-*.keras"):
             if path.name not in names:
                 path.unlink()
-
-
-def read_index(folder):
-    """The entries {"file", "score"} of the checkpoints that `KeepCheckpoints` keeps, oldest first."""
-    path = Path(folder) / INDEX_FILE
-    return json.loads(path.read_text(encoding="utf-8"))["checkpoints"] if path.exists() else []
-
-
-def ranked(entries, mode="max"):
-    """The entries that have a score, best first; of equals the newest first."""
-    scored = [entry for entry in reversed(entries) if entry["score"] is not None]
-    return sorted(scored, key=lambda entry: entry["score"], reverse=mode == "max")

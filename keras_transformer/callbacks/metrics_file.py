@@ -27,10 +27,8 @@ class MetricsFile(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         if self.start is None:
-            lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
-            records = [json.loads(line) for line in lines if line.endswith("}")]
-            records = [record for record in records if record["epoch"] <= epoch]
-            if len(records) < len(lines):
+            records = read_metrics(self.path, epoch)
+            if self.path.exists() and len(records) < len(self.path.read_text("utf-8").splitlines()):
                 # Beside and renamed: what a kill interrupts here is not lost.
                 beside = self.path.with_name(f".incomplete-{self.path.name}")
                 text = "".join(json.dumps(record) + "\n" for record in records)
@@ -48,3 +46,10 @@ class MetricsFile(keras.callbacks.Callback):
         }
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
+
+
+def read_metrics(path, epochs):
+    """The records of a `MetricsFile`, those of the first `epochs` epochs; none if there is no file."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    records = [json.loads(line) for line in lines if line.endswith("}")]
+    return [record for record in records if record["epoch"] <= epochs]

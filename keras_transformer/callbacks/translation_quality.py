@@ -4,6 +4,9 @@ from collections.abc import Sequence
 
 import keras
 
+# What is quick enough to be measured after every epoch; see `quality.MEASURES`.
+MEASURES = ("bleu", "chrf", "exact_match")
+
 
 class TranslationQuality(keras.callbacks.Callback):
     """Translates the validation set after every `frequency`-th epoch; adds `val_bleu` and `val_chrf`.
@@ -26,7 +29,7 @@ class TranslationQuality(keras.callbacks.Callback):
         num_shown: translations that are printed each time, the first of `sources`.
 
     Attributes:
-        signatures: {"val_bleu": str, "val_chrf": str}, sacreBLEU's, with which a figure can be quoted.
+        signatures: {"val_bleu": str, "val_chrf": str, ...}, sacreBLEU's, with which a figure can be quoted.
 
     Raises:
         ValueError: there is no source, or another number of references, or `frequency` is not positive.
@@ -43,7 +46,7 @@ class TranslationQuality(keras.callbacks.Callback):
         num_shown: int = 3,
     ):
         super().__init__()
-        import sacrebleu  # here: the other callbacks do not need it
+        from keras_transformer import quality  # here: the other callbacks do not need sacreBLEU
 
         if not sources or len(sources) != len(references):
             raise ValueError(
@@ -59,10 +62,7 @@ class TranslationQuality(keras.callbacks.Callback):
         self.batch_size = batch_size
         self.lowercase = lowercase
         self.num_shown = num_shown
-        self.measures = {
-            "val_bleu": sacrebleu.BLEU(lowercase=lowercase),
-            "val_chrf": sacrebleu.CHRF(lowercase=lowercase),
-        }
+        self.measure = quality.measure
         self.signatures = {}
 
     def on_epoch_end(self, epoch, logs=None):
@@ -70,14 +70,10 @@ class TranslationQuality(keras.callbacks.Callback):
             return
         logs = {} if logs is None else logs
         translations = self.translator.translate(self.sources, self.batch_size)
-        for name, measure in self.measures.items():
-            score = measure.corpus_score(translations, [self.references])
-            self.signatures[name] = str(measure.get_signature())
-            logs[name] = score.score
-        pairs = list(zip(translations, self.references, strict=True))
-        if self.lowercase:
-            pairs = [(translation.lower(), reference.lower()) for translation, reference in pairs]
-        logs["val_exact_match"] = 100 * sum(a == b for a, b in pairs) / len(pairs)
+        measured = self.measure(translations, self.references, MEASURES, self.lowercase)
+        for name, found in measured.items():
+            self.signatures[f"val_{name}"] = found.signature
+            logs[f"val_{name}"] = found.value
         shown = zip(self.sources, translations, self.references, strict=True)
         for source, translation, reference in list(shown)[: self.num_shown]:
             print(f"\n  source      {source}\n  translation {translation}\n  reference   {reference}")

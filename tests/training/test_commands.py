@@ -46,6 +46,24 @@ def test_an_output_that_cannot_be_written_is_told_before_a_model_is_loaded(
     assert line.endswith(f"No such file or directory: '{output}'")
 
 
+@pytest.mark.parametrize(("main", "arguments"), COMMANDS, ids=NAMES)
+def test_a_checkpoint_takes_the_place_of_the_model(fails, drawn_run, tmp_path, monkeypatch, main, arguments):
+    shutil.copytree(drawn_run, tmp_path / "run")
+    (tmp_path / "run" / "checkpoints").mkdir()
+    (tmp_path / "run" / "model.keras").rename(tmp_path / "run" / "checkpoints" / "epoch-00007.keras")
+    line = fails(main, "--run", tmp_path / "run", "--checkpoint", "epoch-00008.keras", *arguments)
+    assert "a file in" in line and "epoch-00007.keras. Received: checkpoint='epoch-00008.keras'." in line
+    loaded = []
+
+    def load_model(path, **_):
+        loaded.append(path)
+        raise ValueError("stop here")
+
+    monkeypatch.setattr("keras.models.load_model", load_model)
+    fails(main, "--run", tmp_path / "run", "--checkpoint", "epoch-00007.keras", *arguments)
+    assert loaded == [tmp_path / "run" / "checkpoints" / "epoch-00007.keras"]
+
+
 def test_a_tokenizer_of_another_model_is_refused(fails, drawn_run, tmp_path):
     mixed = tmp_path / "mixed"
     shutil.copytree(drawn_run, mixed)

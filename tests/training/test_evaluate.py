@@ -1,35 +1,156 @@
-"""The command that measures: what it prints, and which search it was."""
+"""The command that measures: what it prints, which search it was, and what it compares with."""
+
+import math
+import re
 
 import pytest
 
 from command_line.search_options import SearchOptions
+from keras_transformer import decoding
+from keras_transformer.translator import Translator, ended
 from training import evaluate, run_folder
+
+SOURCES = [b"5 March 2031", b"", b"7"]
+TARGETS = [b"2031-03-05", b"", b"7"]
+
+
+@pytest.fixture
+def three_pairs(monkeypatch):
+    """In place of the 2,000 dates of the test split."""
+    monkeypatch.setattr(evaluate, "load_split", lambda *_: (SOURCES, TARGETS))
+
+
+@pytest.fixture
+def no_model(monkeypatch):
+    monkeypatch.setattr("keras.models.load_model", lambda *_, **__: pytest.fail("a model was loaded"))
 
 
 def test_evaluation_prints_exact_match_and_writes_the_translations(run, tmp_path, capsys):
     output = tmp_path / "translations.txt"
     evaluate.main(["--run", str(run), "--data", "validation", "--output", str(output), "--beam", "1"])
-    (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith("exact match") and line.endswith("  greedy")
+    exact, chrf, perplexity = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"exact match = \d+\.\d\d \(\d+ of 2,000\)  nrefs:1\|case:mixed\|.*  greedy", exact)
+    assert chrf.startswith("chrF2 = ") and chrf.endswith("  greedy")
+    assert perplexity.startswith("perplexity = ") and "greedy" not in perplexity
     assert len(output.read_text().splitlines()) == 2000
 
 
-def test_measures_name_their_search_and_come_with_the_translations(drawn_run, monkeypatch):
-    sources, targets = [b"5 March 2031", b"", b"7"], [b"2031-03-05", b"", b"7"]
-    monkeypatch.setattr(evaluate, "load_split", lambda *_: (sources, targets))
-    measures, translations = evaluate.evaluate(drawn_run, search=SearchOptions(beam=2, max_length=5))
-    assert measures == ["exact match 33.33 % (1 of 3)  beam 2, alpha 0.6, max_length 5"]
-    assert translations[1] == "" and all(len(text) <= 5 for text in translations)
+def test_measures_name_their_search_and_come_with_the_translations(drawn_run, three_pairs):
+    found = evaluate.evaluate(drawn_run, search=SearchOptions(beam=2, max_length=5))
+    line = found.lines()[0]
+    assert line.startswith("exact match = 33.33 (1 of 3)") and line.endswith(
+        "  beam 2, alpha 0.6, max_length 5"
+    )
+    assert found.translations[1] == "" and all(len(text) <= 5 for text in found.translations)
+    assert (found.sources, found.references) == (["5 March 2031", "", "7"], ["2031-03-05", "", "7"])
+    assert found.source_lengths == [12, 0, 1] and found.compared == []
 
 
-def test_bleu_and_chrf_come_with_their_signatures():
-    lines = evaluate.corpus_measures(["a small dog runs ."], ["A small dog runs."], lowercase=True)
-    assert lines[0].startswith("BLEU = 100.00") and "case:lc" in lines[0] and "version:" in lines[0]
-    assert lines[1].startswith("chrF2 = ") and "version:" in lines[1]
+def test_translations_are_measured_in_the_usual_order(drawn_run, three_pairs, monkeypatch):
+    monkeypatch.setattr(evaluate, "EXACT", ())
+    lines = evaluate.evaluate(drawn_run, search=SearchOptions(beam=1)).lines()
+    names = [line.split(" = ")[0] for line in lines]
+    assert names == ["BLEU", "chrF2++", "chrF2", "TER", "exact match", "perplexity"]
+    assert all("case:mixed" in line for line in lines)
 
 
-def test_exact_match_counts_equal_strings():
-    assert evaluate.exact_match(["a", "b", "c"], ["a", "x", "c"]) == "exact match 66.67 % (2 of 3)"
+def test_perplexity_is_that_of_the_references_tokens_with_their_ends(drawn_run, three_pairs):
+    translator = Translator.from_run(drawn_run)
+    target_ids = ended(translator.target_tokenizer.tokenize(TARGETS), 100)
+    expected = decoding.perplexity(
+        translator.model, [({"source_ids": translator.source_ids(SOURCES)}, target_ids)]
+    )
+    *_, found = evaluate.evaluate(drawn_run, search=SearchOptions(beam=1)).measures
+    assert found.name == "perplexity" and found.value == pytest.approx(expected, rel=1e-4)
+    assert found.details == f"({10 + 0 + 1 + 3} tokens)"
+    assert found.signature == "nrefs:1|case:mixed|tok:bpe|vocabulary:15|end:yes|log:e|smooth:none"
+    # Not those of the search: another one, the same perplexity.
+    *_, other = evaluate.evaluate(drawn_run, search=SearchOptions(beam=2, max_length=3)).measures
+    assert other == found and not math.isinf(found.value)
+
+
+def test_other_systems_are_runs_and_files(drawn_run, run, three_pairs, tmp_path, capsys):
+    perfect, own = tmp_path / "perfect.txt", tmp_path / "own.txt"
+    perfect.write_text("2031-03-05\n\n7\n")
+    command = ["--run", str(drawn_run), "--beam", "1"]
+    evaluate.main([*command, "--output", str(own)])
+    capsys.readouterr()
+    others = [str(perfect), str(own), str(run)]
+    evaluate.main([*command, *(word for other in others for word in ("--against", other))])
+    lines = capsys.readouterr().out.splitlines()[3:]
+    for part, name in ((lines[:6], "exact match"), (lines[6:], "chrF2")):
+        assert part[0] == "" and part[1].startswith(f"{name}, ") and "bs:1000|seed:12345" in part[1]
+        rows = [line.split() for line in part[2:]]
+        assert [row[0] for row in rows] == [str(drawn_run), *others]
+        assert rows[1][1] == "100.00"
+        assert rows[2][1:5] == rows[0][1:5] and rows[2][-1] == "1.0000"
+        assert rows[0][-2] != "=" and [row[-2] for row in rows[1:]] == ["="] * 3
+
+
+def test_the_other_run_translates_with_the_same_search(drawn_run, run, three_pairs):
+    search = SearchOptions(beam=1, max_length=3)
+    found = evaluate.evaluate(drawn_run, search=search, against=[str(run)])
+    alone = evaluate.evaluate(run, search=search)
+    assert found.compared[1].value == alone.measures[0].value
+    assert found.compared[3].value == alone.measures[1].value
+
+
+def test_a_system_is_named_by_all_that_made_it(drawn_run, three_pairs, tmp_path):
+    (tmp_path / "run").mkdir()
+    for part in drawn_run.iterdir():
+        (tmp_path / "run" / part.name).symlink_to(part)
+    (tmp_path / "run" / "checkpoints").mkdir()
+    (tmp_path / "run" / "checkpoints" / "epoch-00001.keras").symlink_to(drawn_run / "model.keras")
+    found = evaluate.evaluate(
+        tmp_path / "run",
+        search=SearchOptions(beam=1),
+        ensemble=[drawn_run],
+        checkpoint="epoch-00001.keras",
+        against=[str(tmp_path / "run")],  # its model.keras
+    )
+    assert found.system == f"{tmp_path / 'run'} (epoch-00001.keras) + {drawn_run}"
+    assert found.compared[1].p_value == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a\nb\n", "one line for each source. Received: {other} with 2 lines for 3 sources."),
+        ("a\nb\nc\n\n", "Received: {other} with 4 lines for 3 sources."),
+        (None, "A text file must exist. Received: {other}."),
+    ],
+)
+def test_another_number_of_lines_is_never_compared(
+    fails, drawn_run, three_pairs, no_model, tmp_path, text, message
+):
+    other = tmp_path / "other.txt"
+    if text is not None:
+        other.write_text(text)
+    line = fails(evaluate.main, "--run", drawn_run, "--against", other)
+    assert message.format(other=other) in line
+
+
+def test_what_cannot_be_compared_is_told_before_the_translation(
+    fails, drawn_run, three_pairs, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(Translator, "translate", lambda *_: pytest.fail("it was translated"))
+    line = fails(evaluate.main, "--run", drawn_run, "--against", tmp_path)
+    assert f"A run folder holds config.yaml, tokenizer/source, tokenizer/target. Received: {tmp_path}" in line
+    line = fails(evaluate.main, "--run", drawn_run, "--against", drawn_run)
+    assert f"`against` must name another system each time. Received: {drawn_run} twice." in line
+    file = tmp_path / "other.txt"
+    file.write_text("a\nb\nc\n")
+    line = fails(evaluate.main, "--run", drawn_run, "--against", file, "--output", file)
+    assert "`output` must be another file than the input" in line and file.read_text() == "a\nb\nc\n"
+
+
+def test_a_report_is_written_where_it_is_wanted(run, three_pairs, tmp_path, capsys):
+    evaluate.main(["--run", str(run), "--beam", "1", "--report", str(tmp_path / "new")])
+    page = tmp_path / "new" / "report.html"
+    assert capsys.readouterr().out.splitlines()[-1] == f"report: {page}"
+    text = page.read_text(encoding="utf-8")
+    assert "exact match by length of the source" in text and "5 March 2031" in text
+    assert text.count("<svg ") == 2  # with the curves of the training
 
 
 @pytest.mark.parametrize(
@@ -38,10 +159,11 @@ def test_exact_match_counts_equal_strings():
         (["--alpha", "-1"], "`alpha` must be a finite number >= 0. Received: alpha=-1.0."),
         (["--data", "tset"], "A split must be one of train, validation, test. Received: 'tset'."),
         (["--n_best", "2"], "unrecognized arguments: --n_best"),
+        (["--report", "/dev/null/page"], "A report needs a folder that can be written."),
+        (["--checkpoint", "best"], "There must be a best checkpoint."),
     ],
 )
-def test_bad_options_are_told_before_a_model_is_loaded(fails, drawn_run, monkeypatch, arguments, message):
-    monkeypatch.setattr("keras.models.load_model", lambda *_, **__: pytest.fail("a model was loaded"))
+def test_bad_options_are_told_before_a_model_is_loaded(fails, drawn_run, no_model, arguments, message):
     assert message in fails(evaluate.main, "--run", drawn_run, *arguments)
 
 

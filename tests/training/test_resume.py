@@ -36,6 +36,10 @@ CHANGED = CONFIG | {
 }
 
 
+# What differs from one run to the next.
+OF_TIME = ("seconds", "tokens_per_second")
+
+
 class Killed(BaseException):
     """What a test raises in place of a kill."""
 
@@ -63,7 +67,7 @@ def config_path(request, tmp_path_factory):
 def train_to(output, config_path, *options):
     train.main(["--config", str(config_path), "--output", str(output), *options])
     lines = (output / "metrics.jsonl").read_text().splitlines()
-    records = [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
+    records = [{k: v for k, v in json.loads(line).items() if k not in OF_TIME} for line in lines]
     return records, keras.models.load_model(output / "model.keras").get_weights()
 
 

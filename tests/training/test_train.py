@@ -12,10 +12,19 @@ from training import train
 
 def test_training_leaves_a_whole_run_folder(run):
     names = {path.name for path in run.iterdir()}
-    assert names == {"config.yaml", "tokenizer", "checkpoints", "model.keras", "metrics.jsonl", "logs"}
+    assert names == {
+        "config.yaml",
+        "tokenizer",
+        "checkpoints",
+        "model.keras",
+        "metrics.jsonl",
+        "logs",
+        "plan.json",
+    }
     record = json.loads((run / "metrics.jsonl").read_text())
     assert record["epoch"] == 1 and record["steps"] > 0
     assert {"loss", "perplexity", "val_loss", "val_token_accuracy", "learning_rate"} <= set(record)
+    assert {"tokens_per_second", "gradient_norm"} <= set(record)
 
 
 def test_the_run_remembers_every_field_of_its_configuration(run):
@@ -25,7 +34,7 @@ def test_the_run_remembers_every_field_of_its_configuration(run):
 
 
 def test_a_checkpoint_loads_by_keras_alone_with_its_optimizer(run):
-    model = keras.models.load_model(run / "checkpoints" / "last.keras")
+    model = keras.models.load_model(run / "checkpoints" / "epoch-00001.keras")
     assert int(model.optimizer.iterations) == json.loads((run / "metrics.jsonl").read_text())["steps"]
     assert model.optimizer.get_config()["learning_rate"]["class_name"] == "TransformerSchedule"
 

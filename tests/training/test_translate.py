@@ -42,8 +42,8 @@ def shouting(monkeypatch):
     """Replaces the run's translator; keeps what it was made from."""
     translator = Shouting()
 
-    def from_run(run, search, others):
-        translator.made_from = SimpleNamespace(run=run, search=search, others=others)
+    def from_run(run, search, others, checkpoint):
+        translator.made_from = SimpleNamespace(run=run, search=search, others=others, checkpoint=checkpoint)
         return translator
 
     monkeypatch.setattr(Translator, "from_run", from_run)

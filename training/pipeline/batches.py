@@ -50,6 +50,7 @@ class BucketBatches:
         shuffle: True: pairs within a bucket, and the batches, come in an order that `seed` and the number
             of the pass decide. False: bucket by bucket, shortest first, each in the order of `encoded`.
         seed: of the shuffling, the shares and the changes, >= 0.
+        row_multiple: the rows of every batch are a multiple of it, rounded up; what is missing is pads.
         weights: how often a pair of each corpus appears in a pass, above 0; all 1 if None.
         augmentation: changes the pairs, each time in another way; None: they stay as they are. It also says
             how much room they need.
@@ -66,6 +67,7 @@ class BucketBatches:
         bucket_boundaries: Sequence[int],
         shuffle: bool,
         seed: int,
+        row_multiple: int = 1,
         weights: Sequence[float] | None = None,
         augmentation: Augmentation | None = None,
     ):
@@ -76,7 +78,7 @@ class BucketBatches:
         self.seed = seed
         self.augmentation = augmentation
         self.weights = list(weights or [1.0] * (int(encoded.corpus.max()) + 1))
-        self.buckets = list(self._make_buckets(batch_tokens, bucket_boundaries))
+        self.buckets = list(self._make_buckets(batch_tokens, bucket_boundaries, row_multiple))
 
     def __len__(self) -> int:
         """Batches of a pass."""
@@ -201,7 +203,9 @@ class BucketBatches:
                 parts.append(np.concatenate(orders)[begin : begin + count])
         return np.concatenate(parts)
 
-    def _make_buckets(self, batch_tokens: int, boundaries: Sequence[int]) -> Iterator[Bucket]:
+    def _make_buckets(
+        self, batch_tokens: int, boundaries: Sequence[int], row_multiple: int
+    ) -> Iterator[Bucket]:
         encoded, boundaries = self.encoded, np.asarray(boundaries, dtype=np.int64)
         sides = [encoded.source.lengths + 1, encoded.target.lengths + 1]
         longest = max(side.max() for side in sides)
@@ -225,6 +229,7 @@ class BucketBatches:
             shares = [_shares(len(part), weight) for part, weight in zip(rows, self.weights, strict=True)]
             size = sum(len(part) * whole + count for part, (whole, count) in zip(rows, shares, strict=True))
             batch_size = min(max(1, batch_tokens // boundaries[index]), size)
+            batch_size = -(-batch_size // row_multiple) * row_multiple
             yield Bucket(rows, size, int(batch_size), *map(int, lengths))
 
 

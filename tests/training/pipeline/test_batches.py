@@ -93,6 +93,14 @@ def test_a_bucket_with_few_pairs_has_small_batches():
     assert [shapes_of(batch) for batch in dataset] == [(2, 17, 2, 17)]
 
 
+def test_rows_are_a_multiple_where_batches_are_split():
+    buckets = buckets_of(row_multiple=4)
+    assert {shapes_of(batch)[0] for batch in buckets.dataset()} == {
+        -(-(60 // b) // 4) * 4 for b in BOUNDARIES
+    }
+    assert sorted(one_pass(buckets.dataset())) == sorted(PAIRS)
+
+
 def test_the_number_of_batches_is_known():
     buckets = buckets_of()
     assert len(buckets) == len(buckets.dataset()) == len(list(buckets.dataset()))

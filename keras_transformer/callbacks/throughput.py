@@ -1,0 +1,38 @@
+"""How fast a training goes, and how large its gradients are."""
+
+import time
+
+import keras
+
+
+class Throughput(keras.callbacks.Callback):
+    """Adds `tokens_per_second` and `gradient_norm` to the logs of each epoch.
+
+    `tokens_per_second` counts real target tokens over the time of the training steps, without validation and
+    what other callbacks do at the end; the first epoch includes tracing and compiling. `gradient_norm` is the
+    mean over the epoch's steps of the norm of all gradients together, before clipping. Put this before the
+    callbacks that write logs.
+
+    The model must be a `keras_transformer.trainer.TokenMeanTrainer`, as all models of the zoo are.
+    """
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.model.step_statistics.reset()
+        self.start = time.perf_counter()
+        self.measures = None
+
+    def on_test_begin(self, logs=None):
+        self._measure()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._measure()
+        if logs is not None:
+            logs.update(self.measures)
+
+    def _measure(self):
+        if self.measures is None:
+            statistics = self.model.step_statistics
+            # Reading them waits for the last step.
+            tokens, norm = float(statistics.weight.result()), float(statistics.gradient_norm.result())
+            seconds = time.perf_counter() - self.start
+            self.measures = {"tokens_per_second": tokens / seconds, "gradient_norm": norm}

@@ -1,0 +1,206 @@
+"""Keras's training step with every real token weighing the same: across replicas, and across micro-batches.
+
+Under `tf.distribute`, Keras averages the replicas' means, clips each replica's gradient by itself, and cannot
+accumulate gradients at all (keras#20582). Here the loss and the update are those of one device with the whole
+batch. This is the one place where the project reaches into Keras's trainer; on other backends than TensorFlow
+it changes nothing.
+"""
+
+import contextlib
+
+import keras
+from keras import ops
+
+
+class TokenMeanTrainer:
+    """Mixed into a `keras.Model`: `class MyModel(TokenMeanTrainer, keras.Model)`.
+
+    With L_i the loss (a mean) of micro-batch i and n_i what it is the mean of, the loss that is reported and
+    minimised is sum_i n_i L_i / sum_i n_i, over all micro-batches of all replicas. n_i comes from the loss's
+    `total_weight(y_true, sample_weight)` if it has one, see `losses.SmoothedCrossEntropy`; else it is the
+    number of rows. Reported losses and losses of `evaluate` are weighted like this over the epoch too.
+    """
+
+    def compile(self, *args, num_micro_batches=1, **kwargs):
+        """As `keras.Model.compile`, and:
+
+        Args:
+            num_micro_batches: parts that a batch is split into, one after the other, their gradients added up
+                for one update: less memory for the same step. The rows of a batch (on one replica) must be a
+                multiple of it. It takes the place of Keras's `gradient_accumulation_steps`, which
+                averages over micro-batches and not over tokens.
+
+        Raises:
+            ValueError: `num_micro_batches` is not a positive integer, or is more than 1 on a backend that is
+                not TensorFlow, or together with `gradient_accumulation_steps`.
+        """
+        if not isinstance(num_micro_batches, int) or num_micro_batches < 1:
+            raise ValueError(
+                "`num_micro_batches` must be a positive integer. "
+                f"Received: num_micro_batches={num_micro_batches}."
+            )
+        if num_micro_batches > 1 and keras.backend.backend() != "tensorflow":
+            raise ValueError(
+                "`num_micro_batches` above 1 needs the TensorFlow backend. "
+                f"Received: num_micro_batches={num_micro_batches} on {keras.backend.backend()}."
+            )
+        super().compile(*args, **kwargs)
+        accumulates = getattr(self.optimizer, "gradient_accumulation_steps", None)
+        if num_micro_batches > 1 and accumulates:
+            raise ValueError(
+                "Use `num_micro_batches` or the optimizer's `gradient_accumulation_steps`, not both. "
+                f"Received: {num_micro_batches} and {accumulates}."
+            )
+        self.num_micro_batches = num_micro_batches
+        self.step_statistics = StepStatistics()
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        return {**config, "num_micro_batches": self.num_micro_batches} if config else config
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.built and self.optimizer is not None:
+            self.optimizer.build(self.trainable_variables)
+
+    if keras.backend.backend() == "tensorflow":
+
+        def train_step(self, data):
+            total = _sum_over_replicas(_total_weight(self, data))
+            gradients = self._gradients(data, total)
+            gradients = _sum_over_replicas(gradients)
+            scale = self.optimizer.scale_loss(ops.ones(()))  # 1, except for float16
+            self.step_statistics.update(_global_norm(gradients) / scale, total)
+            with _sums_are_done(self.optimizer):
+                self.optimizer.apply(gradients, self.trainable_variables)
+            return self.get_metrics_result()
+
+        def test_step(self, data):
+            self._loss(data, training=False)
+            return self.get_metrics_result()
+
+    def _gradients(self, data, total):
+        """Gradients of this replica's share of the loss, added up over its micro-batches."""
+        import tensorflow as tf
+
+        def gradients(data, unconnected):
+            with tf.GradientTape() as tape:
+                share = self._loss(data, training=True) * ops.divide_no_nan(_total_weight(self, data), total)
+                scaled = self.optimizer.scale_loss(share)
+            found = tape.gradient(scaled, self.trainable_variables, unconnected_gradients=unconnected)
+            # Those of embeddings are slices, of which a row occurs several times: no norm can be read from
+            # them, and a loop cannot add them up.
+            return [gradient if gradient is None else tf.convert_to_tensor(gradient) for gradient in found]
+
+        if self.num_micro_batches == 1:
+            return gradients(data, "none")  # Keras warns of variables without a gradient
+
+        pieces = _split(data, self.num_micro_batches)
+
+        def add(index, sums):
+            piece = keras.tree.map_structure(lambda array: array[index], pieces)
+            return index + 1, [a + b for a, b in zip(sums, gradients(piece, "zero"), strict=True)]
+
+        zeros = [tf.zeros(variable.shape, variable.dtype) for variable in self.trainable_variables]
+        _, sums = tf.while_loop(
+            lambda index, sums: index < self.num_micro_batches,
+            add,
+            (tf.constant(0), zeros),
+            parallel_iterations=1,
+        )
+        return sums
+
+    def _loss(self, data, training):
+        """The mean loss of a micro-batch on this replica; enters it and the metrics into the logs."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        predictions = self(x, training=training)
+        loss = self.compute_loss(x, y, predictions, sample_weight, training=training)
+        loss = loss * _num_replicas()  # Keras divides by it
+        for metric in self.metrics:
+            if metric.name == "loss":
+                metric.update_state(loss, sample_weight=_total_weight(self, data))
+        self.compute_metrics(x, y, predictions, sample_weight)
+        return loss
+
+
+class StepStatistics:
+    """What a training step tells besides its metrics; `callbacks.Throughput` puts it into the logs.
+
+    Attributes:
+        gradient_norm: mean over the steps of the norm of all gradients together, before clipping.
+        weight: sum over the steps of what the loss is the mean of: real target tokens.
+    """
+
+    # No part of the model's metrics: those are of `evaluate` too.
+    def __init__(self):
+        self.gradient_norm = keras.metrics.Mean(name="gradient_norm")
+        self.weight = keras.metrics.Sum(name="weight")
+
+    def update(self, norm, weight):
+        """Adds a step."""
+        # Every replica adds the same, and the replicas' sums are added up.
+        self.gradient_norm.update_state(norm)
+        self.weight.update_state(weight / _num_replicas())
+
+    def reset(self):
+        """Forgets all steps."""
+        self.gradient_norm.reset_state()
+        self.weight.reset_state()
+
+
+def _total_weight(model, data):
+    """What the loss of a batch is the mean of, a float32 scalar."""
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    if hasattr(model.loss, "total_weight"):
+        return model.loss.total_weight(y, sample_weight)
+    return ops.cast(ops.shape(keras.tree.flatten(x)[0])[0], "float32")
+
+
+def _split(data, count):
+    """Each array (B, ...) as (count, B / count, ...)."""
+    import tensorflow as tf
+
+    def split(array):
+        rows = array.shape[0]
+        rule = "The rows of a batch must be a multiple of `num_micro_batches`"
+        if rows is not None and rows % count:
+            raise ValueError(f"{rule}. Received: {rows} rows, num_micro_batches={count}.")
+        rows = tf.shape(array)[0]
+        with tf.control_dependencies([tf.debugging.assert_equal(rows % count, 0, f"{rule}, {count}.")]):
+            return tf.reshape(array, tf.concat([[count, rows // count], tf.shape(array)[1:]], axis=0))
+
+    return keras.tree.map_structure(split, data)
+
+
+def _global_norm(gradients):
+    import tensorflow as tf
+
+    return tf.linalg.global_norm([gradient for gradient in gradients if gradient is not None])
+
+
+def _num_replicas():
+    import tensorflow as tf
+
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def _sum_over_replicas(tensors):
+    """The sum of a tensor, or of each of a list, over all replicas."""
+    import tensorflow as tf
+
+    if _num_replicas() == 1:
+        return tensors
+    return tf.distribute.get_replica_context().all_reduce("sum", tensors)
+
+
+@contextlib.contextmanager
+def _sums_are_done(optimizer):
+    """The gradients are sums over the replicas already: clipping needs the sum, and Keras clips before it."""
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    inner._all_reduce_sum_gradients = lambda gradients_and_variables: gradients_and_variables
+    try:
+        yield
+    finally:
+        vars(inner).pop(
+            "_all_reduce_sum_gradients", None
+        )  # the replicas' threads take turns: the first removes it

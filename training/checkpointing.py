@@ -1,0 +1,100 @@
+"""What a training does with its checkpoints: keep, average, export, and end when they get no better."""
+
+import keras
+
+from keras_transformer.callbacks import EarlyStopping, KeepCheckpoints
+from keras_transformer.checkpoints import average, choose
+from training.config import CheckpointsConfig, TrainingConfig
+from training.export_best import ExportBest
+
+FOLDER = "checkpoints"
+# Entries of the logs that this package makes, and which values of them are good.
+MODES = {"loss": "min", "perplexity": "min", "token_accuracy": "max"}
+QUALITY_MODES = {"val_bleu": "max", "val_chrf": "max", "val_exact_match": "max"}
+
+
+def mode(config: CheckpointsConfig) -> str:
+    """ "max" or "min": which values of the monitor are good.
+
+    Raises:
+        ValueError: the monitor is not known and the configuration does not say.
+    """
+    if config.mode != "auto":
+        return config.mode
+    known = {**MODES, **{f"val_{name}": good for name, good in MODES.items()}, **QUALITY_MODES}
+    if config.monitor not in known:
+        raise ValueError(
+            f"`checkpoints.monitor` must be one of {', '.join(known)}, or checkpoints.mode be given. "
+            f"Received: checkpoints.monitor={config.monitor!r}."
+        )
+    return known[config.monitor]
+
+
+def check(config: TrainingConfig, has_validation: bool) -> None:
+    """Raises ValueError if something is asked for that these checkpoints cannot give."""
+    checkpoints = config.checkpoints
+    KeepCheckpoints(FOLDER, checkpoints.last, checkpoints.best, checkpoints.monitor, mode(checkpoints))
+    if checkpoints.patience is not None and checkpoints.patience < 1:
+        raise ValueError(
+            "`checkpoints.patience` must be a positive integer, or None. "
+            f"Received: checkpoints.patience={checkpoints.patience}."
+        )
+    if checkpoints.average == "last" and checkpoints.last < 2:
+        raise ValueError(
+            "`checkpoints.average` last needs more than one checkpoint, checkpoints.last. "
+            f"Received: checkpoints.last={checkpoints.last}."
+        )
+    needs_best = {"average best": checkpoints.average == "best", "export_best": checkpoints.export_best}
+    for name, is_asked in needs_best.items():
+        if is_asked and not checkpoints.best:
+            raise ValueError(f"`checkpoints.{name}` needs checkpoints.best of at least 1. Received: 0.")
+    needs_monitor = {**needs_best, "patience": checkpoints.patience is not None}
+    for name in (name for name, is_asked in needs_monitor.items() if is_asked):
+        if checkpoints.monitor.startswith("val_") and not has_validation:
+            raise ValueError(
+                f"`checkpoints.{name}` needs validation data, or another checkpoints.monitor. "
+                f"Received: none, and checkpoints.monitor={checkpoints.monitor!r}."
+            )
+        if checkpoints.monitor in QUALITY_MODES and not 0 < config.quality.frequency <= config.fit.epochs:
+            raise ValueError(
+                f"`checkpoints.{name}` needs translations of the validation set for "
+                f"{checkpoints.monitor}: quality.frequency from 1 to fit.epochs. "
+                f"Received: quality.frequency={config.quality.frequency}."
+            )
+
+
+def make_callbacks(config: CheckpointsConfig, output, averages=None) -> list[keras.callbacks.Callback]:
+    """The callbacks that keep checkpoints, export the best, and end the training.
+
+    Args:
+        config: see `CheckpointsConfig`.
+        output: the run folder.
+        averages: the training's SwapEMAWeights, if it has one.
+    """
+    good = mode(config)
+    callbacks = [KeepCheckpoints(output / FOLDER, config.last, config.best, config.monitor, good)]
+    if config.export_best is not None:
+        callbacks.append(ExportBest(output, config.export_best))
+    if config.patience is not None:
+        metrics = output / "metrics.jsonl"
+        callbacks.append(EarlyStopping(metrics, config.monitor, good, config.patience, averages))
+    return callbacks
+
+
+def final_model(model, config: CheckpointsConfig, output):
+    """What becomes model.keras: the model as trained, or the mean of its checkpoints.
+
+    Args:
+        model: as the training left it.
+        config: see `CheckpointsConfig`.
+        output: the run folder.
+    """
+    if config.average == "none":
+        return model
+    num = config.last if config.average == "last" else config.best
+    paths = choose(output / FOLDER, config.average, num)
+    if not paths:  # a loss that was never a number
+        print(f"no epoch had a {config.monitor}: model.keras holds the last weights")
+        return model
+    print(f"model.keras: mean of {', '.join(path.name for path in paths)}")
+    return average(paths)

@@ -1,0 +1,104 @@
+"""A training that begins with the weights of another run."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_transformer.checkpoints import checkpoint_path
+from keras_transformer.layer_paths import weight_paths
+from keras_transformer.translator import vocabulary
+from training import run_folder
+from training.config import InitialConfig, TokenizersConfig, TrainingConfig
+
+
+def keeps_tokenizers(config: TrainingConfig) -> bool:
+    """Whether the tokenizers are another run's."""
+    return config.initial.run is not None and config.initial.tokenizer == "keep"
+
+
+def settled(config: TrainingConfig, output: Path) -> TrainingConfig:
+    """The configuration with that of the tokenizers that are kept.
+
+    Args:
+        config: as it was given.
+        output: the run folder; if it exists, the other run is not needed any more.
+
+    Raises:
+        ValueError: a checkpoint of no run, no such run or checkpoint, or other tokenizers than those kept.
+    """
+    if config.initial.run is None and config.initial.checkpoint is not None:
+        raise ValueError(
+            "`initial.checkpoint` needs initial.run. "
+            f"Received: initial.checkpoint={config.initial.checkpoint!r} without it."
+        )
+    if config.initial.run is not None and not output.exists():
+        run_folder.load_config(config.initial.run)
+        checkpoint_path(config.initial.run, config.initial.checkpoint)  # told before work is done
+    if not keeps_tokenizers(config):
+        return config
+    kept = run_folder.load_config(output if output.exists() else config.initial.run).tokenizer
+    if config.tokenizer not in (TokenizersConfig(), kept):
+        raise ValueError(
+            f"`initial.tokenizer` keep takes the tokenizers of {config.initial.run}, {kept}; "
+            f"new trains others. Received: {config.tokenizer}."
+        )
+    return replace(config, tokenizer=kept)
+
+
+def take_weights(model, config: InitialConfig, source_tokenizer, target_tokenizer) -> None:
+    """Gives a model the weights of another run's, and says what was taken.
+
+    Args:
+        model: a built model, as drawn.
+        config: see `InitialConfig`; `run` is not None.
+        source_tokenizer, target_tokenizer: the model's.
+
+    Raises:
+        ValueError: there is no such model, or its layers or their sizes are others. With new tokenizers the
+            sizes of the vocabularies may differ.
+    """
+    path = checkpoint_path(config.run, config.checkpoint)
+    other = keras.models.load_model(path, compile=False)
+    own, theirs = weight_paths(model), weight_paths(other)
+    for name in sorted(own.keys() ^ theirs.keys()):
+        raise ValueError(
+            f"The model must have the layers of {path}. Received: {name}, which only "
+            f"{'this model' if name in own else 'that one'} has."
+        )
+    rows = {}
+    if config.tokenizer == "new":
+        sides = zip(("source", "target"), (source_tokenizer, target_tokenizer), strict=True)
+        kept = run_folder.load_tokenizers(Path(config.run))
+        for (side, tokenizer), other_tokenizer in zip(sides, kept, strict=True):
+            rows[f"{side}_embedding"] = common_pieces(tokenizer, other_tokenizer)
+            print(
+                f"{side} vocabulary: {len(rows[f'{side}_embedding'][0]):,} of "
+                f"{tokenizer.vocabulary_size:,} pieces are in that of {config.run}"
+            )
+    for name, variable in own.items():
+        by_piece = rows.get(name.split("/")[0])
+        shapes = [tuple(weight.shape) for weight in (variable, theirs[name])]
+        # Of what belongs to a vocabulary the first axis may differ.
+        if len({shape[1:] if by_piece else shape for shape in shapes}) > 1:
+            raise ValueError(
+                f"The model must have the sizes of {path}. Received: {name}, {shapes[0]} in this model and "
+                f"{shapes[1]} in that one."
+            )
+        value = ops.convert_to_numpy(theirs[name])
+        if by_piece:
+            mine, others = by_piece
+            drawn = np.array(ops.convert_to_numpy(variable))
+            drawn[mine] = value[others]
+            value = drawn
+        variable.assign(value)
+    print(f"initial weights: {path}")
+
+
+def common_pieces(tokenizer, other):
+    """The ids of the pieces that are in both vocabularies: in the first, and in the other."""
+    places = {piece: index for index, piece in enumerate(vocabulary(other))}
+    both = [(index, places[piece]) for index, piece in enumerate(vocabulary(tokenizer)) if piece in places]
+    return [index for index, _ in both], [index for _, index in both]
