@@ -1,8 +1,8 @@
 """Sub-words drawn at random from a SentencePiece model: the same text in other pieces at each draw.
 
-The library can sample too, but from version 0.2.2 on two processes with the same seed draw differently
-(it salts the seed), and a training that was interrupted could not go on as it was. Here the library
-normalises, and lists the segmentations of a word; the draws are Python's own, the same everywhere.
+The library can sample too, but from version 0.2.2 on two processes with the same seed draw differently,
+and a training that was interrupted could not go on as it was. Here the library normalises, and lists the
+segmentations of a word; the draws are Python's own, the same everywhere.
 """
 
 import itertools
