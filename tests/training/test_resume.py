@@ -20,6 +20,26 @@ CONFIG = {
     "quality": {"num_pairs": 17},
     "checkpoints": {"last": 2, "best": 3, "monitor": "val_loss", "average": "best"},
 }
+# What is drawn anew in each pass must be drawn again in the same way.
+CHANGED = CONFIG | {
+    "data": CONFIG["data"]
+    | {
+        "also": [{"name": "dates", "num_examples": 70, "weight": 0.4}],
+        "weight": 1.5,
+        "remove_duplicates": True,
+    },
+    "tokenizer": {"source": {"kind": "bpe", "vocabulary_size": 500}},
+    "augmentation": {
+        "sampled_sides": "both",
+        "word_dropout": 0.1,
+        "word_unknown": 0.1,
+        "word_distance": 2,
+        "source_token_dropout": 0.1,
+        "target_token_dropout": 0.1,
+    },
+}
+
+
 # What differs from one run to the next.
 OF_TIME = ("seconds", "tokens_per_second")
 # The loss falls: with the wrong mode the first epoch is the best, and the training ends after the third.
@@ -27,10 +47,10 @@ ENDS_EARLY = ["--quality.frequency", "0", "--checkpoints.mode", "max", "--checkp
 ENDS_EARLY += ["--checkpoints.average", "none"]
 
 
-@pytest.fixture(scope="module")
-def config_path(tmp_path_factory):
+@pytest.fixture(scope="module", params=[CONFIG, CHANGED], ids=["plain", "changed"])
+def config_path(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("config") / "resume.yaml"
-    path.write_text(yaml.safe_dump(CONFIG))
+    path.write_text(yaml.safe_dump(request.param))
     return path
 
 
