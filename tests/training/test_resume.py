@@ -29,6 +29,7 @@ CHANGED = CONFIG | {
         "remove_duplicates": True,
     },
     "tokenizer": {"source": {"kind": "bpe", "vocabulary_size": 500}},
+    "model": CONFIG["model"] | {"share_embeddings": False},
     "augmentation": {
         "sampled_sides": "both",
         "word_dropout": 0.1,
