@@ -113,6 +113,12 @@ def test_dropout_of_merges_written_out():
         assert counts[ids] / 8000 == pytest.approx(share, abs=0.02)
 
 
+def test_of_equal_merges_the_leftmost_is_applied():
+    sampler = SentencePieceTokenizer.train(SENTENCES, 331).sampler(0.0)
+    sampler._merges, sampler._ids = {"aa": 1}, {"a": 4, "aa": 7}
+    assert sampler._merged("aaa", random.Random(1)) == [7, 4]
+
+
 def test_all_merges_left_out_are_characters():
     tokenizer = SentencePieceTokenizer.train(SENTENCES, 331)
     (ids,) = tokenizer.sampler(1.0).sample(["Ein Zaun"], seed=1)
