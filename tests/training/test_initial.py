@@ -89,9 +89,7 @@ def test_other_sizes_are_refused_by_the_name_of_the_layer(other, kind, options, 
 
 def test_kept_tokenizers_and_vocabularies_of_another_size_are_refused(other):
     target = tokenizers.CharacterTokenizer("code_points", "123")
-    with pytest.raises(
-        ValueError, match=r"target_embedding/\w+, \(7, 6\) in this model and \(15, 6\)"
-    ):
+    with pytest.raises(ValueError, match=r"target_embedding/\w+, \(7, 6\) in this model and \(15, 6\)"):
         initial.take_weights(make(BYTES, target), InitialConfig(run=str(other)), BYTES, target)
 
 
