@@ -178,7 +178,7 @@ def test_a_checkpoint_that_is_not_there_is_refused_and_nothing_is_written(run_fo
         "--output",
         str(tmp_path / "out"),
         "--checkpoint",
-        "epoch-00009.keras",
+        "epoch-9.keras",
     ]
     with pytest.raises(ValueError, match="Received: checkpoint='epoch-9.keras'"):
         export.main(options)
