@@ -59,7 +59,9 @@ PEERS = {
     "bfloat16": Peer("keras_transformer, `fit`, mixed_bfloat16", "ours", "bfloat16"),
     "keras_hub": Peer("KerasHub's layers, `fit`", "keras_hub_layers", "fit", *KERAS_HUB),
     "keras_hub_xla": Peer("KerasHub's layers, `fit`, XLA", "keras_hub_layers", "xla", *KERAS_HUB),
-    "keras_hub_our_loss": Peer("KerasHub's layers, `fit`, our loss", "keras_hub_layers", "our_loss", *KERAS_HUB),
+    "keras_hub_our_loss": Peer(
+        "KerasHub's layers, `fit`, our loss", "keras_hub_layers", "our_loss", *KERAS_HUB
+    ),
     "torch": Peer("PyTorch `nn.Transformer`, eager", "torch_transformer", "eager", *TORCH),
     "torch_compile": Peer("PyTorch `nn.Transformer`, torch.compile", "torch_transformer", "compile", *TORCH),
     "opennmt_tf": Peer("OpenNMT-tf", "opennmt_tf", "graph", *OPENNMT_TF),
@@ -77,7 +79,9 @@ def main(arguments=None):
     parser.add_argument("--threads", type=int, default=2, help="of each library")
     parser.add_argument("--rounds", type=int, default=7, help="turns, of which the medians count")
     parser.add_argument("--steps", type=int, default=3, help="training steps of a turn")
-    parser.add_argument("--environments", type=Path, default=Path(".venv-peers"), help="folder of environments")
+    parser.add_argument(
+        "--environments", type=Path, default=Path(".venv-peers"), help="folder of environments"
+    )
     options = parser.parse_args(arguments)
     given = sys.argv[1:] if arguments is None else arguments
     print(shlex.join(["python", "-m", "benchmarks.train_step", *given]))

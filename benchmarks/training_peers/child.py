@@ -23,7 +23,8 @@ def serve(make):
     Args:
         make: function of the specification (above) and of the batches, {"source_ids", "target_ids", "labels"}:
             int32 (N, B, T), padded with 0. Returns a training with two methods: `run(n)` takes n steps,
-            one batch each, and returns their losses, a list; `weights()` returns all trained arrays.
+            one batch each, and returns their seconds, together, and losses, a list; `weights()` returns
+            all trained arrays.
     """
     # Whatever a library prints goes to standard error: standard output belongs to the parent.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
@@ -33,7 +34,7 @@ def serve(make):
         batches = {name: file[name] for name in file}
     training = make(specification, batches)
     before = [np.array(weight) for weight in training.weights()]
-    losses = training.run(WARM_UP_STEPS)
+    _, losses = training.run(WARM_UP_STEPS)
     unchanged = [np.array_equal(old, new) for old, new in zip(before, training.weights(), strict=True)]
     ready = {
         "parameters": sum(weight.size for weight in before),
@@ -42,6 +43,12 @@ def serve(make):
     }
     print(json.dumps(ready), file=answers)
     for line in sys.stdin:
-        start = time.perf_counter()
-        training.run(int(line))
-        print(time.perf_counter() - start, file=answers)
+        seconds, _ = training.run(int(line))
+        print(seconds, file=answers)
+
+
+def timed(step, steps):
+    """Calls a step, which returns its loss; what `run` returns."""
+    start = time.perf_counter()
+    losses = [float(step()) for _ in range(steps)]
+    return time.perf_counter() - start, losses

@@ -1,8 +1,12 @@
 """A compiled Keras model, trained through `fit` or by its bare training step."""
 
+import time
+
 import keras
 import numpy as np
 import tensorflow as tf
+
+from benchmarks.training_peers import child
 
 
 def limit_threads(threads):
@@ -28,7 +32,9 @@ class KerasTraining:
         model.optimizer.build(model.trainable_variables)
         inputs = {name: batches[name] for name in ("source_ids", "target_ids")}
         self.dataset = tf.data.Dataset.from_tensor_slices((inputs, batches["labels"])).repeat()
-        self.bare_step = tf.function(model.train_step, autograph=False, jit_compile=jit_compile) if bare else None
+        self.bare_step = (
+            tf.function(model.train_step, autograph=False, jit_compile=jit_compile) if bare else None
+        )
         self.batches = iter(self.dataset)
 
     def weights(self):
@@ -36,18 +42,18 @@ class KerasTraining:
 
     def run(self, steps):
         if self.bare_step is not None:
-            return [float(self.bare_step(next(self.batches))["loss"]) for _ in range(steps)]
-        losses = Losses()
-        self.model.fit(self.dataset, steps_per_epoch=steps, shuffle=False, verbose=0, callbacks=[losses])
-        return losses.values
+            return child.timed(lambda: self.bare_step(next(self.batches))["loss"], steps)
+        clock = Clock()
+        self.model.fit(self.dataset, steps_per_epoch=steps, shuffle=False, verbose=0, callbacks=[clock])
+        return clock.seconds, clock.losses
 
 
-class Losses(keras.callbacks.Callback):
-    """The mean loss since the epoch's beginning, after each step."""
+class Clock(keras.callbacks.Callback):
+    """Time from the epoch's beginning to its last step: what surrounds it comes once, however long it is."""
 
-    def __init__(self):
-        super().__init__()
-        self.values = []
+    def on_epoch_begin(self, epoch, logs=None):
+        self.start, self.losses = time.perf_counter(), []
 
     def on_train_batch_end(self, batch, logs=None):
-        self.values.append(logs["loss"])
+        self.losses.append(logs["loss"])  # the mean since the epoch's beginning
+        self.seconds = time.perf_counter() - self.start

@@ -57,7 +57,7 @@ class Training:
         return [np.array(variable) for variable in self.model.trainable_weights]
 
     def run(self, steps):
-        return [float(self.step(*next(self.batches))) for _ in range(steps)]
+        return child.timed(lambda: self.step(*next(self.batches)), steps)
 
 
 def arguments(batches):

@@ -1,5 +1,6 @@
 """PyTorch's `nn.Transformer`. Variants: "eager", "compile"."""
 
+import itertools
 import math
 
 import numpy as np
@@ -18,9 +19,13 @@ class Transformer(nn.Module):
         width = sizes["hidden_dim"]
         self.embedding = nn.Embedding(sizes["vocabulary_size"], width)
         nn.init.normal_(self.embedding.weight, std=width**-0.5)
-        angles = torch.arange(length)[:, None] * torch.exp(torch.arange(0, width, 2) * (-math.log(1e4) / width))
+        angles = torch.arange(length)[:, None] * torch.exp(
+            torch.arange(0, width, 2) * (-math.log(1e4) / width)
+        )
         self.register_buffer("positions", torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1))
-        self.register_buffer("future", nn.Transformer.generate_square_subsequent_mask(length, dtype=torch.bool))
+        self.register_buffer(
+            "future", nn.Transformer.generate_square_subsequent_mask(length, dtype=torch.bool)
+        )
         self.dropout = nn.Dropout(dropout)
         self.transformer = nn.Transformer(
             width,
@@ -58,7 +63,9 @@ class Training:
     """See `child.serve`."""
 
     def __init__(self, specification, batches):
-        self.model = Transformer(specification["sizes"], specification["dropout"], batches["labels"].shape[-1])
+        self.model = Transformer(
+            specification["sizes"], specification["dropout"], batches["labels"].shape[-1]
+        )
         self.model.train()
         self.label_smoothing = specification["label_smoothing"]
         # Its fastest Adam on a CPU.
@@ -66,8 +73,7 @@ class Training:
         compiled = specification["variant"] == "compile"
         self.forward = torch.compile(self.loss) if compiled else self.loss
         batches = [torch.from_numpy(batches[name]).long() for name in ("source_ids", "target_ids", "labels")]
-        self.batches = list(zip(*batches, strict=True))
-        self.taken = 0
+        self.batches = itertools.cycle(zip(*batches, strict=True))
 
     def loss(self, source_ids, target_ids, labels):
         logits = self.model(source_ids, target_ids)
@@ -79,15 +85,14 @@ class Training:
         return [np.array(parameter.detach()) for parameter in self.model.parameters()]
 
     def run(self, steps):
-        losses = []
-        for _ in range(steps):
-            self.optimizer.zero_grad()
-            loss = self.forward(*self.batches[self.taken % len(self.batches)])
-            loss.backward()
-            self.optimizer.step()
-            losses.append(loss.item())
-            self.taken += 1
-        return losses
+        return child.timed(self.step, steps)
+
+    def step(self):
+        self.optimizer.zero_grad()
+        loss = self.forward(*next(self.batches))
+        loss.backward()
+        self.optimizer.step()
+        return loss
 
 
 def make(specification, batches):
