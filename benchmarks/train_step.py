@@ -1,9 +1,10 @@
 """Target tokens per second of a training step, against other libraries: python -m benchmarks.train_step
 
-All take the same batches (random ids, a fifth of them padding), with the same dimensions, Adam, label smoothing and
-dropout in the paper's places (section 5.4), in float32 unless a row says otherwise. Each has a process of its own, and
-they take turns, a few steps each, so that the noise of a shared machine hits all. Before that each shows that it
-trains the same thing: number of parameters, loss at the start near log V, no weight that stays as it was.
+All take the same batches (random ids, a fifth of them padding), with the same dimensions, Adam, label
+smoothing and dropout in the paper's places (section 5.4), in float32 unless a row says otherwise. Each has a
+process of its own, and they take turns, a few steps each, so that the noise of a shared machine hits all.
+Before that each shows that it trains the same thing: number of parameters, loss at the start near log V, no
+weight that stays as it was.
 
 A library other than Keras is looked for in ENVIRONMENTS/NAME/bin/python; made, for example, by
     python3.11 -m venv .venv-peers/torch && .venv-peers/torch/bin/pip install torch==2.13.0 numpy
@@ -59,9 +60,7 @@ PEERS = {
     "bfloat16": Peer("keras_transformer, `fit`, mixed_bfloat16", "ours", "bfloat16"),
     "keras_hub": Peer("KerasHub's layers, `fit`", "keras_hub_layers", "fit", *KERAS_HUB),
     "keras_hub_xla": Peer("KerasHub's layers, `fit`, XLA", "keras_hub_layers", "xla", *KERAS_HUB),
-    "keras_hub_our_loss": Peer(
-        "KerasHub's layers, `fit`, our loss", "keras_hub_layers", "our_loss", *KERAS_HUB
-    ),
+    "keras_hub_our_loss": Peer("KerasHub's layers, our loss", "keras_hub_layers", "our_loss", *KERAS_HUB),
     "torch": Peer("PyTorch `nn.Transformer`, eager", "torch_transformer", "eager", *TORCH),
     "torch_compile": Peer("PyTorch `nn.Transformer`, torch.compile", "torch_transformer", "compile", *TORCH),
     "opennmt_tf": Peer("OpenNMT-tf", "opennmt_tf", "graph", *OPENNMT_TF),
@@ -80,7 +79,7 @@ def main(arguments=None):
     parser.add_argument("--rounds", type=int, default=7, help="turns, of which the medians count")
     parser.add_argument("--steps", type=int, default=3, help="training steps of a turn")
     parser.add_argument(
-        "--environments", type=Path, default=Path(".venv-peers"), help="folder of environments"
+        "--environments", type=Path, default=Path(".venv-peers"), help="folder with the peers' environments"
     )
     options = parser.parse_args(arguments)
     given = sys.argv[1:] if arguments is None else arguments
@@ -106,7 +105,8 @@ def measure(name, options):
         vocabulary_size = MODELS[name]["vocabulary_size"]
         padding = write_batches(batches, options.batch_size, options.length, vocabulary_size)
         print(
-            f"\n{name}: {MODELS[name]}\n{options.batch_size} x {options.length} tokens, {padding:.0%} padding; "
+            f"\n{name}: {MODELS[name]}\n"
+            f"{options.batch_size} x {options.length} tokens, {padding:.0%} padding; "
             f"median of {options.rounds} turns of {options.steps} steps\n"
         )
         children = {}

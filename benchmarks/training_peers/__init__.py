@@ -1,1 +1,1 @@
-"""The training steps that `benchmarks.train_step` compares: one program each, run in an environment of its own."""
+"""The training steps that `benchmarks.train_step` compares: programs, run in environments of their own."""

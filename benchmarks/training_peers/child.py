@@ -1,10 +1,10 @@
 """What every measured program does: it makes a model, says what it is, and takes steps when it is asked.
 
-    python -m benchmarks.training_peers.NAME '{"batches": FILE.npz, "variant": ..., "threads": 2, "sizes": {...}}'
+    python -m benchmarks.training_peers.NAME '{"batches": FILE.npz, "variant": ..., "threads": 2, ...}'
 
-answers on standard output with a line {"parameters", "first_loss", "unchanged"} when it is warm, and then, for each
-line with a number n on standard input, with the seconds that n steps took. Needs NumPy only: the programs run
-in environments that have nothing else in common.
+answers on standard output with a line {"parameters", "first_loss", "unchanged"} when it is warm, and then, for
+each line with a number n on standard input, with the seconds that n steps took. Needs NumPy only: the programs
+run in environments that have nothing else in common.
 """
 
 import json
@@ -21,10 +21,10 @@ def serve(make):
     """Runs a program.
 
     Args:
-        make: function of the specification (above) and of the batches, {"source_ids", "target_ids", "labels"}:
-            int32 (N, B, T), padded with 0. Returns a training with two methods: `run(n)` takes n steps,
-            one batch each, and returns their seconds, together, and losses, a list; `weights()` returns
-            all trained arrays.
+        make: function of the specification (above) and of the N batches, {"source_ids", "target_ids",
+            "labels"}: int32 (N, B, T), padded with 0. Returns a training with two methods: `run(n)` takes
+            n steps, one batch each, and returns their seconds, together, and losses, a list; `weights()`
+            returns all trained arrays.
     """
     # Whatever a library prints goes to standard error: standard output belongs to the parent.
     answers = os.fdopen(os.dup(1), "w", buffering=1)

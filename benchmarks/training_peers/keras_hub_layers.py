@@ -1,7 +1,7 @@
 """KerasHub's Transformer layers in a functional model.
 
-Variants: "fit"; "xla"; "our_loss", with this project's loss in place of Keras's categorical cross-entropy on one-hot
-labels, which is what Keras has for label smoothing.
+Variants: "fit"; "xla"; "our_loss", with this project's loss in place of Keras's categorical cross-entropy on
+one-hot labels, which is what Keras has for label smoothing.
 """
 
 import keras

@@ -36,7 +36,7 @@ class Transformer(nn.Module):
             dropout,
             batch_first=True,
         )
-        # The paper's places alone: neither attention weights nor the inner values of the feed-forward network.
+        # The paper's places alone: neither attention weights nor inside the feed-forward network.
         for module in self.transformer.modules():
             if isinstance(module, nn.MultiheadAttention):
                 module.dropout = 0.0
@@ -63,9 +63,8 @@ class Training:
     """See `child.serve`."""
 
     def __init__(self, specification, batches):
-        self.model = Transformer(
-            specification["sizes"], specification["dropout"], batches["labels"].shape[-1]
-        )
+        length = batches["labels"].shape[-1]
+        self.model = Transformer(specification["sizes"], specification["dropout"], length)
         self.model.train()
         self.label_smoothing = specification["label_smoothing"]
         # Its fastest Adam on a CPU.
