@@ -1,6 +1,7 @@
 """The models of the zoo."""
 
 from keras_transformer.models.base import AutoregressiveModel
+from keras_transformer.models.causal_lm import CausalLM
 from keras_transformer.models.transformer import Transformer
 
-__all__ = ["AutoregressiveModel", "Transformer"]
+__all__ = ["AutoregressiveModel", "CausalLM", "Transformer"]
