@@ -111,7 +111,7 @@ class GatedConvolution(keras.layers.Layer):
 
 
 class ConvStack(keras.layers.Layer):
-    """Base of `ConvEncoder` and `ConvDecoder`: equal layers of width D between two maps, F to D and D to F."""
+    """Base of `ConvEncoder` and `ConvDecoder`: equal layers of width D between maps F -> D and D -> F."""
 
     def __init__(self, num_layers, hidden_dim, kernel_size=3, dropout=0.0, **kwargs):
         super().__init__(**kwargs)
