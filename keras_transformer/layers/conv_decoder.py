@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_transformer import masks
 from keras_transformer.layers.dot_product import scaled_dot_product_attention
 from keras_transformer.layers.gated_convolution import HALF, ConvStack, GatedConvolution, linear
 
@@ -30,8 +31,9 @@ class ConvDecoderLayer(keras.layers.Layer):
     Call arguments:
         hidden: x, (B, T, D).
         embedded: g, (B, T, F).
-        memory: {"key": z, "value": (z + e) sqrt(0.5)}, (B, S, F) each.
-        memory_mask: bool, (B, S); True = may be attended to; all if None.
+        key: z, (B, S, F).
+        value: (z + e) sqrt(0.5), (B, S, F).
+        key_mask: bool, (B, S); True = may be attended to. Keras's implicit mask of `key` if None.
         training: whether dropout is active.
 
     Returns:
@@ -49,7 +51,7 @@ class ConvDecoderLayer(keras.layers.Layer):
             kernel_size, causal=True, dropout=dropout, dtype=self.dtype_policy, name="convolution"
         )
 
-    def build(self, hidden_shape, embedded_shape, memory_shape=None):
+    def build(self, hidden_shape, embedded_shape, key_shape=None, value_shape=None):
         width, embedded_width = hidden_shape[-1], embedded_shape[-1]
         self.convolution.build(hidden_shape)
         self.query_dense = linear(embedded_width, dtype=self.dtype_policy, name="query")
@@ -57,26 +59,28 @@ class ConvDecoderLayer(keras.layers.Layer):
         self.context_dense = linear(width, dtype=self.dtype_policy, name="context")
         self.context_dense.build((None, None, embedded_width))
 
-    def call(self, hidden, embedded, memory, memory_mask=None, training=None):
+    def call(self, hidden, embedded, key, value, key_mask=None, training=None):
+        if key_mask is None:
+            key_mask = masks.implicit_mask(key)
+        if key_mask is None:
+            key_mask = ops.ones(ops.shape(key)[:2], "bool")
         output = self.convolution(hidden, training=training)
-        output, _ = self._attend(output, embedded, memory, memory_mask)
+        output, _ = self._attend(output, embedded, key, value, key_mask)
         return (output + hidden) * HALF
 
-    def _attend(self, hidden, embedded, memory, memory_mask):
-        """(B, T, D) with what was read from the memory, and weights (B, T, S)."""
+    def _attend(self, hidden, embedded, key, value, key_mask):
+        """(B, T, D) with what was read from the source, and weights (B, T, S)."""
         query = (self.query_dense(hidden) + embedded) * HALF
-        if memory_mask is None:
-            memory_mask = ops.ones(ops.shape(memory["key"])[:2], "bool")
-        memory_mask = ops.cast(memory_mask, "bool")
+        key_mask = ops.cast(key_mask, "bool")
         # One head.
         context, weights = scaled_dot_product_attention(
             query[:, None],
-            memory["key"][:, None],
-            memory["value"][:, None],
-            mask=memory_mask[:, None, None, :],
+            key[:, None],
+            value[:, None],
+            mask=key_mask[:, None, None, :],
             scale=1.0,
         )
-        count = ops.sum(ops.cast(memory_mask, "float32"), axis=1)  # (B,)
+        count = ops.sum(ops.cast(key_mask, "float32"), axis=1)  # (B,)
         context = context[:, 0] * ops.cast(ops.sqrt(count), context.dtype)[:, None, None]
         return (self.context_dense(context) + hidden) * HALF, weights[:, 0]
 
@@ -88,24 +92,24 @@ class ConvDecoderLayer(keras.layers.Layer):
         """One position: equals its row of a full `call`.
 
         Args:
-            hidden: (R, 1, D); R is a multiple of the memory's B rows, and rows b * R / B to
-                (b + 1) * R / B - 1 attend to row b of the memory.
+            hidden: (R, 1, D); R is a multiple of the source's B rows, and rows b * R / B to
+                (b + 1) * R / B - 1 attend to its row b.
             embedded: (R, 1, F).
-            source: {"memory": tree, "mask": (B, S)}.
+            source: {"key": (B, S, F), "value": (B, S, F), "mask": (B, S)}.
             state: (R, k - 1, D), from `initial_state` or the last `step`.
 
         Returns:
             (R, 1, D), the new state, and the attention weights (R, 1, S): of one head.
         """
         output, state = self.convolution.step(hidden, state)
-        # All R / B queries of a memory at once, as in `DecoderLayer`.
+        # All R / B queries of a source at once, as in `DecoderLayer`.
         batch_size = ops.shape(source["mask"])[0]
         output, queries = (ops.reshape(x, (batch_size, -1, x.shape[-1])) for x in (output, embedded))
-        output, weights = self._attend(output, queries, source["memory"], source["mask"])
+        output, weights = self._attend(output, queries, source["key"], source["value"], source["mask"])
         weights = ops.reshape(weights, (-1, 1, ops.shape(weights)[-1]))
         return (ops.reshape(output, (-1, 1, output.shape[-1])) + hidden) * HALF, state, weights
 
-    def compute_output_shape(self, hidden_shape, embedded_shape=None, memory_shape=None):
+    def compute_output_shape(self, hidden_shape, embedded_shape=None, key_shape=None, value_shape=None):
         return hidden_shape
 
     def get_config(self):
@@ -127,7 +131,7 @@ class ConvDecoder(ConvStack):
 
     Call arguments:
         embedded: g, (B, T, F), embeddings with positions.
-        memory, memory_mask, training: as for `ConvDecoderLayer`.
+        key, value, key_mask, training: as for `ConvDecoderLayer`.
 
     Returns:
         (B, T, F) in the compute dtype.
@@ -139,30 +143,32 @@ class ConvDecoder(ConvStack):
     def _layer(self, name):
         return ConvDecoderLayer(self.kernel_size, self.dropout, dtype=self.dtype_policy, name=name)
 
-    def build(self, embedded_shape, memory_shape=None):
+    def build(self, embedded_shape, key_shape=None, value_shape=None):
         self._build_stack(embedded_shape, embedded_shape)
 
-    def call(self, embedded, memory, memory_mask=None, training=None):
+    def call(self, embedded, key, value, key_mask=None, training=None):
+        if key_mask is None:
+            key_mask = masks.implicit_mask(key)
         hidden = self.input_dense(embedded)
         for layer in self.layers:
-            hidden = layer(hidden, embedded, memory, memory_mask=memory_mask, training=training)
+            hidden = layer(hidden, embedded, key, value, key_mask=key_mask, training=training)
         return self.output_dense(hidden)
 
-    def initial_state(self, memory, memory_mask):
+    def initial_state(self, key, value, key_mask):
         """What `step` needs.
 
         Args:
-            memory: tree, see `ConvDecoderLayer`.
-            memory_mask: bool, (B, S); True = may be attended to.
+            key, value: (B, S, F), see `ConvDecoderLayer`.
+            key_mask: bool, (B, S); True = may be attended to.
 
         Returns:
             {"source": tree, "target": list with one state for each layer}, see
             `models.AutoregressiveModel`; and "attention", a list of (B, 1, S), zeros.
         """
-        batch_size, memory_length = ops.shape(memory_mask)
-        zeros = ops.zeros((batch_size, 1, memory_length), self.compute_dtype)
+        batch_size, length = ops.shape(key_mask)
+        zeros = ops.zeros((batch_size, 1, length), self.compute_dtype)
         return {
-            "source": {"memory": memory, "mask": memory_mask},
+            "source": {"key": key, "value": value, "mask": key_mask},
             "target": [layer.initial_state(batch_size) for layer in self.layers],
             "attention": [zeros] * self.num_layers,
         }
@@ -176,5 +182,5 @@ class ConvDecoder(ConvStack):
             attention.append(weights)
         return self.output_dense(hidden), {**state, "target": histories, "attention": attention}
 
-    def compute_output_shape(self, embedded_shape, memory_shape=None):
+    def compute_output_shape(self, embedded_shape, key_shape=None, value_shape=None):
         return embedded_shape

@@ -149,7 +149,7 @@ class ConvSeq2Seq(AutoregressiveModel):
         embedded = self.target_positions(self.target_embedding(target_ids))
         embedded = self.dropout_layer(embedded, training=training)
         # No mask on the target: its padding comes last, and the decoder's convolutions look back.
-        hidden = self.decoder(embedded, memory, memory_mask=memory_mask, training=training)
+        hidden = self.decoder(embedded, **memory, key_mask=memory_mask, training=training)
         return self._logits(self.dropout_layer(hidden, training=training))
 
     def _logits(self, hidden):
@@ -164,7 +164,7 @@ class ConvSeq2Seq(AutoregressiveModel):
             self.build()
         source_ids = inputs["source_ids"]
         memory = self.encode(source_ids, training=False)
-        return self.decoder.initial_state(memory, masks.padding_mask(source_ids))
+        return self.decoder.initial_state(**memory, key_mask=masks.padding_mask(source_ids))
 
     def grow(self, target_state, max_length):
         """See `AutoregressiveModel`: the state has no length, but the positions have an end."""
