@@ -2,10 +2,13 @@
 
 from keras_transformer.layers.attention import MultiHeadAttention
 from keras_transformer.layers.attention_scores import AdditiveScore, ConcatScore, DotScore, GeneralScore
+from keras_transformer.layers.conv_decoder import ConvDecoder, ConvDecoderLayer
+from keras_transformer.layers.conv_encoder import ConvEncoder
 from keras_transformer.layers.decoder import Decoder, DecoderLayer
 from keras_transformer.layers.dot_product import scaled_dot_product_attention
 from keras_transformer.layers.embedding import TokenEmbedding
 from keras_transformer.layers.encoder import Encoder, EncoderLayer
+from keras_transformer.layers.gated_convolution import GatedConvolution
 from keras_transformer.layers.image_encoder import ImageEncoder, ResidualBlock
 from keras_transformer.layers.positions import (
     GridPositionalEncoding,
@@ -22,6 +25,9 @@ from keras_transformer.layers.text_encoder import TextEncoder
 __all__ = [
     "AdditiveScore",
     "ConcatScore",
+    "ConvDecoder",
+    "ConvDecoderLayer",
+    "ConvEncoder",
     "Decoder",
     "DecoderLayer",
     "DotScore",
@@ -29,6 +35,7 @@ __all__ = [
     "EncoderLayer",
     "FeedForward",
     "FinalState",
+    "GatedConvolution",
     "GeneralScore",
     "GridPositionalEncoding",
     "ImageEncoder",
