@@ -89,7 +89,7 @@ class ImageEncoder(keras.layers.Layer):
         attention: whether positions of the grid attend to each other.
 
     Call arguments:
-        image: (B, H, W, C).
+        image: (B, H, W, C), floats from 0 to 1; or uint8 from 0 to 255, of which it makes them.
         training: see `ResidualBlock`.
 
     Returns:
@@ -128,6 +128,8 @@ class ImageEncoder(keras.layers.Layer):
 
     def call(self, image, training=None):
         hidden = image
+        if keras.backend.standardize_dtype(image.dtype) == "uint8":
+            hidden = keras.ops.cast(image, self.compute_dtype) / 255
         for index, block in enumerate(self.blocks):
             hidden = self.pooling(hidden) if index else hidden
             hidden = block(hidden, training=training)

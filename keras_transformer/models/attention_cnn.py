@@ -20,7 +20,7 @@ class AttentionCNN(TokenMeanTrainer, keras.Model):
         dropout: probability of dropping one value before the last layer, 0 <= p < 1.
 
     Call arguments:
-        image: (B, H, W, C), 0 to 1; any height and width.
+        image: (B, H, W, C), floats from 0 to 1, or uint8; any height and width.
         training: whether dropout is active and norms use the batch's statistics.
 
     Returns:

@@ -32,11 +32,13 @@ class ImageCaptioner(AutoregressiveModel):
         intermediate_dim: width inside its feed-forward networks, 4 D if None; a GRU has none.
         filters: numbers of channels of the blocks that read the image, see `layers.ImageEncoder`.
         channels: C of the images: 1 for grey, 3 for colours.
-        dropout: probability of dropping one value of the memory, an embedding, or a sub-layer's output.
+        dropout: probability of dropping one value of the memory, an embedding, what goes from one recurrent
+            layer to the next and to the logits, or a sub-layer's output; 0 <= p < 1.
 
     Call arguments:
-        inputs: {"image": (B, H, W, C), 0 to 1, "target_ids": (B, T), integers padded with 0}. The target
-            starts with the start token and is what the model has seen when it predicts the label.
+        inputs: {"image": (B, H, W, C), floats from 0 to 1 or uint8, "target_ids": (B, T), integers padded
+            with 0}. The target starts with the start token and is what the model has seen when it predicts
+            the label. Images of one batch have one size, which may be another in the next.
         training: whether dropout is active and norms use the batch's statistics.
 
     Returns:
@@ -55,7 +57,7 @@ class ImageCaptioner(AutoregressiveModel):
         num_heads=None,
         intermediate_dim=None,
         filters=(16, 32, 64, 64),
-        channels=1,
+        channels=3,
         dropout=0.1,
         **kwargs,
     ):
@@ -140,6 +142,7 @@ class ImageCaptioner(AutoregressiveModel):
         if self._is_recurrent:
             hidden = self.dropout_layer(hidden, training=training)
             hidden = self.decoder.decode(hidden, self._first_state(memory), training=training)
+            hidden = self.dropout_layer(hidden, training=training)
         else:
             hidden = self.dropout_layer(self.target_positions(hidden), training=training)
             hidden = self.decoder(hidden, memory, training=training)
