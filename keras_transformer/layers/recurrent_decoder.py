@@ -71,7 +71,8 @@ class RecurrentDecoder(keras.layers.Layer):
         for number, cell in enumerate(self.cells):
             cell.build((None, self.hidden_dim if number else input_shape[-1]))
         self.feed_dense.build((None, self.output_dim))
-        self.attention.build((None, self.hidden_dim), memory_shape)
+        if not self.attention.built:  # one made from a config is
+            self.attention.build((None, self.hidden_dim), memory_shape)
         self.output_dense.build((None, memory_shape[-1] + self.hidden_dim))
 
     def call(self, inputs, memory, memory_mask=None, training=None):
