@@ -1,84 +1,239 @@
-"""Target tokens per second of a training step: python -m benchmarks.train_step
+"""Target tokens per second of a training step, against other libraries: python -m benchmarks.train_step
 
-Side by side in one process, in turns, so that the ratios hold on a shared machine: the model as it is, the
-same with Keras's einsum in place of the flat projection, and with the loss left to automatic differentiation.
+All take the same batches (random ids, a fifth of them padding), with the same dimensions, Adam, label
+smoothing and dropout in the paper's places (section 5.4), in float32 unless a row says otherwise. Each has a
+process of its own, and they take turns, a few steps each, so that the noise of a shared machine hits all.
+Before that each shows that it trains the same thing: number of parameters, loss at the start near log V, no
+weight that stays as it was.
+
+A library other than Keras is looked for in ENVIRONMENTS/NAME/bin/python; made, for example, by
+    python3.11 -m venv .venv-peers/torch && .venv-peers/torch/bin/pip install torch==2.13.0 numpy
 """
 
+import dataclasses
+import json
+import math
 import os
 import platform
+import re
+import shlex
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
-from unittest import mock
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
 
-from command_line import quiet
+import numpy as np
 
-with quiet.start_up():
-    import keras
-    import numpy as np
-    import tensorflow as tf
-    from keras import ops
+import command_line
 
-    from keras_transformer import losses, models
-    from keras_transformer.layers.projection import HeadsProjection
-
-BATCH, LENGTH, VOCABULARY = 128, 16, 6000
-SIZES = {
-    "3+3 layers, 256, 8 heads, 512": dict(num_layers=3, hidden_dim=256, num_heads=8, intermediate_dim=512),
-    "4+4 layers, 128, 4 heads, 256": dict(num_layers=4, hidden_dim=128, num_heads=4, intermediate_dim=256),
+ROOT = Path(__file__).resolve().parent.parent
+DROPOUT, LABEL_SMOOTHING = 0.1, 0.1
+MODELS = {
+    "3x256": dict(num_layers=3, hidden_dim=256, num_heads=8, intermediate_dim=512, vocabulary_size=8_000),
+    "tiny": dict(num_layers=4, hidden_dim=128, num_heads=4, intermediate_dim=256, vocabulary_size=10_000),
+    "smoke": dict(num_layers=1, hidden_dim=16, num_heads=2, intermediate_dim=32, vocabulary_size=50),
 }
-ROUNDS, STEPS = 5, 4
 
 
-class PlainSmoothedCrossEntropy(losses.SmoothedCrossEntropy):
-    """The same value, its gradient left to the backend."""
+@dataclasses.dataclass(frozen=True)
+class Peer:
+    """One measured program: a library in one variant."""
 
-    def call(self, y_true, y_pred):
-        plain = ops.sparse_categorical_crossentropy(y_true, y_pred, from_logits=True)
-        uniform = ops.logsumexp(y_pred, axis=-1) - ops.mean(y_pred, axis=-1)
-        return (1.0 - self.label_smoothing) * plain + self.label_smoothing * uniform
-
-
-def make_step(sizes, loss):
-    """A compiled model's training step on one random batch, traced and warm."""
-    keras.utils.set_random_seed(0)
-    model = models.Transformer(VOCABULARY, VOCABULARY, dropout=0.1, share_embeddings=True, **sizes)
-    model.build()
-    model.compile(optimizer=keras.optimizers.Adam(1e-4), loss=loss(label_smoothing=0.1), jit_compile=False)
-    model.optimizer.build(model.trainable_variables)
-    ids = np.random.default_rng(0).integers(4, VOCABULARY, (BATCH, LENGTH)).astype("int32")
-    batch = ({"source_ids": ids, "target_ids": ids}, ids)
-    function = tf.function(model.train_step, autograph=False)
-    batch = tf.nest.map_structure(tf.constant, batch)
-    function(batch)
-    return lambda: float(function(batch)["loss"])
+    label: str
+    program: str  # in benchmarks/training_peers
+    variant: str
+    environment: str | None = None  # folder of its environment; None for this project's
+    install: str = ""
 
 
-def seconds(step):
-    """Mean time of a few steps."""
-    start = time.perf_counter()
-    for _ in range(STEPS):
-        step()
-    return (time.perf_counter() - start) / STEPS
+KERAS_HUB = ("keras_hub", "keras-hub==0.32.0 tensorflow==2.21.0 keras==3.15.1")
+TORCH = ("torch", "torch==2.13.0 numpy")
+OPENNMT_TF = ("opennmt_tf", "'opennmt-tf[tensorflow]==2.32.0'")
+PEERS = {
+    "fit": Peer("keras_transformer, `fit`", "ours", "fit"),
+    "step": Peer("keras_transformer, the step alone", "ours", "step"),
+    "xla": Peer("keras_transformer, `fit`, XLA", "ours", "xla"),
+    "bfloat16": Peer("keras_transformer, `fit`, mixed_bfloat16", "ours", "bfloat16"),
+    "keras_hub": Peer("KerasHub's layers, `fit`", "keras_hub_layers", "fit", *KERAS_HUB),
+    "keras_hub_xla": Peer("KerasHub's layers, `fit`, XLA", "keras_hub_layers", "xla", *KERAS_HUB),
+    "keras_hub_our_loss": Peer("KerasHub's layers, our loss", "keras_hub_layers", "our_loss", *KERAS_HUB),
+    "torch": Peer("PyTorch `nn.Transformer`, eager", "torch_transformer", "eager", *TORCH),
+    "torch_compile": Peer("PyTorch `nn.Transformer`, torch.compile", "torch_transformer", "compile", *TORCH),
+    "opennmt_tf": Peer("OpenNMT-tf", "opennmt_tf", "graph", *OPENNMT_TF),
+    "opennmt_tf_xla": Peer("OpenNMT-tf, XLA", "opennmt_tf", "xla", *OPENNMT_TF),
+}
 
 
-def main():
-    """Measures and prints a table."""
-    print(
-        f"{platform.machine()}, {os.cpu_count()} CPUs, "
-        f"TensorFlow {tf.__version__}, Keras {keras.__version__}; batch {BATCH} x {LENGTH}, "
-        f"vocabulary {VOCABULARY}; median of {ROUNDS} rounds"
+def main(arguments=None):
+    """Measures and prints a table for each model."""
+    parser = command_line.parser("benchmarks.train_step", __doc__)
+    parser.add_argument("--models", type=list[Literal[*MODELS]], default=["3x256", "tiny"], help="sizes")
+    parser.add_argument("--peers", type=list[Literal[*PEERS]], default=list(PEERS), help="what is measured")
+    parser.add_argument("--batch_size", type=int, default=128, help="sentence pairs")
+    parser.add_argument("--length", type=int, default=24, help="tokens of each, source and target")
+    parser.add_argument("--threads", type=int, default=2, help="of each library")
+    parser.add_argument("--rounds", type=int, default=7, help="turns, of which the medians count")
+    parser.add_argument("--steps", type=int, default=3, help="training steps of a turn")
+    parser.add_argument(
+        "--environments", type=Path, default=Path(".venv-peers"), help="folder with the peers' environments"
     )
-    print(f"{'model':<32}{'variant':<34}{'tokens/s':>9}{'ratio':>7}")
-    for name, sizes in SIZES.items():
-        steps = {"as it is": make_step(sizes, losses.SmoothedCrossEntropy)}
-        with mock.patch.object(HeadsProjection, "call", keras.layers.EinsumDense.call):
-            steps["projections by einsum"] = make_step(sizes, losses.SmoothedCrossEntropy)
-        steps["loss by automatic differentiation"] = make_step(sizes, PlainSmoothedCrossEntropy)
-        rounds = [{key: seconds(step) for key, step in steps.items()} for _ in range(ROUNDS)]
-        for key in steps:
-            median = statistics.median(times[key] for times in rounds)
-            ratio = statistics.median(times["as it is"] / times[key] for times in rounds)
-            print(f"{name:<32}{key:<34}{BATCH * LENGTH / median:>9,.0f}{ratio:>7.2f}", flush=True)
+    options = parser.parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    print(shlex.join(["python", "-m", "benchmarks.train_step", *given]))
+    print(machine(options.threads))
+    command_line.run(lambda: [measure(name, options) for name in options.models])
+
+
+def machine(threads):
+    """Versions, processor and number of threads, one line."""
+    versions = ", ".join(f"{package} {metadata.version(package)}" for package in ("tensorflow", "keras"))
+    cpu_info = Path("/proc/cpuinfo")
+    text = cpu_info.read_text(encoding="utf-8") if cpu_info.exists() else ""
+    found = re.search("model name\\s*: (.*)", text)
+    cpu = found[1] if found else platform.machine()
+    return f"{versions}; {cpu}, {os.cpu_count()} CPUs, {threads} threads"
+
+
+def measure(name, options):
+    """Prints the tables of one model."""
+    with tempfile.TemporaryDirectory() as folder:
+        batches = Path(folder, "batches.npz")
+        vocabulary_size = MODELS[name]["vocabulary_size"]
+        padding = write_batches(batches, options.batch_size, options.length, vocabulary_size)
+        print(
+            f"\n{name}: {MODELS[name]}\n"
+            f"{options.batch_size} x {options.length} tokens, {padding:.0%} padding; "
+            f"median of {options.rounds} turns of {options.steps} steps\n"
+        )
+        children = {}
+        try:
+            start_all(children, name, batches, options)
+            print_times(children, options)
+        finally:
+            for child in children.values():
+                child.end()
+
+
+def write_batches(path, batch_size, length, vocabulary_size, number=8):
+    """Random sentences of 0.6 to 1 times the length; returns the share of padding."""
+    generator = np.random.default_rng(0)
+
+    def sentences():
+        ids = generator.integers(4, vocabulary_size, (number, batch_size, length + 1), "int32")
+        lengths = generator.integers(math.ceil(0.6 * length), length, (number, batch_size, 1), endpoint=True)
+        lengths[:, 0] = length
+        return ids, lengths
+
+    source, source_lengths = sentences()
+    target, target_lengths = sentences()
+    positions = np.arange(length)
+    source_ids = np.where(positions < source_lengths, source[..., :-1], 0)
+    target_ids = np.where(positions < target_lengths, target[..., :-1], 0)
+    labels = np.where(positions < target_lengths, target[..., 1:], 0)
+    np.savez(path, source_ids=source_ids, target_ids=target_ids, labels=labels)
+    return float(np.mean(labels == 0))
+
+
+def start_all(children, name, batches, options):
+    """Starts the programs one after the other, and prints what they are."""
+    print("| | parameters | first loss | weights that never change | ready after |")
+    print("|---|---|---|---|---|")
+    for key in options.peers:
+        peer = PEERS[key]
+        folder = options.environments / str(peer.environment) / "bin"
+        python = Path(sys.executable) if peer.environment is None else folder / "python"
+        if not python.exists():
+            made = f"`python3.11 -m venv {folder.parent} && {folder / 'pip'} install {peer.install}`"
+            print(f"| {peer.label} | not installed: {made} | | | |")
+            continue
+        children[key] = child = Child(peer, python, name, batches, options.threads)
+        ready = child.ready()
+        print(
+            f"| {peer.label} | {ready['parameters']:,} | {ready['first_loss']:.2f} | {ready['unchanged']} "
+            f"| {ready['seconds']:.0f} s |",
+            flush=True,
+        )
+        # Unscaled logits give log V, logits of unit variance half a nat more.
+        expected = math.log(MODELS[name]["vocabulary_size"])
+        if not abs(ready["first_loss"] - expected) < 1.5 or ready["unchanged"]:
+            raise ValueError(f"{peer.label} does not train the same model: {ready}, log V = {expected:.2f}.")
+        children_parameters = [child.parameters for child in children.values()]
+        if max(children_parameters) > 1.03 * min(children_parameters):
+            raise ValueError(f"{peer.label} has another number of parameters: {children_parameters}.")
+
+
+def print_times(children, options):
+    """Asks the programs in turn, and prints medians and ratios."""
+    rounds = []
+    for _ in range(options.rounds):
+        rounds.append({key: child.seconds(options.steps) for key, child in children.items()})
+    tokens = options.batch_size * options.length * options.steps
+    first = next(iter(children))
+    print(f"\n| | tokens/s | lowest and highest | {PEERS[first].label} is faster by |")
+    print("|---|---|---|---|")
+    for key in children:
+        speeds = [tokens / times[key] for times in rounds]
+        ratio = statistics.median(times[key] / times[first] for times in rounds)
+        extremes = f"{min(speeds):,.0f} to {max(speeds):,.0f}"
+        print(f"| {PEERS[key].label} | {statistics.median(speeds):,.0f} | {extremes} | {ratio:.2f} |")
+
+
+class Child:
+    """A running program of benchmarks/training_peers; see its `child.serve`."""
+
+    def __init__(self, peer, python, name, batches, threads):
+        specification = {
+            "batches": str(batches),
+            "variant": peer.variant,
+            "threads": threads,
+            "sizes": MODELS[name],
+            "dropout": DROPOUT,
+            "label_smoothing": LABEL_SMOOTHING,
+        }
+        module = f"benchmarks.training_peers.{peer.program}"
+        environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "CUDA_VISIBLE_DEVICES": "-1"}
+        self.label = peer.label
+        self.errors = tempfile.TemporaryFile("w+")
+        self.start = time.perf_counter()
+        self.process = subprocess.Popen(
+            [python, "-m", module, json.dumps(specification)],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            text=True,
+        )
+
+    def ready(self):
+        """Waits until it is warm; returns what it says about itself."""
+        ready = {**json.loads(self._answer()), "seconds": time.perf_counter() - self.start}
+        self.parameters = ready["parameters"]
+        return ready
+
+    def seconds(self, steps):
+        """Time of some training steps."""
+        print(steps, file=self.process.stdin, flush=True)
+        return float(self._answer())
+
+    def _answer(self):
+        answer = self.process.stdout.readline()
+        if not answer:
+            self.errors.seek(0)
+            last = self.errors.read().strip().splitlines()[-1:]
+            raise ValueError(f"{self.label} ended: {' '.join(last)}")
+        return answer
+
+    def end(self):
+        """Closes its input, which ends it."""
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait()
+        self.errors.close()
 
 
 if __name__ == "__main__":

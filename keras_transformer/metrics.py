@@ -25,7 +25,9 @@ class TokenMetric(keras.metrics.Mean):
         weight = ops.cast(ops.not_equal(y_true, self.pad_id), "float32")
         if sample_weight is not None:
             weight = weight * ops.cast(sample_weight, "float32")
-        super().update_state(self.values(y_true, y_pred), sample_weight=weight)
+        # Flat: of (B, T) Keras takes means over T first, and a batch of short sentences would weigh more.
+        values = ops.reshape(self.values(y_true, y_pred), (-1,))
+        super().update_state(values, sample_weight=ops.reshape(weight, (-1,)))
 
     def values(self, y_true, y_pred):
         """One value for each token, (B, T)."""

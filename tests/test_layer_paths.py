@@ -1,5 +1,6 @@
 """Names of the layers inside a model: each has its own, and together they hold every weight once."""
 
+import keras
 import pytest
 
 from keras_transformer import models
@@ -38,3 +39,12 @@ def test_names_lead_from_the_model_down():
 def test_a_shared_embedding_is_there_once():
     assert {"source_embedding", "target_embedding"} <= set(layer_paths(make()))
     assert "source_embedding" not in layer_paths(make(share_embeddings=True))
+
+
+def test_a_layer_in_two_places_has_the_name_of_the_first():
+    shared = keras.layers.Dense(3, name="shared")
+    inputs = keras.Input((3,))
+    first, second = (keras.Sequential([keras.Input((3,)), shared], name=name) for name in ("first", "second"))
+    model = keras.Model(inputs, second(first(inputs)))
+    assert list(layer_paths(model)) == ["first", "first/shared", "second"]
+    assert len(weight_paths(model)) == 2

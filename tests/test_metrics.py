@@ -60,6 +60,12 @@ def test_batches_are_weighted_by_their_tokens(cls):
 
 
 @both
+def test_it_does_not_matter_to_which_length_a_batch_is_padded(cls):
+    batches = [(LABELS[:1], LOGITS[:1]), (LABELS[1:2, :1], LOGITS[1:2, :1]), (LABELS[2:, :3], LOGITS[2:, :3])]
+    assert result_of(cls(), *batches) == pytest.approx(expected_of(cls), rel=1e-5)
+
+
+@both
 def test_more_padding_changes_nothing(cls):
     labels, logits = np.pad(LABELS, [(0, 1), (0, 3)]), np.pad(LOGITS, [(0, 1), (0, 3), (0, 0)])
     assert result_of(cls(), (labels, logits)) == pytest.approx(expected_of(cls), rel=1e-5)

@@ -26,6 +26,13 @@ def test_python_blocks_of_the_guide_to_decoding_do_what_they_say():
     assert abs(names["total"].numpy() - names["scores"].numpy()).max() < 1e-3
 
 
+def test_python_blocks_of_the_guide_to_evaluation_do_what_they_say():
+    names = {}
+    for body in blocks("docs/evaluation.md", "python"):
+        exec(compile(body, "docs/evaluation.md", "exec"), names)
+    assert list(names["measured"]) == ["bleu", "chrf++", "ter"]
+
+
 def test_python_blocks_run_one_after_the_other():
     program = blocks("README.md", "python")
     assert len(program) >= 3
@@ -47,8 +54,9 @@ def test_commands_of_the_page_run_one_after_the_other(tmp_path):
     environment.pop("TF_CPP_MIN_LOG_LEVEL", None)  # what a user's screen would show
     commands = blocks("README.md", "bash")
     assert len(commands) >= 2
-    # The guide's are of the run that the README makes; its last block exports and asks.
-    commands[-1:-1] = blocks("docs/decoding.md", "bash")
+    # The guides' are of the run that the README makes; its last block exports and asks.
+    for page in ("docs/decoding.md", "docs/evaluation.md"):
+        commands[-1:-1] = blocks(page, "bash")
     script = "set -e\n" + "\n".join(commands)
     done = subprocess.run(
         ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True
@@ -62,7 +70,15 @@ def test_commands_of_the_page_run_one_after_the_other(tmp_path):
 
 @pytest.mark.parametrize(
     "page",
-    ["README.md", "docs/architecture.md", "docs/decoding.md", "benchmarks/README.md", "CONTRIBUTING.md"],
+    [
+        "README.md",
+        "docs/architecture.md",
+        "docs/decoding.md",
+        "docs/training.md",
+        "docs/evaluation.md",
+        "benchmarks/README.md",
+        "CONTRIBUTING.md",
+    ],
 )
 def test_links_to_files_are_true(page):
     folder = (ROOT / page).parent

@@ -1,5 +1,6 @@
 """Text to text: order, batches, prefixes, attention, ensembles, and scores that agree with the search."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -204,6 +205,22 @@ def test_a_folder_without_a_part_is_refused(run, tmp_path, part):
         (tmp_path / name).symlink_to(run / name)
     with pytest.raises(ValueError, match=f"A run folder holds .* Received: {tmp_path}, without {part}"):
         Translator.from_run(tmp_path)
+
+
+def test_any_checkpoint_of_a_run_can_be_loaded(run, tmp_path):
+    other = tiny_runs.make(tmp_path / "other", seed=4)
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    (folder / "model.keras").unlink()  # a training that has not ended has none
+    (folder / "checkpoints").mkdir()
+    shutil.copy(other / "model.keras", folder / "checkpoints" / "epoch-00001.keras")
+    pair = (tf.constant(TEXTS[:1]), tf.constant(["2031"]))
+    scores = Translator.from_run(folder, checkpoint="epoch-00001.keras").score(*pair)[0]
+    np.testing.assert_array_equal(scores, Translator.from_run(other).score(*pair)[0])
+    both = Translator.from_run(folder, others=[run], checkpoint="epoch-00001.keras")  # of the first alone
+    assert both.score(*pair)[0].numpy() != pytest.approx(scores.numpy())
+    with pytest.raises(ValueError, match="epoch-00001.keras. Received: checkpoint='epoch-00002.keras'"):
+        Translator.from_run(folder, checkpoint="epoch-00002.keras")
 
 
 def test_a_search_may_be_made_for_the_length_of_the_training_data(run):

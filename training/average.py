@@ -61,8 +61,9 @@ def average(run, output, select="last", num=None, names=None):
     if names:
         paths = sorted({checkpoints.checkpoint_path(run, name) for name in names})
     else:
+        checkpoints.checkpoint_path(run, select)  # tells if there is none
         paths = checkpoints.choose(run / "checkpoints", select, num)
-        if not 1 <= (num or len(paths)) <= len(paths):
+        if num is not None and not 1 <= num <= len(paths):
             raise ValueError(
                 f"`num` must be from 1 to the number of checkpoints to select from, {select}: {len(paths)}. "
                 f"Received: num={num}, for {run}."

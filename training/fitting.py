@@ -140,18 +140,29 @@ def prepare(config: TrainingConfig, unfinished: Path | None = None) -> Prepared:
 
 def make_batches(config: TrainingConfig, split, pairs, source_tokenizer, target_tokenizer, row_multiple=1):
     """The batches of a split, `pipeline.BucketBatches`; says how many there are."""
-    encoded = pipeline.encode(pairs, source_tokenizer, target_tokenizer, max_length=config.data.max_length)
+    data, corpora, filters = config.data, [pairs], pipeline.Filters(config.data.max_length)
+    weights = augmentation = None
+    if split == "train":
+        # What is measured on stays as it is.
+        augmentation = pipeline.Augmentation.of(config.augmentation, source_tokenizer, target_tokenizer)
+        weights = [corpus.weight for corpus in (data, *data.also)]
+        corpora = tasks.load_corpora(data) if data.also else corpora
+        filters = pipeline.Filters(
+            data.max_length, data.max_length_ratio, data.remove_duplicates, data.remove_copies
+        )
+    keep_texts = augmentation is not None and augmentation.reads_texts
+    encoded = pipeline.encode(corpora, source_tokenizer, target_tokenizer, filters, keep_texts)
     batches = pipeline.BucketBatches(
         encoded,
-        batch_tokens=config.data.batch_tokens,
-        bucket_boundaries=config.data.bucket_boundaries
-        or pipeline.default_boundaries(config.data.max_length),
+        batch_tokens=data.batch_tokens,
+        bucket_boundaries=data.bucket_boundaries or pipeline.default_boundaries(data.max_length),
         shuffle=split == "train",
         seed=config.fit.seed,
+        weights=weights,
+        augmentation=augmentation,
         row_multiple=row_multiple,
     )
-    dropped = f", {encoded.num_dropped} too long" if encoded.num_dropped else ""
-    print(f"{split}: {len(encoded):,} pairs{dropped}, {len(batches):,} batches")
+    print(f"{split}: {batches.summary()}")
     return batches
 
 

@@ -118,7 +118,7 @@ def choose_jit_compile(
 
 def frequent_shape(batches) -> tuple[int, int, int]:
     """The (rows, source length, target length) that most of the batches have."""
-    return shape_of(max(batches.buckets, key=lambda bucket: -(-len(bucket.rows) // bucket.batch_size)))
+    return shape_of(max(batches.buckets, key=lambda bucket: bucket.num_batches))
 
 
 def shape_of(bucket) -> tuple[int, int, int]:
@@ -152,14 +152,11 @@ def describe(config: TrainingConfig, sizes: dict, batches, settled: Plan) -> str
     ]
     for bucket in batches.buckets:
         shape = " x ".join(map(str, shape_of(bucket)))
-        lines.append(f"            {shape}: {-(-len(bucket.rows) // bucket.batch_size):,}")
+        lines.append(f"            {shape}: {bucket.num_batches:,}")
     if usual is None or most is None:
         return "\n".join([*lines, "memory      NOT ENOUGH for the largest shape"])
     rows, _, length = frequent_shape(batches)
-    places = sum(
-        -(-len(bucket.rows) // bucket.batch_size) * bucket.batch_size * bucket.target_length
-        for bucket in batches.buckets
-    )
+    places = sum(bucket.num_batches * bucket.batch_size * bucket.target_length for bucket in batches.buckets)
     seconds = usual.seconds / (rows * length) * places / len(batches) * steps
     compiling = usual.first_seconds * (len(batches.buckets) if settled.jit_compile else 1)
     return "\n".join(

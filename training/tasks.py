@@ -1,10 +1,14 @@
 """What a configuration's words stand for: tokenizers, models, schedules."""
 
+import functools
+import math
+
 import keras
 
 from keras_transformer import losses, metrics, models, schedules, tokenizers
 from training import datasets
 from training.config import (
+    CorpusConfig,
     DataConfig,
     ModelConfig,
     OptimizerConfig,
@@ -14,10 +18,33 @@ from training.config import (
 
 
 def load_pairs(config: DataConfig, split: str):
-    """The pairs of a split, tf.data.Dataset of (source, target) strings; None if it was not configured."""
-    files = {"train": config.train, "validation": config.validation, "test": config.test}.get(split, ())
-    if config.name == "parallel_text" and split != "train" and not files:
+    """The pairs of a split, tf.data.Dataset of (source, target) strings; None if it was not configured.
+
+    The training split has the pairs of all corpora, each once, one corpus after the other; the others have
+    those of the main one.
+    """
+    if split == "train":
+        return functools.reduce(lambda pairs, more: pairs.concatenate(more), load_corpora(config))
+    files = {"validation": config.validation, "test": config.test}.get(split, ())
+    if config.name == "parallel_text" and not files:
         return None
+    return _load(config, split, files)
+
+
+def load_corpora(config: DataConfig) -> list:
+    """The training pairs of the main corpus and of each further one, as `load_pairs`.
+
+    Raises:
+        ValueError: a weight is not above 0, or see `datasets.load`.
+    """
+    corpora = [config, *config.also]
+    for corpus in corpora:
+        if not 0 < corpus.weight < math.inf:
+            raise ValueError(f"`weight` must be above 0. Received: weight={corpus.weight} of {corpus.name}.")
+    return [_load(corpus, "train", corpus.train) for corpus in corpora]
+
+
+def _load(config: CorpusConfig, split: str, files):
     return datasets.load(
         config.name,
         split,

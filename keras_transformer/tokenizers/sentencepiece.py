@@ -11,6 +11,7 @@ import tensorflow_text
 from tensorflow_text.python.ops.sentencepiece_tokenizer import gen_sentencepiece_tokenizer
 
 from keras_transformer.special_ids import END_ID, PAD_ID, START_ID, UNKNOWN_ID
+from keras_transformer.tokenizers.sampling import SubwordSampler
 from keras_transformer.tokenizers.text import (
     MAX_SENTENCE_CHARACTERS,
     SPECIAL_PIECES,
@@ -140,6 +141,10 @@ class SentencePieceTokenizer(tf.Module):
     def tokenize(self, text) -> tf.RaggedTensor:
         """Text (B,), strings -> ids (B, None), int32. Invalid UTF-8 is read as U+FFFD."""
         return self._tokenizer.tokenize(valid_text(text))
+
+    def sampler(self, alpha: float) -> SubwordSampler:
+        """What draws other segmentations of texts into the same pieces: see `SubwordSampler`."""
+        return SubwordSampler(self._model, alpha)
 
     def detokenize(self, ids) -> tf.Tensor:
         """Ids (B, T), dense or ragged -> text (B,), valid UTF-8.

@@ -171,6 +171,20 @@ def test_a_folder_that_is_no_run_is_refused_and_nothing_is_written(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["pictures"]
 
 
+def test_a_checkpoint_that_is_not_there_is_refused_and_nothing_is_written(run_folder, tmp_path):
+    options = [
+        "--run",
+        str(run_folder),
+        "--output",
+        str(tmp_path / "out"),
+        "--checkpoint",
+        "epoch-9.keras",
+    ]
+    with pytest.raises(ValueError, match="Received: checkpoint='epoch-9.keras'"):
+        export.main(options)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_missing_option_is_one_line_and_status_2(capsys):
     with pytest.raises(SystemExit) as stop:
         export.main(["--run", "somewhere"])

@@ -1,13 +1,15 @@
 """The command that measures: what it prints, which search it was, and what it compares with."""
 
-import math
 import re
+from types import SimpleNamespace
 
 import pytest
+import tensorflow as tf
 
 from command_line.search_options import SearchOptions
-from keras_transformer import decoding
+from keras_transformer import decoding, quality
 from keras_transformer.translator import Translator, ended
+from tests.tiny_runs import MAX_LENGTH
 from training import evaluate, run_folder
 
 SOURCES = [b"5 March 2031", b"", b"7"]
@@ -25,6 +27,29 @@ def no_model(monkeypatch):
     monkeypatch.setattr("keras.models.load_model", lambda *_, **__: pytest.fail("a model was loaded"))
 
 
+@pytest.fixture
+def stubbed(monkeypatch):
+    """Translators that need no model; the list of those that were made."""
+    made = []
+
+    def from_run(run, *arguments):
+        search = arguments[0]
+        made.append(
+            SimpleNamespace(
+                run=run,
+                arguments=arguments,
+                search=search if isinstance(search, decoding.Search) else search(MAX_LENGTH),
+                translate=lambda sources: [text.decode().lower() for text in sources],
+                source_tokenizer=SimpleNamespace(tokenize=tf.strings.bytes_split),
+            )
+        )
+        return made[-1]
+
+    monkeypatch.setattr(Translator, "from_run", from_run)
+    monkeypatch.setattr(evaluate, "perplexity", lambda *_: quality.Measured("perplexity", 2.0, "", "x"))
+    return made
+
+
 def test_evaluation_prints_exact_match_and_writes_the_translations(run, tmp_path, capsys):
     output = tmp_path / "translations.txt"
     evaluate.main(["--run", str(run), "--data", "validation", "--output", str(output), "--beam", "1"])
@@ -36,22 +61,20 @@ def test_evaluation_prints_exact_match_and_writes_the_translations(run, tmp_path
 
 
 def test_measures_name_their_search_and_come_with_the_translations(drawn_run, three_pairs):
-    found = evaluate.evaluate(drawn_run, search=SearchOptions(beam=2, max_length=5))
+    found = evaluate.evaluate(drawn_run, search=SearchOptions(beam=1, max_length=5))
     line = found.lines()[0]
-    assert line.startswith("exact match = 33.33 (1 of 3)") and line.endswith(
-        "  beam 2, alpha 0.6, max_length 5"
-    )
+    assert line.startswith("exact match = 33.33 (1 of 3)") and line.endswith("  greedy, max_length 5")
     assert found.translations[1] == "" and all(len(text) <= 5 for text in found.translations)
     assert (found.sources, found.references) == (["5 March 2031", "", "7"], ["2031-03-05", "", "7"])
     assert found.source_lengths == [12, 0, 1] and found.compared == []
 
 
-def test_translations_are_measured_in_the_usual_order(drawn_run, three_pairs, monkeypatch):
+def test_translations_are_measured_in_the_usual_order(drawn_run, three_pairs, stubbed, monkeypatch):
     monkeypatch.setattr(evaluate, "EXACT", ())
-    lines = evaluate.evaluate(drawn_run, search=SearchOptions(beam=1)).lines()
+    lines = evaluate.evaluate(drawn_run).lines()
     names = [line.split(" = ")[0] for line in lines]
     assert names == ["BLEU", "chrF2++", "chrF2", "TER", "exact match", "perplexity"]
-    assert all("case:mixed" in line for line in lines)
+    assert all("case:mixed" in line and line.endswith("  beam 4, alpha 0.6") for line in lines[:-1])
 
 
 def test_perplexity_is_that_of_the_references_tokens_with_their_ends(drawn_run, three_pairs):
@@ -64,9 +87,6 @@ def test_perplexity_is_that_of_the_references_tokens_with_their_ends(drawn_run, 
     assert found.name == "perplexity" and found.value == pytest.approx(expected, rel=1e-4)
     assert found.details == f"({10 + 0 + 1 + 3} tokens)"
     assert found.signature == "nrefs:1|case:mixed|tok:bpe|vocabulary:15|end:yes|log:e|smooth:none"
-    # Not those of the search: another one, the same perplexity.
-    *_, other = evaluate.evaluate(drawn_run, search=SearchOptions(beam=2, max_length=3)).measures
-    assert other == found and not math.isinf(found.value)
 
 
 def test_other_systems_are_runs_and_files(drawn_run, run, three_pairs, tmp_path, capsys):
@@ -87,29 +107,18 @@ def test_other_systems_are_runs_and_files(drawn_run, run, three_pairs, tmp_path,
         assert rows[0][-2] != "=" and [row[-2] for row in rows[1:]] == ["="] * 3
 
 
-def test_the_other_run_translates_with_the_same_search(drawn_run, run, three_pairs):
+def test_systems_are_what_the_options_say(drawn_run, run, three_pairs, stubbed):
+    others = [str(run), str(drawn_run)]
     search = SearchOptions(beam=1, max_length=3)
-    found = evaluate.evaluate(drawn_run, search=search, against=[str(run)])
-    alone = evaluate.evaluate(run, search=search)
-    assert found.compared[1].value == alone.measures[0].value
-    assert found.compared[3].value == alone.measures[1].value
-
-
-def test_a_system_is_named_by_all_that_made_it(drawn_run, three_pairs, tmp_path):
-    (tmp_path / "run").mkdir()
-    for part in drawn_run.iterdir():
-        (tmp_path / "run" / part.name).symlink_to(part)
-    (tmp_path / "run" / "checkpoints").mkdir()
-    (tmp_path / "run" / "checkpoints" / "epoch-00001.keras").symlink_to(drawn_run / "model.keras")
-    found = evaluate.evaluate(
-        tmp_path / "run",
-        search=SearchOptions(beam=1),
-        ensemble=[drawn_run],
-        checkpoint="epoch-00001.keras",
-        against=[str(tmp_path / "run")],  # its model.keras
-    )
-    assert found.system == f"{tmp_path / 'run'} (epoch-00001.keras) + {drawn_run}"
-    assert found.compared[1].p_value == 1
+    found = evaluate.evaluate(drawn_run, "test", None, search, ["another"], "best", others)
+    # The others are their model.keras, alone, with the same search.
+    assert [made.arguments[1:] for made in stubbed[:2]] == [(), ()]
+    assert [made.run for made in stubbed] == [*others, drawn_run]
+    assert stubbed[2].arguments[1:] == (["another"], "best")
+    assert [made.search for made in stubbed] == [decoding.Greedy(max_length=3)] * 3
+    # The same run may be compared with a checkpoint of its own.
+    assert found.system == f"{drawn_run} (best) + another"
+    assert [row.system for row in found.compared] == [found.system, *others] * 2
 
 
 @pytest.mark.parametrize(

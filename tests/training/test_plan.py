@@ -74,7 +74,7 @@ class Batches:
 
     class Bucket:
         def __init__(self, num_rows, batch_size, length):
-            self.rows = range(num_rows)
+            self.num_batches = -(-num_rows // batch_size)
             self.batch_size = batch_size
             self.source_length = length
             self.target_length = length + 1

@@ -71,7 +71,7 @@ def test_equal_metrics_make_equal_pictures_and_leave_matplotlib_as_it_was():
     before = dict(matplotlib.rcParams)
     pictures = {report_pictures.curves(RECORDS, "val_bleu", "BLEU") for _ in range(2)}
     assert len(pictures) == 1
-    assert dict(matplotlib.rcParams) == before
+    assert dict(matplotlib.rcParams) == before and before["text.color"] != report_pictures.INK
 
 
 @pytest.mark.parametrize(

@@ -7,51 +7,23 @@ import tensorflow as tf
 
 from keras_transformer.special_ids import END_ID, PAD_ID, START_ID
 from keras_transformer.tokenizers import CharacterTokenizer
+from tests.training.pipeline.small_pairs import (
+    BOUNDARIES,
+    BYTES,
+    PAIRS,
+    buckets_of,
+    dataset_of,
+    encode,
+    one_pass,
+    passes_of,
+    texts_in,
+    texts_of,
+)
 from training import pipeline
-
-BYTES = CharacterTokenizer("bytes")
-BOUNDARIES = (5, 11, 17)
-# 101 different pairs of 0 to 16 bytes a side; the target's length does not follow the source's.
-PAIRS = [(f"{n:03}"[: n % 4] + "s" * (n % 13), f"{n:03}" + "t" * (n * 5 % 14)) for n in range(101)]
-
-
-def dataset_of(pairs):
-    sources, targets = zip(*pairs, strict=True) if pairs else ((), ())
-    return tf.data.Dataset.from_tensor_slices(
-        (tf.constant(sources, tf.string), tf.constant(targets, tf.string))
-    )
-
-
-def buckets_of(pairs=PAIRS, max_length=17, **change):
-    options = {"batch_tokens": 60, "bucket_boundaries": BOUNDARIES, "shuffle": True, "seed": 3}
-    encoded = pipeline.encode(dataset_of(pairs), BYTES, BYTES, max_length=max_length)
-    return pipeline.BucketBatches(encoded, **options | change)
 
 
 def batches_of(pairs=PAIRS, **change):
     return buckets_of(pairs, **change).dataset()
-
-
-def passes_of(buckets, count, start=0):
-    """The pairs of each of `count` passes of the stream, the first perhaps begun."""
-    stream = iter(buckets.stream(start))
-    lengths = [len(buckets) - start % len(buckets), *[len(buckets)] * (count - 1)]
-    return [one_pass(itertools.islice(stream, length)) for length in lengths]
-
-
-def text_of(ids):
-    return bytes(id_ - 4 for id_ in ids if id_ >= 4).decode()
-
-
-def texts_of(batch):
-    """The pairs of a batch as text; rows of pads are left out."""
-    inputs, labels = batch
-    rows = zip(inputs["source_ids"].numpy().tolist(), labels.numpy().tolist(), strict=True)
-    return [(text_of(source), text_of(target)) for source, target in rows if any(source)]
-
-
-def one_pass(dataset):
-    return [pair for batch in dataset for pair in texts_of(batch)]
 
 
 def shapes_of(batch):
@@ -121,6 +93,15 @@ def test_a_bucket_with_few_pairs_has_small_batches():
     assert [shapes_of(batch) for batch in dataset] == [(2, 17, 2, 17)]
 
 
+def test_rows_are_a_multiple_where_batches_are_split():
+    pairs = PAIRS * 3
+    buckets = buckets_of(pairs, row_multiple=4)
+    assert {shapes_of(batch)[0] for batch in buckets.dataset()} == {
+        -(-(60 // b) // 4) * 4 for b in BOUNDARIES
+    }
+    assert sorted(one_pass(buckets.dataset())) == sorted(pairs)
+
+
 def test_the_number_of_batches_is_known():
     buckets = buckets_of()
     assert len(buckets) == len(buckets.dataset()) == len(list(buckets.dataset()))
@@ -162,23 +143,24 @@ def test_without_shuffling_each_pass_goes_from_short_to_long_in_the_order_given(
 def test_pairs_longer_than_max_length_are_dropped_and_counted():
     fits = [("s" * 6, "t" * 6), ("s", "t" * 6), ("", "")]
     too_long = [("s" * 7, "t"), ("s", "t" * 7), ("s" * 99, "t" * 99)]
-    encoded = pipeline.encode(dataset_of([*too_long, *fits, *too_long]), BYTES, BYTES, max_length=7)
+    encoded = encode([*too_long, *fits, *too_long], max_length=7)
     assert len(encoded) == 3
-    assert encoded.num_dropped == 6
-    assert BYTES.detokenize(encoded.source).numpy().tolist() == [b"s" * 6, b"s", b""]
-    assert BYTES.detokenize(encoded.target).numpy().tolist() == [b"t" * 6, b"t" * 6, b""]
+    assert encoded.dropped == {"too long": 6}
+    assert texts_in(encoded.source) == ["s" * 6, "s", ""]
+    assert texts_in(encoded.target) == ["t" * 6, "t" * 6, ""]
 
 
 def test_encoding_keeps_the_order_over_many_tokenizer_batches(monkeypatch):
-    monkeypatch.setattr(pipeline, "TOKENIZER_BATCH", 7)
-    encoded = pipeline.encode(dataset_of(PAIRS), BYTES, BYTES, max_length=17)
-    assert [s.decode() for s in BYTES.detokenize(encoded.source).numpy()] == [s for s, _ in PAIRS]
-    assert [t.decode() for t in BYTES.detokenize(encoded.target).numpy()] == [t for _, t in PAIRS]
+    monkeypatch.setattr("training.pipeline.pairs.TOKENIZER_BATCH", 7)
+    encoded = encode(keep_texts=True)
+    assert list(zip(texts_in(encoded.source), texts_in(encoded.target), strict=True)) == PAIRS
+    texts = [encoded.source_texts, encoded.target_texts]
+    assert [tuple(side[row].tobytes().decode() for side in texts) for row in range(len(PAIRS))] == PAIRS
 
 
 def test_each_side_has_its_own_tokenizer():
     letters = CharacterTokenizer("code_points", "xyz")
-    encoded = pipeline.encode(dataset_of([("a", "zx")]), BYTES, letters, max_length=5)
+    encoded = pipeline.encode([dataset_of([("a", "zx")])], BYTES, letters, pipeline.Filters(5))
     buckets = pipeline.BucketBatches(encoded, batch_tokens=5, bucket_boundaries=[5], shuffle=False, seed=3)
     inputs, labels = next(iter(buckets.dataset()))
     assert inputs["source_ids"][0, 0] == 4 + ord("a")
@@ -195,7 +177,7 @@ def test_clearing_the_session_leaves_the_batches_alone():
     "pairs, change, message",
     [
         ([], {}, "`pairs` must hold at least one pair. Received: none."),
-        ([("s" * 17, "t")] * 3, {}, "fit into max_length=17 tokens. Received: 3 pairs, all longer"),
+        ([("s" * 17, "t")] * 3, {}, "max_length=17, .*Received: 3 pairs, of them 3 too long"),
         (PAIRS, {"max_length": 1}, "`max_length` must be at least 2. Received: max_length=1."),
         (PAIRS, {"batch_tokens": 0}, "`batch_tokens` must be at least 1. Received: batch_tokens=0."),
         (PAIRS, {"bucket_boundaries": []}, r"Received: bucket_boundaries=\[\]"),

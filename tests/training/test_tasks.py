@@ -1,0 +1,85 @@
+"""What the configuration of the data stands for."""
+
+import pytest
+
+from training import fitting, tasks
+from training.config import (
+    AugmentationConfig,
+    CorpusConfig,
+    DataConfig,
+    TokenizerConfig,
+    TokenizersConfig,
+    TrainingConfig,
+)
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A main corpus of two pairs, validation of one, and a further corpus with other letters."""
+    files = {"train": "ab\tcd\nef\tgh\n", "validation": "ab\tgh\n", "more": "xy\tvw\n"}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    paths = {name: [str(tmp_path / name)] for name in files}
+    more = CorpusConfig("parallel_text", train=paths["more"], weight=3)
+    return DataConfig(
+        "parallel_text", train=paths["train"], validation=paths["validation"], also=[more], max_length=8
+    )
+
+
+def pairs_of(data, split):
+    return list(tasks.load_pairs(data, split).as_numpy_iterator())
+
+
+def test_training_pairs_come_from_all_corpora_and_others_from_the_main_one(data):
+    assert pairs_of(data, "train") == [(b"ab", b"cd"), (b"ef", b"gh"), (b"xy", b"vw")]
+    assert pairs_of(data, "validation") == [(b"ab", b"gh")]
+    assert tasks.load_pairs(data, "test") is None
+
+
+def test_the_tokenizers_know_the_characters_of_all_corpora(data):
+    config = TokenizersConfig(TokenizerConfig("code_points"))
+    source, target = tasks.make_tokenizers(config, tasks.load_pairs(data, "train"))
+    assert source is target
+    assert 1 not in source.tokenize(["abcdefghxyvw"]).to_list()[0]
+
+
+def test_weights_and_changes_are_for_training_alone(data, capsys):
+    augmentation = AugmentationConfig(source_token_dropout=0.1)
+    config = TrainingConfig(data, augmentation, tokenizer=TokenizersConfig(TokenizerConfig("bytes")))
+    tokenizers = tasks.make_tokenizers(config.tokenizer, tasks.load_pairs(data, "train"))
+    batches = {
+        split: fitting.make_batches(config, split, tasks.load_pairs(data, split), *tokenizers)
+        for split in ("train", "validation")
+    }
+    assert batches["train"].weights == [1, 3] and batches["train"].augmentation is not None
+    assert batches["validation"].weights == [1] and batches["validation"].augmentation is None
+    assert not batches["validation"].shuffle
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(
+        "train: 2 + 1 x 3 pairs, 1 batches of 1 shapes, 15 source and 15 target tokens"
+    )
+    assert lines[1].startswith("validation: 1 pairs, 1 batches")
+
+
+def test_filters_are_for_training_alone_but_for_the_longest(tmp_path):
+    (tmp_path / "pairs").write_text("a\tbcdefg\n" + "a\ta\n" * 2 + "ab\tcd\n" * 2 + "a\tbcdefghi\n")
+    files = [str(tmp_path / "pairs")]
+    data = DataConfig(
+        "parallel_text",
+        train=files,
+        validation=files,
+        max_length=8,
+        max_length_ratio=2,
+        remove_duplicates=True,
+        remove_copies=True,
+    )
+    config = TrainingConfig(data, tokenizer=TokenizersConfig(TokenizerConfig("bytes")))
+    tokenizers = tasks.make_tokenizers(config.tokenizer, tasks.load_pairs(data, "train"))
+    dropped = {
+        split: fitting.make_batches(config, split, tasks.load_pairs(data, split), *tokenizers).encoded.dropped
+        for split in ("train", "validation")
+    }
+    assert dropped == {
+        "train": {"copies": 2, "duplicates": 1, "too long": 1, "too unequal in length": 1},
+        "validation": {"too long": 1},
+    }

@@ -1,0 +1,118 @@
+"""Pairs of texts -> pairs of ids, held in memory."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from training.pipeline.filters import Filters
+
+# Pairs that go through the tokenizers together.
+TOKENIZER_BATCH = 1024
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of unequal length, end to end: a million small arrays would take many times the memory."""
+
+    values: np.ndarray
+    splits: np.ndarray  # (N + 1,) int64, where each row begins, and the end
+
+    @classmethod
+    def join(cls, blocks: Sequence[tuple[np.ndarray, np.ndarray]]) -> "Rows":
+        """From blocks of (values, lengths of the rows)."""
+        values, lengths = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+        return cls(values, np.concatenate([[0], np.cumsum(lengths)]))
+
+    def __len__(self) -> int:
+        return len(self.splits) - 1
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        return self.values[self.splits[row] : self.splits[row + 1]]
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(N,) int64."""
+        return np.diff(self.splits)
+
+
+@dataclass(frozen=True)
+class EncodedPairs:
+    """Pairs as ids without special ids, and where they came from."""
+
+    source: Rows  # N rows of int32
+    target: Rows
+    corpus: np.ndarray  # (N,) int64, place of the pair's corpus in `corpora`
+    dropped: dict[str, int]  # rule -> number of pairs that it left out
+    source_texts: Rows | None = None  # uint8, UTF-8; None if they were not kept
+    target_texts: Rows | None = None
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+
+def encode(
+    corpora: Sequence[tf.data.Dataset],
+    source_tokenizer,
+    target_tokenizer,
+    filters: Filters,
+    keep_texts: bool = False,
+) -> EncodedPairs:
+    """Tokenizes all pairs, in order, and leaves out those that do not pass the filters.
+
+    Args:
+        corpora: one data set or several, each with elements (source, target), scalar strings.
+        source_tokenizer, target_tokenizer: see `keras_transformer.tokenizers`.
+        filters: counts what it leaves out; duplicates are looked for in all corpora together.
+        keep_texts: whether the texts stay in memory beside the ids, for an `Augmentation` that reads them.
+    Raises:
+        ValueError: no pairs, or none that passes.
+    """
+
+    def tokenize(source, target):
+        return source, target, source_tokenizer.tokenize(source), target_tokenizer.tokenize(target)
+
+    blocks, total = [], 0
+    for number, pairs in enumerate(corpora):
+        tokenized = pairs.batch(TOKENIZER_BATCH).map(
+            tokenize, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        )
+        for source_texts, target_texts, source, target in tokenized.prefetch(tf.data.AUTOTUNE):
+            texts = source_texts.numpy(), target_texts.numpy()
+            ids = _block(source), _block(target)
+            # One special token a side: END of the source; START of the target's input, END of its labels.
+            kept = filters.keep(*texts, *(lengths + 1 for _, lengths in ids))
+            total += len(kept)
+            block = [_rows(side, kept) for side in ids]
+            block += [_bytes(side[kept]) if keep_texts else None for side in texts]
+            blocks.append([*block, np.full(np.count_nonzero(kept), number)])
+    if not blocks:
+        raise ValueError("`pairs` must hold at least one pair. Received: none.")
+    *sides, corpus = zip(*blocks, strict=True)
+    source, target, source_texts, target_texts = (
+        Rows.join(side) if side[0] is not None else None for side in sides
+    )
+    if not len(source):
+        counts = ", ".join(f"{count:,} {rule}" for rule, count in filters.dropped.items())
+        raise ValueError(
+            f"At least one pair must pass the filters (max_length={filters.max_length}, "
+            f"max_length_ratio={filters.max_length_ratio}). Received: {total:,} pairs, of them {counts}."
+        )
+    return EncodedPairs(
+        source, target, np.concatenate(corpus), dict(filters.dropped), source_texts, target_texts
+    )
+
+
+def _block(ids: tf.RaggedTensor) -> tuple[np.ndarray, np.ndarray]:
+    return ids.flat_values.numpy(), ids.row_lengths().numpy()
+
+
+def _rows(block: tuple[np.ndarray, np.ndarray], kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    values, lengths = block
+    return values[np.repeat(kept, lengths)], lengths[kept]
+
+
+def _bytes(texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    lengths = np.array([len(text) for text in texts], np.int64)
+    return np.frombuffer(b"".join(texts), np.uint8), lengths
