@@ -1,6 +1,6 @@
-"""The formulas of the paper in NumPy, float64, written for reading: what the layers must equal.
+"""The formulas of the papers in NumPy, float64, written for reading: what the layers must equal.
 
-Vaswani et al. 2017. Legend of the axes:
+Vaswani et al. 2017, and Gehring et al. 2017 for convolutions. Legend of the axes:
 
     B batch   T queries, target   S keys, source   H heads
     D hidden  K one head's keys   V one head's values, or vocabulary
@@ -133,6 +133,50 @@ def sinusoid(positions, width, max_wavelength=10_000):
             if i + 1 < width:
                 encoding[row, i + 1] = np.cos(angle)
     return encoding
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def gated_convolution(weights, x, causal=False):
+    """Gehring et al. 2017, section 3.2. kernel (k,D,2D), bias (2D); x (B,T,D) -> (B,T,D)."""
+    kernel, bias = (np.asarray(w, np.float64) for w in weights)
+    size, (_, length, width) = len(kernel), x.shape
+    first = -(size - 1) if causal else -((size - 1) // 2)
+    output = np.zeros(x.shape, np.float64)
+    for t in range(length):
+        total = np.zeros((len(x), 2 * width)) + bias
+        for place in range(size):
+            if 0 <= t + first + place < length:
+                total += x[:, t + first + place] @ kernel[place]
+        output[:, t] = total[:, :width] * sigmoid(total[:, width:])
+    return output
+
+
+def conv_encoder(first, convolutions, last, e, mask):
+    """Sections 3.2 and 3.4. Weights of the maps and convolutions; e (B,S,F); mask (B,S) -> z (B,S,F)."""
+    x = e @ first[0] + first[1]
+    for weights in convolutions:
+        x = np.where(mask[..., None], x, 0.0)
+        x = (gated_convolution(weights, x) + x) * np.sqrt(0.5)
+    return x @ last[0] + last[1]
+
+
+def conv_decoder_layer(weights, x, g, z, e, mask):
+    """Sections 3.3 and 3.4. x (B,T,D), g (B,T,F), z and e (B,S,F), mask (B,S) -> (B,T,D), weights (B,T,S).
+
+    weights: kernel and bias of the convolution, of the map D to F and of the map F to D.
+    """
+    kernel, bias, to_query, query_bias, to_hidden, hidden_bias = weights
+    h = gated_convolution((kernel, bias), x, causal=True)
+    d = (h @ to_query + query_bias + g) * np.sqrt(0.5)
+    a = softmax(np.einsum("btf,bsf->bts", d, z), mask[:, None, :])
+    c = np.einsum("bts,bsf->btf", a, (z + e) * np.sqrt(0.5))
+    m = mask.sum(axis=1)[:, None, None]
+    c = c * np.sqrt(m)  # m sqrt(1 / m)
+    h = (h + c @ to_hidden + hidden_bias) * np.sqrt(0.5)
+    return (h + x) * np.sqrt(0.5), a
 
 
 def smoothed_cross_entropy(labels, logits, label_smoothing=0.0, pad_id=0):

@@ -10,7 +10,8 @@ def generate(model, inputs, search, prefix_ids=None):
 
     Args:
         model: a `models.AutoregressiveModel`, or an `Ensemble` of some.
-        inputs: the model's inputs without the target, say {"source_ids": (B, S)}.
+        inputs: the model's inputs without the target, say {"source_ids": (B, S)}. Of a model without a
+            source {"prompt_ids": (B, P)}, which is what its results begin with.
         search: `Greedy`, `Sampling` or `BeamSearch`, say `Greedy(max_length=64)`.
         prefix_ids: int, (B, P), P < L: what each result begins with, padded; None for nothing.
 
@@ -19,7 +20,8 @@ def generate(model, inputs, search, prefix_ids=None):
         scores: float32, (B,), log-probabilities of the results.
 
     Raises:
-        ValueError: the search needs more than the inputs hold, or the prefix leaves no room.
+        ValueError: the search needs more than the inputs hold, the prefix leaves no room, or there are a
+            prompt and a prefix.
     """
     ids, scores, _ = _search(model, inputs, search, prefix_ids)
     return ids[:, 0], scores[:, 0]
@@ -76,6 +78,9 @@ def soft_alignment(attention, layer=None, head=None):
 
 def _search(model, inputs, search, prefix_ids=None, attention=None, keep_attention=False):
     inputs = {name: ops.convert_to_tensor(value) for name, value in inputs.items()}
+    if "prompt_ids" in inputs and prefix_ids is not None:
+        raise ValueError("A prompt is what a result begins with: `prefix_ids` must be None. Received: both.")
+    prefix_ids = inputs.get("prompt_ids", prefix_ids)
     if prefix_ids is not None:
         prefix_ids = ops.convert_to_tensor(prefix_ids)
     source_ids = inputs.get("source_ids")

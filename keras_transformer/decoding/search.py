@@ -139,7 +139,10 @@ class Search:
         given = {"source_mask": source_mask, "attention": attention}
         for name in sorted(self.needs | ({"attention"} if keep_attention else set())):
             if given[name] is None:
-                raise ValueError(f"This search needs `{name}`. Received: {name}=None, {self}.")
+                raise ValueError(
+                    f"This search needs `{name}`: ratios, coverage and attention are about a source. "
+                    f"Received: {name}=None, {self}."
+                )
         if prefix_ids is not None and (prefix_ids.shape[1] or 0) >= self.max_length:
             raise ValueError(
                 "A prefix must be shorter than `max_length`. "

@@ -2,10 +2,13 @@
 
 from keras_transformer.layers.attention import MultiHeadAttention
 from keras_transformer.layers.attention_scores import AdditiveScore, ConcatScore, DotScore, GeneralScore
+from keras_transformer.layers.conv_decoder import ConvDecoder, ConvDecoderLayer
+from keras_transformer.layers.conv_encoder import ConvEncoder
 from keras_transformer.layers.decoder import Decoder, DecoderLayer
 from keras_transformer.layers.dot_product import scaled_dot_product_attention
 from keras_transformer.layers.embedding import TokenEmbedding
 from keras_transformer.layers.encoder import Encoder, EncoderLayer
+from keras_transformer.layers.gated_convolution import GatedConvolution
 from keras_transformer.layers.positions import LearnedPositionalEncoding, PositionalEncoding
 from keras_transformer.layers.recurrent_attention import FinalState, RecurrentAttention
 from keras_transformer.layers.recurrent_decoder import RecurrentDecoder
@@ -15,6 +18,9 @@ from keras_transformer.layers.sublayer import FeedForward, Sublayer
 __all__ = [
     "AdditiveScore",
     "ConcatScore",
+    "ConvDecoder",
+    "ConvDecoderLayer",
+    "ConvEncoder",
     "Decoder",
     "DecoderLayer",
     "DotScore",
@@ -23,6 +29,7 @@ __all__ = [
     "FeedForward",
     "FinalState",
     "GeneralScore",
+    "GatedConvolution",
     "LearnedPositionalEncoding",
     "MultiHeadAttention",
     "PositionalEncoding",

@@ -4,7 +4,6 @@ import keras
 from keras import ops
 
 from keras_transformer import masks
-from keras_transformer.layers import heads_state
 from keras_transformer.layers.transformer_layer import TransformerLayer, TransformerStack
 
 
@@ -97,10 +96,6 @@ class DecoderLayer(TransformerLayer):
             "attention": ops.zeros((batch_size, self.num_heads, memory_length), self.compute_dtype),
         }
 
-    def grow(self, target_state, max_length):
-        """`state["target"]` with room for `max_length` positions, at least as many as it has."""
-        return {name: heads_state.grown(heads, max_length) for name, heads in target_state.items()}
-
     def step(self, hidden, state, index):
         """One position: equals row `index` of a full `call`.
 
@@ -113,9 +108,7 @@ class DecoderLayer(TransformerLayer):
         Returns:
             (R, 1, D), and the new state; "attention" in it, (R, H, S), is that of this step.
         """
-        x = self.self_attention.before(hidden)
-        x, target = self.self_attention.layer.step(x, state["target"], index)
-        hidden = self.self_attention.after(hidden, x)
+        hidden, target = self._step_of_self_attention(hidden, state["target"], index)
 
         x = self.cross_attention.before(hidden)
         x, weights = self._attend_to_memory(x, state["source"])
@@ -188,10 +181,6 @@ class Decoder(TransformerStack):
         """Lists with one entry for each layer; see `DecoderLayer.initial_state`."""
         states = [layer.initial_state(memory, max_length, memory_mask) for layer in self.layers]
         return {part: [state[part] for state in states] for part in states[0]}
-
-    def grow(self, target_state, max_length):
-        """See `DecoderLayer.grow`."""
-        return [layer.grow(state, max_length) for layer, state in zip(self.layers, target_state, strict=True)]
 
     def step(self, hidden, state, index):
         """One position through all layers; see `DecoderLayer.step`."""

@@ -9,8 +9,8 @@ from keras import ops
 MASKED_SCORE = -1e9
 
 
-def scaled_dot_product_attention(query, key, value, mask=None, bias=None, dropout=None):
-    """softmax(Q K^T / sqrt(d_k)) V: equation 1.
+def scaled_dot_product_attention(query, key, value, mask=None, bias=None, dropout=None, scale=None):
+    """softmax(scale Q K^T) V: equation 1.
 
     Args:
         query: (B, H, T, K).
@@ -19,12 +19,13 @@ def scaled_dot_product_attention(query, key, value, mask=None, bias=None, dropou
         mask: bool, broadcastable to (B, H, T, S); True = may attend. A row with no True gives zeros.
         bias: added to the scores, broadcastable to (B, H, T, S).
         dropout: function applied to the attention weights, or None.
+        scale: factor on the scores; 1 / sqrt(d_k), as in the paper, if None.
 
     Returns:
         (B, H, T, V), and the attention weights before dropout, (B, H, T, S); both in the query's dtype.
     """
     # Scale before the product: float16 scores stay in range.
-    query = query * (1.0 / math.sqrt(query.shape[-1]))
+    query = query * (1.0 / math.sqrt(query.shape[-1]) if scale is None else scale)
     # Soft-max in float32: in half precision the mask's offset overflows and small weights vanish.
     scores = ops.cast(ops.matmul(query, ops.swapaxes(key, -1, -2)), "float32")
     if bias is not None:

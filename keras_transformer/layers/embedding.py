@@ -9,7 +9,7 @@ from keras.src.backend import get_keras_mask, set_keras_mask  # no public name
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
 class TokenEmbedding(keras.layers.ReversibleEmbedding):
-    """Ids -> vectors times sqrt(hidden_dim); in reverse, vectors -> logits with the same weights.
+    """Ids -> vectors times `scale`; in reverse, vectors -> logits with the same weights.
 
     Vaswani et al. 2017, section 3.4, and Press & Wolf 2016. Built on Keras's `ReversibleEmbedding`,
     so that quantization keeps the two directions tied.
@@ -18,6 +18,7 @@ class TokenEmbedding(keras.layers.ReversibleEmbedding):
         vocabulary_size: V, ids are 0 <= id < V.
         hidden_dim: D.
         mask_zero: whether Keras's implicit mask marks id 0 as padding for the layers that follow.
+        scale: factor on the vectors; sqrt(hidden_dim), as in the paper, if None.
         embeddings_initializer: by default a normal distribution with deviation D ** -0.5, which gives
             scaled embeddings and first logits of unit variance.
 
@@ -33,7 +34,15 @@ class TokenEmbedding(keras.layers.ReversibleEmbedding):
             lies outside the vocabulary.
     """
 
-    def __init__(self, vocabulary_size, hidden_dim, mask_zero=False, embeddings_initializer=None, **kwargs):
+    def __init__(
+        self,
+        vocabulary_size,
+        hidden_dim,
+        mask_zero=False,
+        embeddings_initializer=None,
+        scale=None,
+        **kwargs,
+    ):
         for name, size in {"vocabulary_size": vocabulary_size, "hidden_dim": hidden_dim}.items():
             if not isinstance(size, int) or size < 1:
                 raise ValueError(f"`{name}` must be a positive integer. Received: {name}={size}.")
@@ -48,6 +57,7 @@ class TokenEmbedding(keras.layers.ReversibleEmbedding):
         )
         self.vocabulary_size = vocabulary_size
         self.hidden_dim = hidden_dim
+        self.scale = scale
 
     def call(self, inputs, reverse=False):
         if reverse:
@@ -56,7 +66,7 @@ class TokenEmbedding(keras.layers.ReversibleEmbedding):
         embedded = super().call(inputs)
         mask = get_keras_mask(embedded)
         # A Python float keeps the dtype: a float32 tensor would not multiply float16.
-        scaled = embedded * math.sqrt(self.hidden_dim)
+        scaled = embedded * (math.sqrt(self.hidden_dim) if self.scale is None else self.scale)
         if mask is not None:
             set_keras_mask(scaled, mask)
         return scaled
@@ -84,4 +94,5 @@ class TokenEmbedding(keras.layers.ReversibleEmbedding):
             **config,
             "vocabulary_size": self.vocabulary_size,
             "hidden_dim": self.hidden_dim,
+            "scale": self.scale,
         }

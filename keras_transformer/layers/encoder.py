@@ -1,4 +1,8 @@
-"""The encoder (Vaswani et al. 2017, section 3.1, left half of figure 1)."""
+"""The encoder (Vaswani et al. 2017, section 3.1, left half of figure 1).
+
+With `use_causal_mask` it is the stack of a language model: a decoder without attention to a source (Liu et
+al. 2018, section 4.2.3).
+"""
 
 import keras
 
@@ -10,7 +14,8 @@ from keras_transformer.layers.transformer_layer import TransformerLayer, Transfo
 class EncoderLayer(TransformerLayer):
     """Self-attention, then a feed-forward network, each in a residual sub-layer.
 
-    Vaswani et al. 2017, section 3.1. The width D is read from the input.
+    Vaswani et al. 2017, section 3.1. The width D is read from the input. `step` computes one position from
+    a state and equals that row of a full `call` with `use_causal_mask`.
 
     Args:
         num_heads: h, >= 1.
@@ -26,6 +31,7 @@ class EncoderLayer(TransformerLayer):
         hidden: (B, T, D).
         hidden_mask: bool, (B, T); True = a real token. Keras's implicit mask of `hidden` if None.
         attention_mask: bool, broadcastable to (B, H, T, T), or (B, T, T); True = may attend.
+        use_causal_mask: whether position t sees only positions 0 to t.
         training: whether dropout is active; Keras hands it on to the layers inside.
 
     Returns:
@@ -40,15 +46,38 @@ class EncoderLayer(TransformerLayer):
         self.self_attention = self._attention("self_attention", width)
         self.feed_forward = self._feed_forward(width)
 
-    def call(self, hidden, hidden_mask=None, attention_mask=None, training=None):
+    def call(self, hidden, hidden_mask=None, attention_mask=None, use_causal_mask=False, training=None):
         if hidden_mask is None:
             hidden_mask = masks.implicit_mask(hidden)
         x = self.self_attention.before(hidden)
         x = self.self_attention.layer(
-            x, x, query_mask=hidden_mask, value_mask=hidden_mask, attention_mask=attention_mask
+            x,
+            x,
+            query_mask=hidden_mask,
+            value_mask=hidden_mask,
+            attention_mask=attention_mask,
+            use_causal_mask=use_causal_mask,
         )
         hidden = self.self_attention.after(hidden, x)
         return self.feed_forward(hidden)
+
+    def initial_state(self, batch_size, max_length):
+        """The empty state of `step`: see `MultiHeadAttention.initial_state`."""
+        return self.self_attention.layer.initial_state(batch_size, max_length)
+
+    def step(self, hidden, state, index):
+        """One position: equals row `index` of a full `call` with `use_causal_mask`.
+
+        Args:
+            hidden: (B, 1, D), the input at position `index`.
+            state: what `initial_state`, `grow` or the last `step` returned.
+            index: the position, an integer scalar, 0 <= index < L.
+
+        Returns:
+            (B, 1, D), and the new state.
+        """
+        hidden, state = self._step_of_self_attention(hidden, state, index)
+        return self.feed_forward(hidden), state
 
     def compute_output_shape(self, hidden_shape):
         return hidden_shape
@@ -79,12 +108,29 @@ class Encoder(TransformerStack):
     def build(self, hidden_shape):
         self._build_stack(hidden_shape)
 
-    def call(self, hidden, hidden_mask=None, attention_mask=None, training=None):
+    def call(self, hidden, hidden_mask=None, attention_mask=None, use_causal_mask=False, training=None):
         if hidden_mask is None:
             hidden_mask = masks.implicit_mask(hidden)
         for layer in self.layers:
-            hidden = layer(hidden, hidden_mask=hidden_mask, attention_mask=attention_mask)
+            hidden = layer(
+                hidden,
+                hidden_mask=hidden_mask,
+                attention_mask=attention_mask,
+                use_causal_mask=use_causal_mask,
+            )
         return self._finish(hidden)
+
+    def initial_state(self, batch_size, max_length):
+        """A list with one entry for each layer; see `EncoderLayer.initial_state`."""
+        return [layer.initial_state(batch_size, max_length) for layer in self.layers]
+
+    def step(self, hidden, state, index):
+        """One position through all layers; see `EncoderLayer.step`."""
+        states = []
+        for layer, layer_state in zip(self.layers, state, strict=True):
+            hidden, layer_state = layer.step(hidden, layer_state, index)
+            states.append(layer_state)
+        return self._finish(hidden), states
 
     def compute_output_shape(self, hidden_shape):
         return hidden_shape

@@ -116,3 +116,10 @@ class LearnedPositionalEncoding(keras.layers.Layer):
             "max_length": self.max_length,
             "initializer": keras.saving.serialize_keras_object(self.initializer),
         }
+
+
+def positional_encoding(max_length=None, **kwargs):
+    """The sinusoid, which has no limit, if `max_length` is None; else so many learned positions."""
+    if max_length is None:
+        return PositionalEncoding(**kwargs)
+    return LearnedPositionalEncoding(max_length, **kwargs)

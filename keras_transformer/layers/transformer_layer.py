@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_transformer.layers import heads_state
 from keras_transformer.layers.attention import MultiHeadAttention
 from keras_transformer.layers.sublayer import FeedForward, Sublayer
 
@@ -72,6 +73,16 @@ class TransformerLayer(keras.layers.Layer):
         sublayer.build((None, None, hidden_dim))
         return sublayer
 
+    def _step_of_self_attention(self, hidden, state, index):
+        """Causal self-attention of one position (B, 1, D) and its residual connection; and the new state."""
+        x = self.self_attention.before(hidden)
+        x, state = self.self_attention.layer.step(x, state, index)
+        return self.self_attention.after(hidden, x), state
+
+    def grow(self, state, max_length):
+        """The self-attention's state with room for `max_length` positions, at least as many as it has."""
+        return {name: heads_state.grown(heads, max_length) for name, heads in state.items()}
+
     def get_config(self):
         return {
             **super().get_config(),
@@ -134,6 +145,10 @@ class TransformerStack(TransformerLayer):
 
     def _finish(self, hidden):
         return self.final_norm(hidden) if self.norm_first else hidden
+
+    def grow(self, state, max_length):
+        """Of all layers, a list; see `TransformerLayer.grow`."""
+        return [layer.grow(one, max_length) for layer, one in zip(self.layers, state, strict=True)]
 
     def get_config(self):
         return {**super().get_config(), "num_layers": self.num_layers}

@@ -9,7 +9,7 @@ from keras_transformer.trainer import TokenMeanTrainer
 
 
 class AutoregressiveModel(TokenMeanTrainer, keras.Model):
-    """A model that predicts the next token of a target from a source and the target so far.
+    """A model that predicts the next token of a target from the target so far and, if it has one, a source.
 
     Subclasses give `call`, `initial_state` and `decode_step`, and `grow` if their state has a length;
     `keras_transformer.decoding` needs only the last three. Decoding step by step gives the same logits as
@@ -84,6 +84,14 @@ class AutoregressiveModel(TokenMeanTrainer, keras.Model):
             `state["target"]` with that room. The same for a state without a length, a recurrent one.
         """
         return target_state
+
+    def _check_length(self, max_length):
+        """Raises where a model with `max_length` learned positions is to decode more."""
+        if self.max_length is not None and max_length > self.max_length:
+            raise ValueError(
+                f"Only {self.max_length} positions were learned (`max_length` of the model). "
+                f"Received: max_length={max_length}."
+            )
 
     def decode_step(self, token_ids, state, index):
         """Predicts the token after `token_ids`.

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_transformer import layers, masks
+from keras_transformer.layers.positions import positional_encoding
 from keras_transformer.models.base import AutoregressiveModel
 
 
@@ -116,8 +117,8 @@ class Transformer(AutoregressiveModel):
             self.source_embedding = layers.TokenEmbedding(
                 source_vocabulary_size, hidden_dim, dtype=policy, name="source_embedding"
             )
-        self.source_positions = self._positions("source_positions")
-        self.target_positions = self._positions("target_positions")
+        self.source_positions = positional_encoding(max_length, dtype=policy, name="source_positions")
+        self.target_positions = positional_encoding(max_length, dtype=policy, name="target_positions")
         self.embedding_dropout = keras.layers.Dropout(dropout, dtype=policy)
         self.encoder = layers.Encoder(**stack, name="encoder")
         self.decoder = layers.Decoder(**stack, name="decoder")
@@ -144,11 +145,6 @@ class Transformer(AutoregressiveModel):
             raise ValueError(f"`name` must be one of {sorted(cls.presets)}. Received: name={name!r}.")
         sizes = {"share_embeddings": True, **cls.presets[name], **overrides}
         return cls(source_vocabulary_size, target_vocabulary_size, **sizes)
-
-    def _positions(self, name):
-        if self.max_length is None:
-            return layers.PositionalEncoding(dtype=self.dtype_policy, name=name)
-        return layers.LearnedPositionalEncoding(self.max_length, dtype=self.dtype_policy, name=name)
 
     def build(self, input_shape=None):
         width = (None, None, self.hidden_dim)
@@ -193,13 +189,6 @@ class Transformer(AutoregressiveModel):
         """See `AutoregressiveModel`."""
         self._check_length(max_length)
         return self.decoder.grow(target_state, max_length)
-
-    def _check_length(self, max_length):
-        if self.max_length is not None and max_length > self.max_length:
-            raise ValueError(
-                f"Only {self.max_length} positions were learned (`max_length` of the model). "
-                f"Received: max_length={max_length}."
-            )
 
     def decode_step(self, token_ids, state, index):
         """See `AutoregressiveModel`."""

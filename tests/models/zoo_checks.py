@@ -4,8 +4,8 @@
     def test_zoo_checks(check):
         check(make, INPUTS)
 
-`make()` returns a new model, `inputs` are the arguments of its `call`: "target_ids" (B, T), T at least 3, padded
-at the end, and "source_ids" (B, S) if it has a source. Ids are at most 12.
+`make()` returns a new model, `inputs` are the arguments of its `call`: "target_ids" (B, T), T at least 3,
+padded at the end, and "source_ids" (B, S) if it has a source. Vocabularies have 13 ids or more.
 """
 
 import itertools

@@ -1,0 +1,171 @@
+"""A language model: the Transformer's decoder alone (Radford et al. 2019, "GPT-2")."""
+
+import keras
+from keras import ops
+
+from keras_transformer import layers
+from keras_transformer.layers.positions import positional_encoding
+from keras_transformer.models.base import AutoregressiveModel
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class CausalLM(AutoregressiveModel):
+    """Decoder-only Transformer: predicts a text's next token from the text so far.
+
+    Radford et al. 2018, section 3.1, and 2019, section 2.3; the first of its kind is Liu et al. 2018,
+    section 4.2.3. Paper symbols as for `Transformer`. Defaults are GPT-2's smallest size. Like GPT-2 it
+    normalises the input of each sub-layer and the output of the stack (`norm_first`), because a deep stack
+    then trains without a long warm-up, and uses GELU. Unlike GPT-2 it scales embeddings by
+    sqrt(hidden_dim) and draws its weights as `Transformer` does: one scheme for the zoo; GPT-2 draws from
+    N(0, 0.02), and the projections before a residual sum smaller still.
+
+    It has no source. What `decoding.generate` takes in place of one is a batch of prompts,
+    {"prompt_ids": (B, P)}: each result begins with its prompt. Rows of padding alone are for texts from the
+    start.
+
+    Args:
+        vocabulary_size: V, number of ids, special ids included.
+        num_layers: N, >= 1.
+        hidden_dim: D, width of every layer's input and output.
+        num_heads: H, >= 1; `hidden_dim` is a multiple of it.
+        intermediate_dim: width inside the feed-forward networks, >= 1; 4 * hidden_dim in GPT-2.
+        dropout: probability of dropping one value of a sub-layer's output or of an embedding.
+        attention_dropout: probability of dropping one attention weight.
+        activation: of the feed-forward networks.
+        norm_first: whether sub-layers normalise their input, with a final norm.
+        max_length: None for the sinusoid, which has no limit; a number for so many learned positions,
+            as GPT-2 has (1,024).
+        tie_embeddings: whether tokens and logits share one matrix, as in GPT-2.
+
+    Call arguments:
+        inputs: {"target_ids": (B, T)}, integers padded at the end with 0. Starts with the start token, or
+            with any other where texts are cut into windows.
+        training: whether dropout is active.
+
+    Returns:
+        Logits, float32, (B, T, V): row t predicts the token after target t.
+
+    Raises:
+        ValueError: a size is out of range.
+    """
+
+    def __init__(
+        self,
+        vocabulary_size,
+        num_layers=12,
+        hidden_dim=768,
+        num_heads=12,
+        intermediate_dim=3072,
+        dropout=0.1,
+        attention_dropout=0.1,
+        activation="gelu",
+        norm_first=True,
+        max_length=None,
+        tie_embeddings=True,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.vocabulary_size = vocabulary_size
+        self.num_layers = num_layers
+        self.hidden_dim = hidden_dim
+        self.num_heads = num_heads
+        self.intermediate_dim = intermediate_dim
+        self.dropout = dropout
+        self.attention_dropout = attention_dropout
+        self.activation = keras.activations.get(activation)
+        self.norm_first = norm_first
+        self.max_length = max_length
+        self.tie_embeddings = tie_embeddings
+
+        policy = self.dtype_policy
+        self.embedding = layers.TokenEmbedding(vocabulary_size, hidden_dim, dtype=policy, name="embedding")
+        self.positions = positional_encoding(max_length, dtype=policy, name="positions")
+        self.embedding_dropout = keras.layers.Dropout(dropout, dtype=policy)
+        self.decoder = layers.Encoder(
+            num_layers,
+            num_heads,
+            intermediate_dim,
+            dropout=dropout,
+            attention_dropout=attention_dropout,
+            activation=self.activation,
+            norm_first=norm_first,
+            dtype=policy,
+            name="decoder",
+        )
+        if not tie_embeddings:
+            self.logits_dense = keras.layers.Dense(
+                vocabulary_size, use_bias=False, dtype=policy, name="logits"
+            )
+
+    @property
+    def target_vocabulary_size(self):
+        """V, by the name that it has in models with a source."""
+        return self.vocabulary_size
+
+    def build(self, input_shape=None):
+        width = (None, None, self.hidden_dim)
+        self.embedding.build((None, None))
+        self.positions.build(width)
+        self.decoder.build(width)
+        if not self.tie_embeddings:
+            self.logits_dense.build(width)
+
+    def call(self, inputs, training=None):
+        hidden = self.positions(self.embedding(inputs["target_ids"]))
+        hidden = self.embedding_dropout(hidden, training=training)
+        # No padding mask: padding comes last, where causality hides it already.
+        hidden = self.decoder(hidden, use_causal_mask=True, training=training)
+        return self._logits(hidden)
+
+    def _logits(self, hidden):
+        if self.tie_embeddings:
+            return self.embedding(hidden, reverse=True)
+        return ops.cast(self.logits_dense(hidden), "float32")
+
+    def initial_state(self, inputs, max_length):
+        """See `AutoregressiveModel`; `inputs` is {"prompt_ids": (B, P)}, and only its B counts here.
+
+        The search forces the prompts, token by token.
+        """
+        if "prompt_ids" not in inputs:
+            raise ValueError(
+                "A language model has no source: its inputs are {'prompt_ids': (B, P)}. "
+                f"Received: {sorted(inputs)}."
+            )
+        self._check_length(max_length)
+        if not self.built:  # it was never called
+            self.build()
+        batch_size = ops.shape(inputs["prompt_ids"])[0]
+        return {"source": [], "target": self.decoder.initial_state(batch_size, max_length)}
+
+    def grow(self, target_state, max_length):
+        """See `AutoregressiveModel`."""
+        self._check_length(max_length)
+        return self.decoder.grow(target_state, max_length)
+
+    def decode_step(self, token_ids, state, index):
+        """See `AutoregressiveModel`."""
+        hidden = self.embedding(ops.expand_dims(token_ids, 1))
+        hidden = self.positions(hidden, start_index=index)
+        hidden, target = self.decoder.step(hidden, state["target"], index)
+        return self._logits(hidden[:, 0]), {**state, "target": target}
+
+    def attention(self, state):
+        """Raises ValueError: there is no source that could be attended to."""
+        raise ValueError("A language model has no source, and no attention to one. Received: a CausalLM.")
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "vocabulary_size": self.vocabulary_size,
+            "num_layers": self.num_layers,
+            "hidden_dim": self.hidden_dim,
+            "num_heads": self.num_heads,
+            "intermediate_dim": self.intermediate_dim,
+            "dropout": self.dropout,
+            "attention_dropout": self.attention_dropout,
+            "activation": keras.activations.serialize(self.activation),
+            "norm_first": self.norm_first,
+            "max_length": self.max_length,
+            "tie_embeddings": self.tie_embeddings,
+        }

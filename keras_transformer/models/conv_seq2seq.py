@@ -1,0 +1,211 @@
+"""The convolutional encoder-decoder (Gehring et al. 2017, "Convolutional Sequence to Sequence Learning")."""
+
+import keras
+from keras import ops
+
+from keras_transformer import layers, masks
+from keras_transformer.layers.gated_convolution import HALF, linear
+from keras_transformer.models.base import AutoregressiveModel
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class ConvSeq2Seq(AutoregressiveModel):
+    """ConvS2S: gated convolutions in place of recurrence, and attention in every layer of the decoder.
+
+    Gehring et al. 2017, section 3. Paper symbols: d = hidden_dim, f = embedding_dim, k = kernel_size.
+    `ConvDecoderLayer` says where the authors' program was followed and not the text, and
+    `GatedConvolution` what became of weight normalisation. In training the encoder's gradients are
+    divided by 2 * num_layers, but for the path by the embeddings e in z + e: section 3.4 divides by the
+    number of attentions, the authors' program by twice that.
+
+    Args:
+        source_vocabulary_size: number of source ids, special ids included.
+        target_vocabulary_size: V, number of target ids, special ids included.
+        num_layers: of the encoder and of the decoder, >= 1.
+        hidden_dim: D, width of the convolutions, >= 1.
+        embedding_dim: F, width of the embeddings and of the attention, >= 1; hidden_dim if None.
+        kernel_size: k, positions that one convolution sees, >= 1.
+        dropout: probability of dropping one value of an embedding, of a convolution's input, or of what the
+            logits are made of.
+        max_length: number of learned positions, of the source and of the target; longer texts are refused.
+        share_embeddings: whether source, target and logits share one matrix (a joint vocabulary); else
+            there are three, as in the paper.
+
+    Call arguments:
+        inputs: {"source_ids": (B, S), "target_ids": (B, T)}, integers padded with 0; S and T at most
+            max_length. The target starts with the start token.
+        training: whether dropout is active.
+
+    Returns:
+        Logits, float32, (B, T, V): row t predicts the token after target t.
+
+    Raises:
+        ValueError: a size is out of range, or vocabularies of two sizes are to share embeddings.
+    """
+
+    def __init__(
+        self,
+        source_vocabulary_size,
+        target_vocabulary_size,
+        num_layers=15,
+        hidden_dim=512,
+        embedding_dim=None,
+        kernel_size=3,
+        dropout=0.1,
+        max_length=1024,
+        share_embeddings=False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if share_embeddings and source_vocabulary_size != target_vocabulary_size:
+            raise ValueError(
+                "`share_embeddings` needs one joint vocabulary. Received: "
+                f"source_vocabulary_size={source_vocabulary_size}, "
+                f"target_vocabulary_size={target_vocabulary_size}."
+            )
+        self.source_vocabulary_size = source_vocabulary_size
+        self.target_vocabulary_size = target_vocabulary_size
+        self.num_layers = num_layers
+        self.hidden_dim = hidden_dim
+        self.embedding_dim = embedding_dim
+        self.kernel_size = kernel_size
+        self.dropout = dropout
+        self.max_length = max_length
+        self.share_embeddings = share_embeddings
+
+        policy = self.dtype_policy
+        stack = {
+            "num_layers": num_layers,
+            "hidden_dim": hidden_dim,
+            "kernel_size": kernel_size,
+            "dropout": dropout,
+            "dtype": policy,
+        }
+        self.encoder = layers.ConvEncoder(**stack, name="encoder")
+        self.decoder = layers.ConvDecoder(**stack, name="decoder")
+        self.target_embedding = self._embedding(target_vocabulary_size, "target_embedding")
+        if share_embeddings:
+            self.source_embedding = self.target_embedding
+        else:
+            self.source_embedding = self._embedding(source_vocabulary_size, "source_embedding")
+            self.logits_dense = linear(target_vocabulary_size, dropout, dtype=policy, name="logits")
+        self.source_positions = self._positions("source_positions")
+        self.target_positions = self._positions("target_positions")
+        self.dropout_layer = keras.layers.Dropout(dropout, dtype=policy)
+
+    # Section 3.5: all embeddings begin with deviation 0.1; and nothing scales them.
+
+    def _embedding(self, vocabulary_size, name):
+        return layers.TokenEmbedding(
+            vocabulary_size,
+            self._embedding_dim,
+            embeddings_initializer=keras.initializers.RandomNormal(stddev=0.1),
+            scale=1.0,
+            dtype=self.dtype_policy,
+            name=name,
+        )
+
+    def _positions(self, name):
+        return layers.LearnedPositionalEncoding(
+            self.max_length,
+            initializer=keras.initializers.RandomNormal(stddev=0.1),
+            dtype=self.dtype_policy,
+            name=name,
+        )
+
+    @property
+    def _embedding_dim(self):
+        return self.hidden_dim if self.embedding_dim is None else self.embedding_dim
+
+    def build(self, input_shape=None):
+        width = (None, None, self._embedding_dim)
+        self.target_embedding.build((None, None))
+        self.source_embedding.build((None, None))
+        self.source_positions.build(width)
+        self.target_positions.build(width)
+        self.encoder.build(width)
+        self.decoder.build(width)
+        if not self.share_embeddings:
+            self.logits_dense.build(width)
+
+    def call(self, inputs, training=None):
+        source_ids = inputs["source_ids"]
+        memory = self.encode(source_ids, training=training)
+        memory_mask = masks.padding_mask(source_ids)
+        return self.decode(inputs["target_ids"], memory, memory_mask, training=training)
+
+    def encode(self, source_ids, training=None):
+        """Source ids (B, S) -> memory {"key": z, "value": (z + e) sqrt(0.5)}, (B, S, F) each."""
+        embedded = self.source_positions(self.source_embedding(source_ids))
+        embedded = self.dropout_layer(embedded, training=training)
+        mask = masks.padding_mask(source_ids)
+        key = self.encoder(embedded, hidden_mask=mask, training=training)
+        if training:
+            key = scale_gradient(key, 1.0 / (2 * self.num_layers))
+        return {"key": key, "value": (key + embedded) * HALF}
+
+    def decode(self, target_ids, memory, memory_mask, training=None):
+        """Target ids (B, T), memory of `encode` and its mask (B, S) -> logits, float32, (B, T, V)."""
+        embedded = self.target_positions(self.target_embedding(target_ids))
+        embedded = self.dropout_layer(embedded, training=training)
+        # No mask on the target: its padding comes last, and the decoder's convolutions look back.
+        hidden = self.decoder(embedded, **memory, key_mask=memory_mask, training=training)
+        return self._logits(self.dropout_layer(hidden, training=training))
+
+    def _logits(self, hidden):
+        if self.share_embeddings:
+            return self.target_embedding(hidden, reverse=True)
+        return ops.cast(self.logits_dense(hidden), "float32")
+
+    def initial_state(self, inputs, max_length):
+        """See `AutoregressiveModel`; `inputs` is {"source_ids": (B, S)}."""
+        self._check_length(max_length)
+        if not self.built:  # it was never called
+            self.build()
+        source_ids = inputs["source_ids"]
+        memory = self.encode(source_ids, training=False)
+        return self.decoder.initial_state(**memory, key_mask=masks.padding_mask(source_ids))
+
+    def grow(self, target_state, max_length):
+        """See `AutoregressiveModel`: the state has no length, but the positions have an end."""
+        self._check_length(max_length)
+        return target_state
+
+    def decode_step(self, token_ids, state, index):
+        """See `AutoregressiveModel`."""
+        embedded = self.target_embedding(ops.expand_dims(token_ids, 1))
+        embedded = self.target_positions(embedded, start_index=index)
+        hidden, state = self.decoder.step(embedded, state)
+        return self._logits(hidden[:, 0]), state
+
+    def attention(self, state):
+        """See `AutoregressiveModel`; one head."""
+        return ops.stack(state["attention"], axis=1)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "source_vocabulary_size": self.source_vocabulary_size,
+            "target_vocabulary_size": self.target_vocabulary_size,
+            "num_layers": self.num_layers,
+            "hidden_dim": self.hidden_dim,
+            "embedding_dim": self.embedding_dim,
+            "kernel_size": self.kernel_size,
+            "dropout": self.dropout,
+            "max_length": self.max_length,
+            "share_embeddings": self.share_embeddings,
+        }
+
+
+def scale_gradient(x, factor):
+    """x, whose gradient is multiplied by `factor`."""
+
+    @ops.custom_gradient
+    def identity(x):
+        def gradient(*args, upstream=None):
+            (upstream,) = args or (upstream,)  # each backend hands it over in its own way
+            return upstream * factor
+
+        return x, gradient
+
+    return identity(x)
