@@ -61,6 +61,13 @@ def test_formula_equals_the_reference(mask_shape, bias_shape):
     np.testing.assert_allclose(checks.as_array(weights), expected[1], atol=1e-5)
 
 
+def test_another_scale_than_the_root_of_the_width():
+    query, key, value = (checks.numbers(B, H, *tail, seed=tail[0]) for tail in ((T, K), (S, K), (S, V)))
+    output, _ = layers.scaled_dot_product_attention(*tensors(query, key, value), scale=1.0)
+    expected, _ = reference.attention(2 * query, key, value)  # the root of K = 4
+    np.testing.assert_allclose(checks.as_array(output), expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 def test_row_without_keys_gives_zeros(dtype):
     arrays = [checks.numbers(1, 1, 2, K, seed=seed) for seed in range(3)]

@@ -32,6 +32,13 @@ def test_vectors_are_rows_times_the_root_of_the_width():
     np.testing.assert_allclose(checks.as_array(layer(IDS)), expected, atol=1e-6)
 
 
+def test_another_scale_than_the_root_of_the_width():
+    layer = checks.built(lambda: layers.TokenEmbedding(V, D, scale=0.5), (IDS,))
+    (vectors,) = (w.numpy() for w in layer.weights)
+    np.testing.assert_allclose(checks.as_array(layer(IDS)), vectors[IDS] * 0.5, atol=1e-6)
+    assert layer.get_config()["scale"] == 0.5
+
+
 def test_first_embeddings_have_unit_variance():
     layer = layers.TokenEmbedding(503, 101)
     embedded = checks.as_array(layer(np.arange(503)[None]))

@@ -144,6 +144,46 @@ def test_attention_mask_and_padding_mask_combine(make):
     np.testing.assert_array_equal(found[real], expected[real])
 
 
+# Causal, as in a language model
+
+
+@both
+def test_with_a_causal_mask_the_future_does_not_change_the_past(make):
+    built = checks.built(make, (X,))
+    checks.causality(lambda x: built(x, use_causal_mask=True), X)
+
+
+@both
+def test_causal_layer_is_one_with_the_mask_written_out(make):
+    built = checks.built(make, (X,))
+    lower = np.tril(np.ones((T, T), bool))
+    causal = built(X, hidden_mask=MASK, use_causal_mask=True)
+    expected = built(X, hidden_mask=MASK, attention_mask=lower)
+    np.testing.assert_allclose(checks.as_array(causal), checks.as_array(expected), atol=1e-6)
+
+
+@both
+def test_step_by_step_equals_one_causal_pass(make):
+    built = checks.built(make, (X,))
+    steps = [X[:, t : t + 1] for t in range(T)]
+    expected = built(X, use_causal_mask=True)
+    checks.cached_equals_uncached(expected, built.step, built.initial_state(B, T + 2), steps)
+
+
+@both
+def test_room_of_the_state_grows(make):
+    built = checks.built(make, (X,))
+    state, expected = built.initial_state(B, 2), checks.as_array(built(X, use_causal_mask=True))
+    for t in range(T):
+        if t == 2:
+            state = built.grow(state, T)
+        output, state = built.step(X[:, t : t + 1], state, t)
+        np.testing.assert_allclose(checks.as_array(output)[:, 0], expected[:, t], atol=1e-5)
+
+
+# Dropout
+
+
 def test_each_sublayer_drops_its_own_values():
     # Each of the two sub-layers adds ones, dropped or doubled: sums are 0, 2 and 4. If they shared
     # one pattern, there would be no 2.
