@@ -106,6 +106,6 @@ def test_number_of_parameters():
 
 @pytest.mark.parametrize("name", ["num_layers", "hidden_dim", "output_dim"])
 def test_sizes_are_positive(name):
-    sizes = {"num_layers": 1, "hidden_dim": D, "output_dim": O, name: 0}
+    sizes = {"num_layers": 1, "hidden_dim": D, "output_dim": OUT, name: 0}
     with pytest.raises(ValueError, match=f"`{name}` must be a positive integer.*{name}=0"):
         layers.RecurrentDecoder(**sizes, attention=layers.FinalState())
