@@ -55,7 +55,8 @@ class RecurrentAttention(keras.layers.Layer):
 
     def build(self, query_shape, keys_shape, values_shape=None):
         width = query_shape[-1]
-        self.score.build((None, None, width), keys_shape)
+        if not self.score.built:  # one made from a config is
+            self.score.build((None, None, width), keys_shape)
         if self.scope == "local":
             self.position_inner = self._dense("position_inner", width, width, "tanh")  # W_p
             self.position = self._dense("position", 1, width, "sigmoid")  # v_p

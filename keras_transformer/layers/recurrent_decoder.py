@@ -66,12 +66,14 @@ class RecurrentDecoder(keras.layers.Layer):
             output_dim, activation="tanh", use_bias=False, name="output", dtype=policy
         )
         self.dropout_layer = keras.layers.Dropout(dropout, dtype=policy)
+        self.supports_masking = True
 
-    def build(self, input_shape, memory_shape):
+    def build(self, inputs_shape, memory_shape):
         for number, cell in enumerate(self.cells):
-            cell.build((None, self.hidden_dim if number else input_shape[-1]))
+            cell.build((None, self.hidden_dim if number else inputs_shape[-1]))
         self.feed_dense.build((None, self.output_dim))
-        self.attention.build((None, self.hidden_dim), memory_shape)
+        if not self.attention.built:  # one made from a config is
+            self.attention.build((None, self.hidden_dim), memory_shape)
         self.output_dense.build((None, memory_shape[-1] + self.hidden_dim))
 
     def call(self, inputs, memory, memory_mask=None, training=None):
@@ -161,8 +163,8 @@ class RecurrentDecoder(keras.layers.Layer):
         vector = self.output_dense(ops.concatenate([context, hidden], axis=-1))
         return vector, {**state, "target": {"cells": cell_states, "fed": vector}, "attention": weights}
 
-    def compute_output_shape(self, input_shape, memory_shape=None):
-        return (*input_shape[:-1], self.output_dim)
+    def compute_output_shape(self, inputs_shape, memory_shape):
+        return (*inputs_shape[:-1], self.output_dim)
 
     def get_config(self):
         return {

@@ -60,9 +60,10 @@ class RecurrentEncoder(keras.layers.Layer):
             for i in range(num_layers)
         ]
         self.dropout_layer = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
+        self.supports_masking = True
 
-    def build(self, input_shape):
-        width = input_shape[-1]
+    def build(self, inputs_shape):
+        width = inputs_shape[-1]
         for layer in self.cells:
             for cell in layer:
                 cell.build((None, width))
@@ -104,8 +105,8 @@ class RecurrentEncoder(keras.layers.Layer):
             finals.append([ops.concatenate(state, axis=-1) for state in states])
         return hidden, finals
 
-    def compute_output_shape(self, input_shape):
-        return (*input_shape[:-1], self.hidden_dim)
+    def compute_output_shape(self, inputs_shape):
+        return (*inputs_shape[:-1], self.hidden_dim)
 
     def get_config(self):
         return {
