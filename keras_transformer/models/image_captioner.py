@@ -79,12 +79,12 @@ class ImageCaptioner(AutoregressiveModel):
 
         policy = self.dtype_policy
         self.encoder = layers.ImageEncoder(filters, attention=False, dtype=policy, name="encoder")
-        self.memory_dense = keras.layers.Dense(hidden_dim, dtype=policy, name="memory")
-        self.memory_norm = keras.layers.LayerNormalization(epsilon=1e-6, dtype=policy, name="memory_norm")
-        self.grid_positions = layers.GridPositionalEncoding(dtype=policy, name="grid_positions")
         self.target_embedding = layers.TokenEmbedding(
             vocabulary_size, hidden_dim, dtype=policy, name="target_embedding"
         )
+        self.memory_dense = keras.layers.Dense(hidden_dim, dtype=policy, name="memory")
+        self.memory_norm = keras.layers.LayerNormalization(epsilon=1e-6, dtype=policy, name="memory_norm")
+        self.grid_positions = layers.GridPositionalEncoding(dtype=policy, name="grid_positions")
         self.dropout_layer = keras.layers.Dropout(dropout, dtype=policy)
         if decoder == "gru":
             score = layers.AdditiveScore(dtype=policy, name="score")

@@ -90,6 +90,16 @@ def test_height_and_width_are_halved_between_blocks():
     assert layer.grid_shape(5, 7) == (2, 2) and layer.grid_shape(28, None) == (7, None)
 
 
+@pytest.mark.parametrize("policy", checks.POLICIES)
+def test_bytes_are_read_as_fractions_of_255(policy):
+    layer = checks.built(encoder, (X,), dtype=policy)
+    pixels = np.random.default_rng(0).integers(0, 256, X.shape).astype("uint8")
+    fractions = (pixels / 255).astype("float32")
+    tolerance = 1e-5 if policy == "float32" else 3e-2
+    actual, expected = checks.as_array(layer(pixels)), checks.as_array(layer(fractions))
+    np.testing.assert_allclose(actual, expected, atol=tolerance * np.abs(expected).max())
+
+
 @pytest.mark.parametrize("filters, place", [((3,), 3), ((3, 5), 3), ((3, 5, 4), 5)])
 def test_attention_stands_before_the_last_pooling(filters, place):
     layer = layers.ImageEncoder(filters)

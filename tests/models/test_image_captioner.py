@@ -1,4 +1,4 @@
-"""The captioner with both decoders: one pass and step by step, what looks where, and what it learns."""
+"""The captioner with both decoders: the whole formula, what looks where, and what it learns."""
 
 import keras
 import numpy as np
@@ -6,19 +6,21 @@ import pytest
 from keras import ops
 
 from keras_transformer import decoding, losses, models
-from tests import checks
+from tests import checks, recurrent_reference, reference
+from tests.models import zoo_checks
+from tests.models.small_transformers import TARGET_IDS, VOCABULARY, B, T
 
-B, H, W, C, T, D, VOCABULARY = 3, 5, 7, 2, 5, 6, 13
+H, W, C, D = 5, 7, 2, 6
+GRID = (3, 4)  # 5 and 7 halved, rounded up
 IMAGES = np.random.default_rng(0).uniform(size=(B, H, W, C)).astype("float32")
-IDS = np.array([[2, 11, 4, 9, 5], [2, 7, 8, 0, 0], [2, 12, 0, 0, 0]], "int32")
-INPUTS = {"image": IMAGES, "target_ids": IDS}
+INPUTS = {"image": IMAGES, "target_ids": TARGET_IDS}
 
 
 def captioner(decoder, **kwargs):
     sizes = {"num_layers": 1, "hidden_dim": D, "filters": (3, 5), "channels": C, "decoder": decoder}
     if decoder == "transformer":
         sizes |= {"num_heads": 2, "intermediate_dim": 11}
-    return models.ImageCaptioner(VOCABULARY, **{**sizes, **kwargs})
+    return models.ImageCaptioner(VOCABULARY, **{**sizes, "dropout": 0.0, **kwargs})
 
 
 def gru(**kwargs):
@@ -39,38 +41,87 @@ def test_standard_checks(check, make, tmp_path):
 
 
 @both
+@pytest.mark.parametrize("check", zoo_checks.ALL)
+def test_zoo_checks(check, make):
+    check(make, INPUTS)
+
+
+# The formula
+
+
+def arrays(layer):
+    return [weight.numpy().astype("float64") for weight in layer.weights]
+
+
+@both
+def test_model_equals_the_reference(make):
+    model = checks.built(lambda: make(num_layers=2), (INPUTS,))
+    # The encoder has its own test.
+    grid = checks.as_array(model.encoder(IMAGES)).astype("float64")
+    kernel, bias = arrays(model.memory_dense)
+    memory = reference.layer_norm(arrays(model.memory_norm), grid @ kernel + bias)
+    memory = (memory + reference.grid_sinusoid(*GRID, D)).reshape(B, -1, D)
+    (vectors,) = arrays(model.target_embedding)
+    hidden = vectors[TARGET_IDS] * D**0.5
+    if make is gru:
+        kernel, bias = arrays(model.first_states)
+        begin = np.tanh(memory.mean(axis=1) @ kernel + bias)
+        rows = []
+        for row in range(B):
+            states = [[begin[row, :D]], [begin[row, D:]]]
+            mask = np.ones(len(memory[row]), bool)
+            vectors_of_row, _ = recurrent_reference.decode(
+                model.decoder, hidden[row], memory[row], mask, states
+            )
+            rows.append(vectors_of_row)
+        hidden = np.stack(rows)
+    else:
+        hidden = hidden + reference.sinusoid(range(T), D)
+        for layer in model.decoder.layers:
+            hidden = reference.decoder_layer(reference.sublayer_weights(layer), hidden, memory)
+    np.testing.assert_allclose(checks.as_array(model(INPUTS)), hidden @ vectors.T, atol=1e-4)
+
+
+@both
+@pytest.mark.parametrize("num_layers", [1, 3])
+def test_number_of_parameters(make, num_layers):
+    model = make(num_layers=num_layers)
+    model.build()
+    norm = 2 * D
+    if make is gru:
+        cell = 3 * D * (D + D) + 2 * 3 * D
+        additive, output, feed = 2 * D * D + D, 2 * D * D, 3 * D * D
+        decoder = num_layers * (cell + D * D + D) + additive + output + feed  # D * D + D: first state
+    else:
+        decoder = num_layers * (2 * 4 * (D * D + D) + 2 * D * 11 + 11 + D + 3 * norm)
+    memory = 5 * D + D + norm
+    assert model.count_params() == model.encoder.count_params() + memory + decoder + VOCABULARY * D
+
+
+@both
 def test_call_is_decode_of_encode(make):
     model = checks.built(make, (INPUTS,))
     memory = model.encode(IMAGES)
-    assert tuple(memory.shape) == (B, np.prod(model.grid_shape(H, W)), D) == (B, 12, D)
-    logits = model.decode(IDS, memory)
+    assert tuple(memory.shape) == (B, GRID[0] * GRID[1], D) and model.grid_shape(H, W) == GRID
+    logits = model.decode(TARGET_IDS, memory)
     np.testing.assert_allclose(checks.as_array(logits), checks.as_array(model(INPUTS)), atol=1e-5)
 
 
-@both
-def test_changed_future_leaves_the_logits_of_the_past(make):
-    model = checks.built(make, (INPUTS,))
-    logits = checks.as_array(model(INPUTS))
-    for t in range(T):
-        other = IDS.copy()
-        other[:, t] = 10
-        changed = np.abs(checks.as_array(model({**INPUTS, "target_ids": other})) - logits) > 1e-6
-        assert not changed[:, :t].any()
-        assert changed[:, t:].any(axis=-1)[:, 0].all()
+# Images
 
 
 @both
-def test_padding_of_the_target_does_not_matter(make):
-    model = checks.built(make, (INPUTS,))
-    longer = {**INPUTS, "target_ids": np.pad(IDS, [(0, 0), (0, 3)])}
-    actual, real = checks.as_array(model(longer))[:, :T], IDS != 0
-    np.testing.assert_allclose(actual[real], checks.as_array(model(INPUTS))[real], atol=1e-5)
-
-
-@both
-def test_rows_of_a_batch_do_not_meet(make):
-    model = checks.built(make, (INPUTS,))
-    checks.batch_invariance(lambda image, ids: model({"image": image, "target_ids": ids}), IMAGES, IDS)
+def test_bytes_are_what_they_are_as_fractions(make):
+    pixels = (255 * IMAGES).round().astype("uint8")
+    for policy in checks.POLICIES:
+        model = checks.built(lambda policy=policy: make(dtype=policy), (INPUTS,))
+        fractions = checks.as_array(model({**INPUTS, "image": pixels.astype("float32") / 255}))
+        tolerance = 1e-5 if policy == "float32" else 5e-2
+        actual = checks.as_array(model({**INPUTS, "image": pixels}))
+        np.testing.assert_allclose(actual, fractions, atol=tolerance, err_msg=policy)
+    ids, _ = decoding.generate(model, {"image": pixels}, decoding.Greedy(2))
+    expected, _ = decoding.generate(model, {"image": pixels.astype("float32") / 255}, decoding.Greedy(2))
+    np.testing.assert_array_equal(checks.as_array(ids), checks.as_array(expected))
 
 
 @both
@@ -82,73 +133,74 @@ def test_place_of_what_is_seen_matters(make):
 
 
 @both
-@pytest.mark.parametrize("num_layers", [1, 2])
-def test_step_by_step_equals_one_pass(make, num_layers):
-    model = checks.built(lambda: make(num_layers=num_layers), (INPUTS,))
-    ids = np.where(IDS == 0, 6, IDS)
-    state = model.initial_state({"image": ops.convert_to_tensor(IMAGES)}, max_length=7)
-    expected = model({"image": IMAGES, "target_ids": ids})
-    checks.cached_equals_uncached(expected, model.decode_step, state, [ids[:, t] for t in range(T)])
-
-
-@both
-def test_attention_is_a_distribution_over_the_grid(make):
-    model = checks.built(lambda: make(num_layers=2), (INPUTS,))
-    state = model.initial_state({"image": ops.convert_to_tensor(IMAGES)}, max_length=2)
-    _, state = model.decode_step(ops.convert_to_tensor([2, 2, 2]), state, 0)
-    weights = checks.as_array(model.attention(state))
-    assert weights.shape == ((B, 1, 1, 12) if make is gru else (B, 2, 2, 12))
-    np.testing.assert_allclose(weights.sum(axis=-1), 1, atol=1e-5)
-
-
-@both
-@pytest.mark.parametrize("search", [decoding.Greedy(4), decoding.BeamSearch(4, width=3)])
-def test_searches_decode_captions_alike_in_any_batch(make, search):
+def test_images_of_any_size_are_read(make):
     model = checks.built(make, (INPUTS,))
-    ids, scores = decoding.generate(model, {"image": IMAGES}, search)
-    assert tuple(ids.shape) == (B, 4)
-    for row in range(B):
-        alone, score = decoding.generate(model, {"image": IMAGES[row : row + 1]}, search)
-        np.testing.assert_array_equal(checks.as_array(alone)[0], checks.as_array(ids)[row])
-        np.testing.assert_allclose(checks.as_array(score)[0], checks.as_array(scores)[row], atol=1e-4)
+    for height, width in ((1, 1), (4, 9)):
+        image = np.zeros((B, height, width, C), "float32")
+        assert tuple(model({**INPUTS, "image": image}).shape) == (B, T, VOCABULARY)
+
+
+# Attention
 
 
 @both
-def test_widest_beam_finds_the_best_of_all_captions(make):
-    model = checks.built(
-        lambda: models.ImageCaptioner(6, make.__name__, num_layers=1, hidden_dim=4, filters=(3,), channels=C),
-        ({**INPUTS, "target_ids": IDS % 6},),
-    )
-    search = decoding.BeamSearch(2, width=9, alpha=0.0)
-    found, scores = decoding.generate(model, {"image": IMAGES}, search)
-    tokens = (1, 3, 4, 5)  # padding and the start token are never chosen
-    captions = [[3, 0]] + [[a, b] for a in tokens if a != 3 for b in tokens]
-    best = np.full(B, -np.inf)
-    for caption in captions:
-        target = np.tile([[2, caption[0]]], (B, 1)).astype("int32")
-        logits = checks.as_array(model({"image": IMAGES, "target_ids": target})).astype("float64")
-        values = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
-        total = values[:, 0, caption[0]] + (values[:, 1, caption[1]] if caption[1] else 0)
-        best = np.maximum(best, total)
-    np.testing.assert_allclose(checks.as_array(scores), best, atol=1e-4)
+def test_attention_of_a_search_is_a_distribution_over_the_grid_at_each_word(make):
+    model = checks.built(lambda: make(num_layers=2), (INPUTS,))
+    search = decoding.BeamSearch(4, width=3, n_best=2)
+    ids, _, attention = decoding.generate_with_attention(model, {"image": IMAGES}, search)
+    layers_and_heads = (1, 1) if make is gru else (2, 2)
+    assert tuple(attention.shape) == (B, 2, 4, *layers_and_heads, GRID[0] * GRID[1])
+    sums = checks.as_array(attention).sum(axis=-1)
+    expected = np.broadcast_to((checks.as_array(ids) != 0)[..., None, None], sums.shape)
+    np.testing.assert_allclose(sums, expected, atol=1e-5)
 
 
 @both
-def test_graph_decodes_the_same_with_no_xla_op(make):
-    if keras.backend.backend() != "tensorflow":
-        pytest.skip("an export is TensorFlow's")
-    import tensorflow as tf
+def test_attention_is_row_by_row(make):
+    """What is attended to most is where the memory is unlike the rest."""
+    model = checks.built(make, (INPUTS,))
+    memory = np.zeros((1, *GRID, D), "float32")
+    memory[0, 1, 3] = 40 * checks.numbers(D, seed=5)
+    model.encode = lambda image, training=None: ops.reshape(ops.convert_to_tensor(memory), (1, -1, D))
+    state = model.initial_state({"image": IMAGES[:1]}, max_length=1)
+    _, state = model.decode_step(ops.convert_to_tensor([2]), state, 0)
+    weights = checks.as_array(model.attention(state))[0, 0].mean(axis=0).reshape(GRID)
+    others = np.delete(weights.ravel(), 1 * GRID[1] + 3)
+    assert np.ptp(others) < 1e-5 < np.abs(weights[1, 3] - others).min()
 
-    model, search = checks.built(make, (INPUTS,)), decoding.Greedy(4)
-    function = tf.function(
-        lambda image: decoding.generate(model, {"image": image}, search)[0],
-        input_signature=[tf.TensorSpec((None, None, None, C), tf.float32)],
-    )
-    graph = function.get_concrete_function().graph.as_graph_def()
-    nodes = [*graph.node, *(node for part in graph.library.function for node in part.node_def)]
-    assert not {node.op for node in nodes if "Xla" in node.op or "PyFunc" in node.op}
-    expected, _ = decoding.generate(model, {"image": IMAGES}, search)
-    np.testing.assert_array_equal(function(IMAGES).numpy(), checks.as_array(expected))
+
+# Training
+
+
+@both
+def test_it_learns_to_say_where_the_light_is(make):
+    rng = np.random.default_rng(1)
+    places = rng.integers(0, 4, 96)
+    images = rng.uniform(0, 0.1, (96, 4, 4, 1)).astype("float32")
+    for image, place in zip(images, places, strict=True):
+        row, column = 2 * (place // 2), 2 * (place % 2)
+        image[row : row + 2, column : column + 2] += 0.9
+    labels = np.stack([4 + places // 2, 6 + places % 2, np.full(96, 3)], axis=1).astype("int32")
+    target = np.concatenate([np.full((96, 1), 2, "int32"), labels[:, :-1]], axis=1)
+    model = make(channels=1, hidden_dim=16, filters=(4, 8))
+    model.compile(keras.optimizers.Adam(0.02), losses.SmoothedCrossEntropy(), jit_compile=False)
+    inputs = {"image": images[:64], "target_ids": target[:64]}
+    model.fit(inputs, labels[:64], batch_size=16, epochs=12, verbose=0)
+    ids, _ = decoding.generate(model, {"image": images[64:]}, decoding.Greedy(3))
+    assert (checks.as_array(ids) == labels[64:]).mean() > 0.95
+
+
+@both
+def test_dropout_acts_in_training_only(make):
+    # The same statistics of the batch for both: only dropout may differ.
+    model, plain = (checks.built(lambda rate=rate: make(dropout=rate), (INPUTS,)) for rate in (0.5, 0.0))
+    expected = checks.as_array(plain(INPUTS))
+    np.testing.assert_allclose(checks.as_array(model(INPUTS)), expected, atol=1e-6)
+    image = model.encode(IMAGES)
+    first, second = (checks.as_array(model.decode(TARGET_IDS, image, training=True)) for _ in range(2))
+    assert np.abs(first - second).max() > 1e-2
+    first, second = (checks.as_array(model.encode(IMAGES, training=True)) for _ in range(2))
+    assert np.abs(first - second).max() > 1e-2
 
 
 @both
@@ -161,25 +213,33 @@ def test_model_is_built_without_data(make):
 
 
 @both
-def test_fit_learns_to_say_where_the_light_is(make):
-    rng = np.random.default_rng(1)
-    places = rng.integers(0, 4, 96)
-    images = rng.uniform(0, 0.1, (96, 4, 4, 1)).astype("float32")
-    for image, place in zip(images, places, strict=True):
-        row, column = 2 * (place // 2), 2 * (place % 2)
-        image[row : row + 2, column : column + 2] += 0.9
-    labels = np.stack([4 + places // 2, 6 + places % 2, np.full(96, 3)], axis=1).astype("int32")
-    target = np.concatenate([np.full((96, 1), 2, "int32"), labels[:, :-1]], axis=1)
-    model = make(channels=1, hidden_dim=16, filters=(4, 8), dropout=0.0)
-    model.compile(keras.optimizers.Adam(0.02), losses.SmoothedCrossEntropy(), jit_compile=False)
-    inputs = {"image": images[:64], "target_ids": target[:64]}
-    model.fit(inputs, labels[:64], batch_size=16, epochs=12, verbose=0)
-    ids, _ = decoding.generate(model, {"image": images[64:]}, decoding.Greedy(3))
-    assert (checks.as_array(ids) == labels[64:]).mean() > 0.95
+def test_layers_can_be_frozen(make):
+    model = make()
+    model.freeze(["encoder"])
+    assert not model.encoder.trainable_weights and model.decoder.trainable_weights
 
 
-def test_bad_arguments_are_refused():
+# Bad input
+
+
+def test_decoders_that_are_not_there_are_refused():
     with pytest.raises(ValueError, match="`decoder` must be one of.*'lstm'"):
         captioner("lstm")
     with pytest.raises(ValueError, match="`num_heads` must be None where decoder='gru'.*num_heads=2"):
         gru(num_heads=2)
+    with pytest.raises(ValueError, match="`intermediate_dim` must be None.*intermediate_dim=11"):
+        gru(intermediate_dim=11)
+
+
+@both
+@pytest.mark.parametrize("name", ["vocabulary_size", "num_layers", "hidden_dim"])
+def test_sizes_are_positive(make, name):
+    sizes = {"num_layers": 1, "hidden_dim": D, name: 0}
+    with pytest.raises(ValueError, match=f"`{name}`"):
+        models.ImageCaptioner(sizes.pop("vocabulary_size", 13), make.__name__, filters=(3,), **sizes).build()
+
+
+@both
+def test_rules_about_a_source_of_tokens_are_refused(make):
+    with pytest.raises(ValueError, match="needs `source_mask`"):
+        decoding.generate(make(), {"image": IMAGES}, decoding.Greedy(4, max_ratio=2.0))
