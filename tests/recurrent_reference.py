@@ -35,7 +35,7 @@ def attend(layer, query, keys, mask):
     """Luong et al., equations 7, 9, 10. query (D,), keys (S, K), mask (S,) -> context (K,), weights (S,)."""
     keys, query = keys.astype("float64"), query.astype("float64")
     scores = np.array([score(layer.score, query, key) for key in keys])
-    if layer.scope == "global":
+    if layer.window is None:
         weights = reference.softmax(scores[None], mask[None])[0]
     else:
         inner = np.tanh(kernel(layer.position_inner) @ query)

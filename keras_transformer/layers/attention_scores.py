@@ -25,22 +25,22 @@ class AttentionScore(keras.layers.Layer):
         return self.compare(query, self.project(keys))
 
     def project(self, keys):
-        """What of the score depends on the keys alone.
+        """What of the score depends on the keys alone, to be given to `compare`.
 
         Args:
             keys: (B, S, width of the keys).
 
         Returns:
-            (B, S, width), to be given to `compare`.
+            (B, ...), laid out as the score needs it.
         """
-        return keys
+        raise NotImplementedError
 
     def compare(self, query, projected):
         """The scores of all pairs.
 
         Args:
             query: (B, T, D).
-            projected: (B, S, width), from `project`.
+            projected: from `project`.
 
         Returns:
             (B, T, S).
@@ -48,7 +48,7 @@ class AttentionScore(keras.layers.Layer):
         raise NotImplementedError
 
     def _dense(self, name, units, width):
-        """A linear map without bias: the papers have none."""
+        """A linear map without bias: the papers write none."""
         dense = keras.layers.Dense(units, use_bias=False, name=name, dtype=self.dtype_policy)
         dense.build((None, width))
         return dense
@@ -69,8 +69,11 @@ class DotScore(AttentionScore):
                 f"Received: query_shape={tuple(query_shape)}, keys_shape={tuple(keys_shape)}."
             )
 
+    def project(self, keys):
+        return ops.swapaxes(keys, 1, 2)  # here, and not at each step
+
     def compare(self, query, projected):
-        return ops.matmul(query, ops.swapaxes(projected, 1, 2))
+        return ops.matmul(query, projected)
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -81,15 +84,15 @@ class GeneralScore(AttentionScore):
         self.key_dense = self._dense("key", query_shape[-1], keys_shape[-1])
 
     def project(self, keys):
-        return rowwise(self.key_dense, keys)
+        return ops.swapaxes(rowwise(self.key_dense, keys), 1, 2)
 
     def compare(self, query, projected):
-        return ops.matmul(query, ops.swapaxes(projected, 1, 2))
+        return ops.matmul(query, projected)
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
 class AdditiveScore(AttentionScore):
-    """v_a^T tanh(W_a s + U_a h): Bahdanau et al. 2015, appendix A.1.2. No biases, as there.
+    """v_a^T tanh(W_a s + U_a h): Bahdanau et al. 2015, appendix A.1.2. No biases, as it is written there.
 
     Args:
         units: U, width inside; the query's if None.

@@ -21,7 +21,7 @@ def global_attention(**kwargs):
 
 def local_attention(**kwargs):
     score = layers.GeneralScore(dtype=kwargs.get("dtype"))
-    return layers.RecurrentAttention(score, scope="local", window=2, **kwargs)
+    return layers.RecurrentAttention(score, window=2, **kwargs)
 
 
 both = pytest.mark.parametrize("make", [global_attention, local_attention])
@@ -58,7 +58,7 @@ def test_layer_equals_the_reference(make, seed):
         expected = recurrent_reference.attend(layer, QUERY[row], KEYS[row], NOTHING[row])
         np.testing.assert_allclose(context[row], expected[0], atol=1e-5)
         np.testing.assert_allclose(weights[row], expected[1], atol=1e-5)
-    call = layer(QUERY, KEYS, mask=NOTHING)
+    call = layer(QUERY, KEYS, keys_mask=NOTHING)
     np.testing.assert_allclose(checks.as_array(call), context, atol=1e-6)
 
 
@@ -82,7 +82,7 @@ def test_global_attention_by_hand():
 def test_local_attention_by_hand():
     # v_p = 0, so that p_t = S / 2 = 2 of four real keys. Window 1: positions 1, 2, 3 with equal scores, a
     # third each, times exp(-1 / (2 * 0.25)) = exp(-2) at distance 1.
-    layer = layers.RecurrentAttention(layers.DotScore(), scope="local", window=1)
+    layer = layers.RecurrentAttention(layers.DotScore(), window=1)
     query, keys = np.ones((1, 2), "float32"), np.zeros((1, 6, 2), "float32")
     layer.build(query.shape, keys.shape)
     layer.set_weights([np.ones((2, 2)), np.zeros((2, 1))])
@@ -92,7 +92,7 @@ def test_local_attention_by_hand():
 
 
 def test_real_length_of_the_row_sets_where_local_attention_looks():
-    layer = layers.RecurrentAttention(layers.DotScore(), scope="local", window=1)
+    layer = layers.RecurrentAttention(layers.DotScore(), window=1)
     keys = np.zeros((3, S, K), "float32")
     layer.build((None, K), keys.shape)
     layer.set_weights([np.ones((K, K)), np.zeros((K, 1))])
@@ -139,8 +139,7 @@ def test_final_state_is_the_last_real_key_whatever_the_query():
 @pytest.mark.parametrize(
     "options, match",
     [
-        ({"scope": "locale"}, "`scope` must be one of.*scope='locale'"),
-        ({"scope": "local", "window": 0}, "`window` must be a positive integer.*window=0"),
+        ({"window": 0}, "`window` must be a positive integer.*window=0"),
     ],
 )
 def test_options_are_checked(options, match):

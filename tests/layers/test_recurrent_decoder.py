@@ -21,7 +21,7 @@ def gru(**kwargs):
 
 def two_lstm(**kwargs):
     attention = layers.RecurrentAttention(
-        layers.GeneralScore(dtype=kwargs.get("dtype")), "local", 2, dtype=kwargs.get("dtype")
+        layers.GeneralScore(dtype=kwargs.get("dtype")), 2, dtype=kwargs.get("dtype")
     )
     return layers.RecurrentDecoder(2, D, OUT, attention, cell="lstm", **kwargs)
 
