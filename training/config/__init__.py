@@ -5,8 +5,9 @@ imports TensorFlow, so that `--help` and a misspelt key answer at once.
 """
 
 from training.config.kinds import config_class, kind_of, read
-from training.config.models import ConvSeq2SeqConfig, RNNSeq2SeqConfig, TransformerConfig
+from training.config.models import CausalLMConfig, ConvSeq2SeqConfig, RNNSeq2SeqConfig, TransformerConfig
 from training.config.parts import CheckpointsConfig, FitConfig, InitialConfig, OptimizerConfig, RunConfig
+from training.config.text import LanguageModelingConfig, TextDataConfig
 from training.config.translation import (
     AugmentationConfig,
     CorpusConfig,
@@ -19,16 +20,19 @@ from training.config.translation import (
 
 __all__ = [
     "AugmentationConfig",
+    "CausalLMConfig",
     "CheckpointsConfig",
     "ConvSeq2SeqConfig",
     "CorpusConfig",
     "DataConfig",
     "FitConfig",
     "InitialConfig",
+    "LanguageModelingConfig",
     "OptimizerConfig",
     "QualityConfig",
     "RNNSeq2SeqConfig",
     "RunConfig",
+    "TextDataConfig",
     "TokenizerConfig",
     "TokenizersConfig",
     "TransformerConfig",

@@ -12,14 +12,16 @@ from pathlib import Path
 import yaml
 
 import command_line
-from training.config.models import ConvSeq2SeqConfig, RNNSeq2SeqConfig, TransformerConfig
+from training.config.models import CausalLMConfig, ConvSeq2SeqConfig, RNNSeq2SeqConfig, TransformerConfig
 from training.config.parts import RunConfig
+from training.config.text import LanguageModelingConfig
 from training.config.translation import TranslationConfig
 
 KINDS = {
     "transformer": (TranslationConfig, TransformerConfig),
     "rnn_seq2seq": (TranslationConfig, RNNSeq2SeqConfig),
     "conv_seq2seq": (TranslationConfig, ConvSeq2SeqConfig),
+    "causal_lm": (LanguageModelingConfig, CausalLMConfig),
 }
 DEFAULT_KIND = "transformer"
 

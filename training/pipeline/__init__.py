@@ -9,6 +9,7 @@ from training.pipeline.base import Batches, Shape
 from training.pipeline.batches import BucketBatches, default_boundaries
 from training.pipeline.filters import Filters
 from training.pipeline.pairs import EncodedPairs, Rows, encode
+from training.pipeline.windows import WindowBatches, encode_text
 
 __all__ = [
     "Augmentation",
@@ -18,6 +19,8 @@ __all__ = [
     "Filters",
     "Rows",
     "Shape",
+    "WindowBatches",
     "default_boundaries",
     "encode",
+    "encode_text",
 ]

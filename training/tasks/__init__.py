@@ -1,11 +1,12 @@
 """The tasks that a model can be trained for."""
 
-from training.config import RunConfig, TranslationConfig
+from training.config import LanguageModelingConfig, RunConfig, TranslationConfig
 from training.tasks.base import Task
 from training.tasks.compiling import compile_model
+from training.tasks.language_model import LanguageModel
 from training.tasks.translation import Translation
 
-TASKS = {TranslationConfig: Translation}
+TASKS = {TranslationConfig: Translation, LanguageModelingConfig: LanguageModel}
 
 
 def kind_of(config: RunConfig) -> type[Task]:
