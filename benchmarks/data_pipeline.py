@@ -22,13 +22,15 @@ def main():
     options = parser.parse_args()
     augmentation = parser.instantiate(options)["augmentation"]
     with quiet.start_up():
-        from training import fitting, tasks
+        from training import tasks
     config = replace(run_folder.load_config(options.run), augmentation=augmentation)
     if options.data_dir:
         config = replace(config, data=replace(config.data, data_dir=options.data_dir))
-    pairs = tasks.load_pairs(config.data, "train")
-    tokenizers = run_folder.load_tokenizers(Path(options.run))
-    batches = fitting.make_batches(config, "train", pairs, *tokenizers)
+    task = tasks.make(config)
+    task.load()
+    task.load_tokenizers(Path(options.run))
+    batches = task.batches("train")
+    print(batches.summary())
 
     num_pairs = num_tokens = places = 0
     begin, begin_cpu = time.perf_counter(), time.process_time()

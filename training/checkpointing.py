@@ -4,7 +4,7 @@ import keras
 
 from keras_transformer.callbacks import EarlyStopping, KeepCheckpoints
 from keras_transformer.checkpoints import average, choose
-from training.config import CheckpointsConfig, TrainingConfig
+from training.config import CheckpointsConfig, RunConfig
 from training.export_best import ExportBest
 
 FOLDER = "checkpoints"
@@ -30,7 +30,7 @@ def mode(config: CheckpointsConfig) -> str:
     return known[config.monitor]
 
 
-def check(config: TrainingConfig, has_validation: bool) -> None:
+def check(config: RunConfig, has_validation: bool) -> None:
     """Raises ValueError if something is asked for that these checkpoints cannot give."""
     checkpoints = config.checkpoints
     KeepCheckpoints(FOLDER, checkpoints.last, checkpoints.best, checkpoints.monitor, mode(checkpoints))
@@ -55,7 +55,14 @@ def check(config: TrainingConfig, has_validation: bool) -> None:
                 f"`checkpoints.{name}` needs validation data, or another checkpoints.monitor. "
                 f"Received: none, and checkpoints.monitor={checkpoints.monitor!r}."
             )
-        if checkpoints.monitor in QUALITY_MODES and not 0 < config.quality.frequency <= config.fit.epochs:
+        if checkpoints.monitor not in QUALITY_MODES:
+            continue
+        if not hasattr(config, "quality"):
+            raise ValueError(
+                f"`checkpoints.{name}` needs a checkpoints.monitor that a {config.model.kind} has, val_loss "
+                f"say. Received: checkpoints.monitor={checkpoints.monitor!r}."
+            )
+        if not 0 < config.quality.frequency <= config.fit.epochs:
             raise ValueError(
                 f"`checkpoints.{name}` needs translations of the validation set for "
                 f"{checkpoints.monitor}: quality.frequency from 1 to fit.epochs. "

@@ -16,7 +16,7 @@ import command_line
 from command_line import quiet
 from command_line.search_options import SearchOptions
 from training import comparison, lines, report, run_folder, score
-from training.config import TrainingConfig
+from training.config import TranslationConfig
 from training.options import add_data
 
 # Data sets with one right answer. BLEU counts sequences of four words, and a date has one.
@@ -44,7 +44,7 @@ class Evaluation:
     """
 
     system: str
-    config: TrainingConfig
+    config: TranslationConfig
     split: str
     search: str
     lowercase: bool
@@ -194,7 +194,7 @@ def load_split(config, split, data_dir=None):
     """The sources and the targets of a run's data, two lists of bytes.
 
     Args:
-        config: the run's `TrainingConfig`.
+        config: the run's `TranslationConfig`.
         split: "train", "validation" or "test".
         data_dir: folder with the data; the one that was trained on if None.
 
@@ -202,10 +202,10 @@ def load_split(config, split, data_dir=None):
         ValueError: the run's data has no such split.
     """
     with quiet.start_up():
-        from training import tasks
+        from training.tasks.translation import load_pairs
     if data_dir is not None:
         config = replace(config, data=replace(config.data, data_dir=data_dir))
-    pairs = tasks.load_pairs(config.data, split)
+    pairs = load_pairs(config.data, split)
     if pairs is None:
         raise ValueError(f"The run's data must have a {split} split. Received: none was configured.")
     return [list(side) for side in zip(*pairs.as_numpy_iterator(), strict=True)]

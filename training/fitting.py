@@ -7,11 +7,9 @@ from pathlib import Path
 
 import keras
 
-from keras_transformer import decoding
-from keras_transformer.callbacks import MetricsFile, Resume, Throughput, TranslationQuality, restore
-from keras_transformer.translator import Translator
-from training import checkpointing, initial, pipeline, plan, run_folder, tasks
-from training.config import TrainingConfig
+from keras_transformer.callbacks import MetricsFile, Resume, Throughput, restore
+from training import checkpointing, initial, plan, run_folder, tasks
+from training.config import RunConfig
 
 # In the run folder, while the training lasts: what it goes on from after an interruption.
 CHECKPOINTS = "checkpoints/resume"
@@ -21,19 +19,17 @@ CHECKPOINTS = "checkpoints/resume"
 class Prepared:
     """What a training needs besides its model."""
 
-    pairs: dict  # split -> tf.data.Dataset of (source, target) strings, or None
-    source_tokenizer: object
-    target_tokenizer: object
-    batches: dict  # split -> pipeline.BucketBatches
+    task: tasks.Task
+    batches: dict  # split -> `pipeline.Batches`
     steps_per_epoch: int
     settled: plan.Plan
 
 
-def train(config: TrainingConfig, output: Path):
+def train(config: RunConfig, output: Path):
     """Trains by a configuration, or goes on with a training that was interrupted.
 
     Args:
-        config: see `TrainingConfig`.
+        config: see `training.config`.
         output: the run folder. It must not exist, or hold an unfinished run of the same configuration,
             which then goes on from its last checkpoint as if nothing had happened.
 
@@ -50,32 +46,22 @@ def train(config: TrainingConfig, output: Path):
     keras.utils.set_random_seed(config.fit.seed)
     keras.config.set_dtype_policy(config.fit.precision)
     prepared = prepare(config, output if goes_on else None)
-    source_tokenizer, target_tokenizer = prepared.source_tokenizer, prepared.target_tokenizer
-    batches, steps_per_epoch = prepared.batches, prepared.steps_per_epoch
+    task, batches, settled = prepared.task, prepared.batches, prepared.settled
+    steps_per_epoch = prepared.steps_per_epoch
     model, epoch = restore(output / CHECKPOINTS) or (None, 0)
     if model is None:
-        model = tasks.make_model(config.model, source_tokenizer, target_tokenizer)
+        model = task.make_model(task.sizes)
         if config.initial.run is not None:
-            initial.take_weights(model, config.initial, source_tokenizer, target_tokenizer)
+            initial.take_weights(model, task)
         model.freeze(config.fit.freeze)
         total_steps = steps_per_epoch * config.fit.epochs
-        settled = prepared.settled
-        tasks.compile_model(
-            model, config.optimizer, total_steps, settled.jit_compile, settled.num_micro_batches
-        )
-    print(
-        f"vocabulary: {source_tokenizer.vocabulary_size:,} source, "
-        f"{target_tokenizer.vocabulary_size:,} target; {model.count_params():,} parameters"
-    )
+        tasks.compile_model(model, task, total_steps, settled.jit_compile, settled.num_micro_batches)
+    print(f"{task.summary()}; {model.count_params():,} parameters")
     if goes_on:
         print(f"going on after {epoch} of {config.fit.epochs} epochs")
     else:
-        run_folder.make(output, config, source_tokenizer, target_tokenizer, prepared.settled)
-    quality = None
-    if prepared.pairs["validation"] is not None and config.quality.frequency:
-        quality = make_quality(
-            config, model, source_tokenizer, target_tokenizer, prepared.pairs["validation"]
-        )
+        run_folder.make(output, config, task.tokenizers, settled)
+    quality = task.quality(model)
     try:
         model.fit(
             batches["train"].stream(epoch * steps_per_epoch),
@@ -98,91 +84,46 @@ def train(config: TrainingConfig, output: Path):
     return model
 
 
-def dry_run(config: TrainingConfig) -> str:
+def dry_run(config: RunConfig) -> str:
     """What a training would do and cost, as a page of text; see `plan.describe`. Trains nothing."""
     prepared = prepare(config)
-    sizes = plan.vocabulary(prepared.source_tokenizer, prepared.target_tokenizer)
-    return plan.describe(config, sizes, prepared.batches["train"], prepared.settled)
+    return plan.describe(prepared.task, prepared.batches["train"], prepared.settled)
 
 
-def prepare(config: TrainingConfig, unfinished: Path | None = None) -> Prepared:
+def prepare(config: RunConfig, unfinished: Path | None = None) -> Prepared:
     """Data, tokenizers, batches, and what the configuration leaves open.
 
     Args:
-        config: see `TrainingConfig`.
+        config: see `training.config`.
         unfinished: run folder of a training that was interrupted: its tokenizers and its plan are kept.
     """
-    pairs = {split: tasks.load_pairs(config.data, split) for split in ("train", "validation")}
-    checkpointing.check(config, has_validation=pairs["validation"] is not None)
+    task = tasks.make(config)
+    task.load()
+    checkpointing.check(config, has_validation=task.has("validation"))
     if unfinished:
-        tokenizers = run_folder.load_tokenizers(unfinished)
+        task.load_tokenizers(unfinished)
         settled = plan.Plan.read(unfinished)
         num_micro_batches = settled.num_micro_batches
     else:
         if initial.keeps_tokenizers(config):
-            tokenizers = run_folder.load_tokenizers(Path(config.initial.run))
+            task.load_tokenizers(Path(config.initial.run))
         else:
-            tokenizers = tasks.make_tokenizers(config.tokenizer, pairs["train"])
-        sizes = plan.vocabulary(*tokenizers)
-        num_micro_batches = plan.find_num_micro_batches(config, sizes)
-    batches = {
-        split: make_batches(config, split, split_pairs, *tokenizers, num_micro_batches)
-        for split, split_pairs in pairs.items()
-        if split_pairs is not None
-    }
+            task.train_tokenizers()
+        num_micro_batches = plan.find_num_micro_batches(task)
+    batches = {}
+    for split in ("train", "validation"):
+        if task.has(split):
+            batches[split] = task.batches(split, num_micro_batches)
+            print(f"{split}: {batches[split].summary()}")
     steps_per_epoch = config.fit.steps_per_epoch or len(batches["train"])
     if not unfinished:
         steps = steps_per_epoch * config.fit.epochs
-        jit_compile = plan.choose_jit_compile(config, sizes, batches["train"], steps, num_micro_batches)
+        jit_compile = plan.choose_jit_compile(task, batches["train"], steps, num_micro_batches)
         settled = plan.Plan(num_micro_batches, jit_compile)
-    return Prepared(pairs, *tokenizers, batches, steps_per_epoch, settled)
+    return Prepared(task, batches, steps_per_epoch, settled)
 
 
-def make_batches(config: TrainingConfig, split, pairs, source_tokenizer, target_tokenizer, row_multiple=1):
-    """The batches of a split, `pipeline.BucketBatches`; says how many there are."""
-    data, corpora, filters = config.data, [pairs], pipeline.Filters(config.data.max_length)
-    weights = augmentation = None
-    if split == "train":
-        # What is measured on stays as it is.
-        augmentation = pipeline.Augmentation.of(config.augmentation, source_tokenizer, target_tokenizer)
-        weights = [corpus.weight for corpus in (data, *data.also)]
-        corpora = tasks.load_corpora(data) if data.also else corpora
-        filters = pipeline.Filters(
-            data.max_length, data.max_length_ratio, data.remove_duplicates, data.remove_copies
-        )
-    keep_texts = augmentation is not None and augmentation.reads_texts
-    encoded = pipeline.encode(corpora, source_tokenizer, target_tokenizer, filters, keep_texts)
-    batches = pipeline.BucketBatches(
-        encoded,
-        batch_tokens=data.batch_tokens,
-        bucket_boundaries=data.bucket_boundaries or pipeline.default_boundaries(data.max_length),
-        shuffle=split == "train",
-        seed=config.fit.seed,
-        weights=weights,
-        augmentation=augmentation,
-        row_multiple=row_multiple,
-    )
-    print(f"{split}: {batches.summary()}")
-    return batches
-
-
-def make_quality(config: TrainingConfig, model, source_tokenizer, target_tokenizer, pairs):
-    """The callback that translates the first validation pairs, greedily."""
-    max_length = config.data.max_length
-    search = decoding.Greedy(max_length)
-    sides = zip(*pairs.take(config.quality.num_pairs).as_numpy_iterator(), strict=True)
-    sources, references = ([text.decode("utf-8", "replace") for text in side] for side in sides)
-    return TranslationQuality(
-        Translator(model, source_tokenizer, target_tokenizer, search, max_length),
-        sources,
-        references,
-        frequency=config.quality.frequency,
-        lowercase=(config.tokenizer.target or config.tokenizer.source).lowercase,
-        num_shown=config.quality.num_shown,
-    )
-
-
-def make_callbacks(output: Path, config: TrainingConfig, quality=None):
+def make_callbacks(output: Path, config: RunConfig, quality=None):
     """Quality, metrics file, TensorBoard, what `train` goes on from, and what is done with checkpoints.
 
     The order counts: validation, translation and the checkpoint are of the averaged weights, if there are

@@ -10,16 +10,16 @@ from keras import ops
 from keras_transformer.checkpoints import checkpoint_path
 from keras_transformer.layer_paths import weight_paths
 from keras_transformer.translator import vocabulary
-from training import run_folder
-from training.config import InitialConfig, TokenizersConfig, TrainingConfig
+from training import run_folder, tasks
+from training.config import RunConfig
 
 
-def keeps_tokenizers(config: TrainingConfig) -> bool:
+def keeps_tokenizers(config: RunConfig) -> bool:
     """Whether the tokenizers are another run's."""
     return config.initial.run is not None and config.initial.tokenizer == "keep"
 
 
-def settled(config: TrainingConfig, output: Path) -> TrainingConfig:
+def settled(config: RunConfig, output: Path) -> RunConfig:
     """The configuration with that of the tokenizers that are kept.
 
     Args:
@@ -35,12 +35,17 @@ def settled(config: TrainingConfig, output: Path) -> TrainingConfig:
             f"Received: initial.checkpoint={config.initial.checkpoint!r} without it."
         )
     if config.initial.run is not None and not output.exists():
-        run_folder.load_config(config.initial.run)
+        other = run_folder.load_config(config.initial.run)
+        if tasks.kind_of(other) is not tasks.kind_of(config):
+            raise ValueError(
+                f"`initial.run` must be a run for the same task as that of a {config.model.kind}. "
+                f"Received: {config.initial.run}, a {other.model.kind}."
+            )
         checkpoint_path(config.initial.run, config.initial.checkpoint)  # told before work is done
     if not keeps_tokenizers(config):
         return config
     kept = run_folder.load_config(output if output.exists() else config.initial.run).tokenizer
-    if config.tokenizer not in (TokenizersConfig(), kept):
+    if config.tokenizer not in (type(config)().tokenizer, kept):
         raise ValueError(
             f"`initial.tokenizer` keep takes the tokenizers of {config.initial.run}, {kept}; "
             f"new trains others. Received: {config.tokenizer}."
@@ -48,18 +53,18 @@ def settled(config: TrainingConfig, output: Path) -> TrainingConfig:
     return replace(config, tokenizer=kept)
 
 
-def take_weights(model, config: InitialConfig, source_tokenizer, target_tokenizer) -> None:
+def take_weights(model, task) -> None:
     """Gives a model the weights of another run's, and says what was taken.
 
     Args:
         model: a built model, as drawn.
-        config: see `InitialConfig`; `run` is not None.
-        source_tokenizer, target_tokenizer: the model's.
+        task: the run's `Task`, with tokenizers; `config.initial.run` is not None.
 
     Raises:
         ValueError: there is no such model, or its layers or their sizes are others. With new tokenizers the
             sizes of the vocabularies may differ.
     """
+    config = task.config.initial
     path = checkpoint_path(config.run, config.checkpoint)
     other = keras.models.load_model(path, compile=False)
     own, theirs = weight_paths(model), weight_paths(other)
@@ -70,13 +75,14 @@ def take_weights(model, config: InitialConfig, source_tokenizer, target_tokenize
         )
     rows = {}
     if config.tokenizer == "new":
-        sides = zip(("source", "target"), (source_tokenizer, target_tokenizer), strict=True)
-        kept = run_folder.load_tokenizers(Path(config.run))
-        for (side, tokenizer), other_tokenizer in zip(sides, kept, strict=True):
-            rows[f"{side}_embedding"] = common_pieces(tokenizer, other_tokenizer)
+        others = tasks.make(run_folder.load_config(config.run))
+        others.load_tokenizers(Path(config.run))
+        for layer, side in task.vocabularies.items():
+            tokenizer = task.tokenizers[side]
+            rows[layer] = common_pieces(tokenizer, others.tokenizers[side])
             print(
-                f"{side} vocabulary: {len(rows[f'{side}_embedding'][0]):,} of "
-                f"{tokenizer.vocabulary_size:,} pieces are in that of {config.run}"
+                f"{side} vocabulary: {len(rows[layer][0]):,} of {tokenizer.vocabulary_size:,} pieces are in "
+                f"that of {config.run}"
             )
     for name, variable in own.items():
         by_piece = rows.get(name.split("/")[0])

@@ -6,19 +6,20 @@ from pathlib import Path
 
 import yaml
 
-import command_line
-from training.config import TrainingConfig
+from training import config as configs
+from training.config import RunConfig
 
 
-def make(folder: Path, config: TrainingConfig, source_tokenizer, target_tokenizer, settled) -> None:
+def make(folder: Path, config: RunConfig, tokenizers: dict, settled) -> None:
     """Writes what is known before the first step, beside and renamed: configuration, tokenizers, plan."""
     beside = folder.with_name(f".incomplete-{folder.name}")
     shutil.rmtree(beside, ignore_errors=True)
     (beside / "checkpoints").mkdir(parents=True)
     text = yaml.safe_dump(asdict(config), sort_keys=False, allow_unicode=True)
     (beside / "config.yaml").write_text(text, encoding="utf-8")
-    source_tokenizer.save(beside / "tokenizer" / "source")
-    target_tokenizer.save(beside / "tokenizer" / "target")
+    (beside / "tokenizer").mkdir()
+    for name, tokenizer in tokenizers.items():
+        tokenizer.save(beside / "tokenizer" / name)
     settled.write(beside)
     beside.rename(folder)
 
@@ -36,7 +37,7 @@ def make_from(run: Path, folder: Path, model) -> None:
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def is_unfinished(folder: Path, config: TrainingConfig) -> bool:
+def is_unfinished(folder: Path, config: RunConfig) -> bool:
     """Whether a folder holds a run of this configuration that was interrupted; False if it does not exist.
 
     Raises:
@@ -49,21 +50,13 @@ def is_unfinished(folder: Path, config: TrainingConfig) -> bool:
     before, now = asdict(load_config(folder)), asdict(config)
     for part, values in now.items():
         for name, value in values.items():
-            if before[part][name] != value:
+            had = before.get(part, {}).get(name)
+            if had != value:
                 raise ValueError(
                     f"An interrupted run goes on with the configuration that it began with, {part}.{name}: "
-                    f"{before[part][name]!r}. Received: {value!r}, for {folder}."
+                    f"{had!r}. Received: {value!r}, for {folder}."
                 )
     return True
-
-
-def load_tokenizers(folder: Path):
-    """Source and target tokenizer of a run; the same object if they were one when they were trained."""
-    from keras_transformer import tokenizers
-
-    source, target = (tokenizers.load(folder / "tokenizer" / side) for side in ("source", "target"))
-    config = load_config(folder)
-    return source, source if config.tokenizer.target is None else target
 
 
 def save_model(model, folder: Path) -> None:
@@ -73,7 +66,7 @@ def save_model(model, folder: Path) -> None:
     beside.rename(folder / "model.keras")
 
 
-def load_config(folder) -> TrainingConfig:
+def load_config(folder) -> RunConfig:
     """Reads the configuration of a run.
 
     Raises:
@@ -82,9 +75,8 @@ def load_config(folder) -> TrainingConfig:
     path = Path(folder) / "config.yaml"
     if not path.is_file():
         raise ValueError(f"A run folder holds config.yaml. Received: {folder}, which does not.")
-    parser = command_line.parser("training", "")
-    parser.add_class_arguments(TrainingConfig, as_group=False)
     try:
-        return command_line.instantiate(parser, parser.parse_path(path), TrainingConfig)
-    except TypeError as error:  # what is no mapping where one belongs
-        raise ValueError(f"{path} must be what training.train wrote. Received: {error}.") from error
+        return configs.read(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (TypeError, yaml.YAMLError) as error:  # what is no mapping where one belongs
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path} must be what training.train wrote. Received: {reason}.") from error

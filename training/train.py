@@ -10,7 +10,7 @@ from pathlib import Path
 
 import command_line
 from command_line import quiet
-from training.config import TrainingConfig
+from training.config import config_class, kind_of
 
 
 def main(arguments=None):
@@ -21,9 +21,11 @@ def main(arguments=None):
     parser.add_argument(
         "--dry_run", action="store_true", help="print what the training would do and cost, and train nothing"
     )
-    parser.add_class_arguments(TrainingConfig, as_group=False)
+    # Its fields are those of the model that is asked for.
+    kind = config_class(kind_of(arguments))
+    parser.add_class_arguments(kind, as_group=False)
     options = parser.parse_args(arguments)
-    config = command_line.instantiate(parser, options, TrainingConfig)
+    config = command_line.instantiate(parser, options, kind)
     name = Path(str(options.config[0])).stem if options.config else config.data.name
     with quiet.start_up():
         from training.fitting import dry_run, train

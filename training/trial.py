@@ -14,8 +14,7 @@ from pathlib import Path
 
 import psutil
 
-import command_line
-from training.config import TrainingConfig
+from training.config import RunConfig, read
 
 # Of the memory that is free, on machines without a GPU: what a trial may take.
 SHARE = 0.8
@@ -28,17 +27,14 @@ class Step:
     """What is tried.
 
     Args:
-        source_vocabulary_size, target_vocabulary_size: numbers of ids.
-        is_joint: whether they are one vocabulary.
-        shape: (rows, source length, target length) of a batch.
+        sizes: `Task.sizes`.
+        shape: of a batch, rows first.
         num_micro_batches: parts that the batch is split into.
         jit_compile: whether XLA compiles the step.
     """
 
-    source_vocabulary_size: int
-    target_vocabulary_size: int
-    is_joint: bool
-    shape: tuple[int, int, int]
+    sizes: dict
+    shape: tuple[int, ...]
     num_micro_batches: int = 1
     jit_compile: bool = False
 
@@ -60,7 +56,7 @@ class Cost:
     num_parameters: int
 
 
-def run(config: TrainingConfig, step: Step, memory_limit: int | None = None) -> Cost | None:
+def run(config: RunConfig, step: Step, memory_limit: int | None = None) -> Cost | None:
     """Runs a few steps on random ids.
 
     Args:
@@ -98,9 +94,7 @@ def main():
     """Reads what to try from standard input and prints what it costs."""
     task = json.load(sys.stdin)
     step = Step(**task["step"])
-    parser = command_line.parser("training.trial", __doc__)
-    parser.add_class_arguments(TrainingConfig, as_group=False)
-    config = command_line.instantiate(parser, parser.parse_object(task["config"]), TrainingConfig)
+    config = read(task["config"])
     import keras
     import tensorflow as tf
 
@@ -122,23 +116,15 @@ def main():
 
 def _measure(config, step):
     """Seconds of each step, the first with tracing; number of parameters."""
-    from types import SimpleNamespace
-
     import numpy as np
     import tensorflow as tf
 
     from training import tasks
 
-    source = SimpleNamespace(vocabulary_size=step.source_vocabulary_size)
-    target = source if step.is_joint else SimpleNamespace(vocabulary_size=step.target_vocabulary_size)
-    model = tasks.make_model(config.model, source, target)
-    tasks.compile_model(model, config.optimizer, 1_000_000, step.jit_compile, step.num_micro_batches)
-
-    rows, source_length, target_length = step.shape
-    generator = np.random.default_rng(0)
-    source_ids = generator.integers(4, source.vocabulary_size, (rows, source_length), dtype="int32")
-    target_ids = generator.integers(4, target.vocabulary_size, (rows, target_length), dtype="int32")
-    batch = ({"source_ids": source_ids, "target_ids": target_ids}, target_ids)
+    task = tasks.make(config)
+    model = task.make_model(step.sizes)
+    tasks.compile_model(model, task, 1_000_000, step.jit_compile, step.num_micro_batches)
+    batch = task.random_batch(step.sizes, step.shape, np.random.default_rng(0))
     model.make_train_function()
     batches = iter(tf.data.Dataset.from_tensors(batch).repeat())
     seconds = []

@@ -2,9 +2,9 @@
 
     python -m benchmarks.training_peers.NAME '{"batches": FILE.npz, "variant": ..., "threads": 2, ...}'
 
-answers on standard output with a line {"parameters", "first_loss", "unchanged"} when it is warm, and then, for
-each line with a number n on standard input, with the seconds that n steps took. Needs NumPy only: the programs
-run in environments that have nothing else in common.
+answers on standard output with a line {"parameters", "first_loss", "unchanged"} when it is warm, and then,
+for each line with a number n on standard input, with the seconds that n steps took. Needs NumPy only: the
+programs run in environments that have nothing else in common.
 """
 
 import json

@@ -1,6 +1,7 @@
 """Layers of attention models, for any Keras 3 model (TensorFlow, JAX and PyTorch backends)."""
 
 from keras_transformer.layers.attention import MultiHeadAttention
+from keras_transformer.layers.attention_scores import AdditiveScore, ConcatScore, DotScore, GeneralScore
 from keras_transformer.layers.conv_decoder import ConvDecoder, ConvDecoderLayer
 from keras_transformer.layers.conv_encoder import ConvEncoder
 from keras_transformer.layers.decoder import Decoder, DecoderLayer
@@ -9,21 +10,32 @@ from keras_transformer.layers.embedding import TokenEmbedding
 from keras_transformer.layers.encoder import Encoder, EncoderLayer
 from keras_transformer.layers.gated_convolution import GatedConvolution
 from keras_transformer.layers.positions import LearnedPositionalEncoding, PositionalEncoding
+from keras_transformer.layers.recurrent_attention import FinalState, RecurrentAttention
+from keras_transformer.layers.recurrent_decoder import RecurrentDecoder
+from keras_transformer.layers.recurrent_encoder import RecurrentEncoder
 from keras_transformer.layers.sublayer import FeedForward, Sublayer
 
 __all__ = [
+    "AdditiveScore",
+    "ConcatScore",
     "ConvDecoder",
     "ConvDecoderLayer",
     "ConvEncoder",
     "Decoder",
     "DecoderLayer",
+    "DotScore",
     "Encoder",
     "EncoderLayer",
     "FeedForward",
+    "FinalState",
+    "GeneralScore",
     "GatedConvolution",
     "LearnedPositionalEncoding",
     "MultiHeadAttention",
     "PositionalEncoding",
+    "RecurrentAttention",
+    "RecurrentDecoder",
+    "RecurrentEncoder",
     "Sublayer",
     "TokenEmbedding",
     "scaled_dot_product_attention",

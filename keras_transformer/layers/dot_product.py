@@ -30,6 +30,22 @@ def scaled_dot_product_attention(query, key, value, mask=None, bias=None, dropou
     scores = ops.cast(ops.matmul(query, ops.swapaxes(key, -1, -2)), "float32")
     if bias is not None:
         scores = scores + ops.cast(bias, "float32")
+    weights = masked_softmax(scores, mask)
+    weights = ops.cast(weights, query.dtype)
+    dropped = weights if dropout is None else dropout(weights)
+    return ops.matmul(dropped, value), weights
+
+
+def masked_softmax(scores, mask=None):
+    """Soft-max over the keys that may be attended to.
+
+    Args:
+        scores: float32, (..., S).
+        mask: bool, broadcastable to the scores; True = may attend. A row with no True gives zeros.
+
+    Returns:
+        float32, (..., S).
+    """
     if mask is not None:
         scores = ops.where(mask, scores, MASKED_SCORE)
     if scores.shape[-1] == 1:
@@ -39,6 +55,4 @@ def scaled_dot_product_attention(query, key, value, mask=None, bias=None, dropou
     if mask is not None:
         # The soft-max of a row without keys is uniform; the rule is zeros.
         weights = weights * ops.cast(ops.any(mask, axis=-1, keepdims=True), weights.dtype)
-    weights = ops.cast(weights, query.dtype)
-    dropped = weights if dropout is None else dropout(weights)
-    return ops.matmul(dropped, value), weights
+    return weights

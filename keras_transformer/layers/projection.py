@@ -1,4 +1,4 @@
-"""The linear maps of multi-head attention: (B, T, D) to heads and back."""
+"""Linear maps as one matrix product: (B, T, D) to heads and back, and of rows of any rank."""
 
 import math
 
@@ -36,3 +36,9 @@ def heads_first(x):
         _, first, second, width = ops.shape(x)
         return ops.reshape(x, (-1, second, first, width))
     return ops.swapaxes(x, 1, 2)
+
+
+def rowwise(function, x):
+    """A linear map of the last axis, (..., D) -> (..., K), as one matrix product, whatever the rank."""
+    rows = function(ops.reshape(x, (-1, x.shape[-1])))
+    return ops.reshape(rows, (*ops.shape(x)[:-1], rows.shape[-1]))

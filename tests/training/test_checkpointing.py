@@ -7,11 +7,11 @@ import pytest
 
 from keras_transformer.callbacks import EarlyStopping, KeepCheckpoints
 from training import checkpointing
-from training.config import CheckpointsConfig, FitConfig, QualityConfig, TrainingConfig
+from training.config import CheckpointsConfig, FitConfig, QualityConfig, TranslationConfig
 
 
 def config(frequency=1, epochs=3, **options):
-    return TrainingConfig(
+    return TranslationConfig(
         checkpoints=CheckpointsConfig(**options),
         quality=QualityConfig(frequency=frequency),
         fit=FitConfig(epochs=epochs),

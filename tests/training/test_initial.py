@@ -13,7 +13,8 @@ from keras_transformer.layer_paths import weight_paths
 from tests import tiny_runs
 from tests.training.interruptions import Killed, kill_after
 from training import initial, run_folder, train
-from training.config import InitialConfig, TrainingConfig
+from training.config import InitialConfig, TranslationConfig
+from training.tasks.translation import Translation
 
 SIZES = dict(num_layers=2, hidden_dim=6, num_heads=2, intermediate_dim=11)
 BYTES = tokenizers.CharacterTokenizer("bytes")
@@ -36,15 +37,22 @@ def make(source, target, **options):
     return model
 
 
+def task(source, target, **options):
+    """The task of a run that begins with the weights of another."""
+    made = Translation(TranslationConfig(initial=InitialConfig(**options)))
+    made.tokenizers = {"source": source, "target": target}
+    return made
+
+
 def weights(path):
     model = keras.models.load_model(path, compile=False)
     return {name: variable.numpy() for name, variable in weight_paths(model).items()}
 
 
 def test_with_the_same_tokenizers_every_weight_is_taken(other):
-    _, target = run_folder.load_tokenizers(other)
+    target = tokenizers.load(other / "tokenizer" / "target")
     model = make(BYTES, target)
-    initial.take_weights(model, InitialConfig(run=str(other)), BYTES, target)
+    initial.take_weights(model, task(BYTES, target, run=str(other)))
     for name, value in weights(other / "model.keras").items():
         np.testing.assert_array_equal(weight_paths(model)[name].numpy(), value, err_msg=name)
 
@@ -53,8 +61,7 @@ def test_the_embeddings_of_common_pieces_are_taken_and_the_others_stay_as_drawn(
     target = tokenizers.CharacterTokenizer("code_points", "x9a-b0")  # other places, and other pieces
     model = make(BYTES, target)
     drawn = model.target_embedding.embeddings.numpy()
-    config = InitialConfig(run=str(other), tokenizer="new")
-    initial.take_weights(model, config, BYTES, target)
+    initial.take_weights(model, task(BYTES, target, run=str(other), tokenizer="new"))
     printed = capsys.readouterr().out
     assert "source vocabulary: 260 of 260 pieces" in printed
     assert "target vocabulary: 7 of 10 pieces" in printed  # 9, -, 0 and four special ones
@@ -81,30 +88,29 @@ def test_the_embeddings_of_common_pieces_are_taken_and_the_others_stay_as_drawn(
 )
 @pytest.mark.parametrize("kind", ["keep", "new"])
 def test_other_sizes_are_refused_by_the_name_of_the_layer(other, kind, options, message):
-    _, target = run_folder.load_tokenizers(other)
+    target = tokenizers.load(other / "tokenizer" / "target")
     model = make(BYTES, target, **options)
     with pytest.raises(ValueError, match=f"Received: .*({message})"):
-        initial.take_weights(model, InitialConfig(run=str(other), tokenizer=kind), BYTES, target)
+        initial.take_weights(model, task(BYTES, target, run=str(other), tokenizer=kind))
 
 
 def test_kept_tokenizers_and_vocabularies_of_another_size_are_refused(other):
     target = tokenizers.CharacterTokenizer("code_points", "123")
     with pytest.raises(ValueError, match=r"target_embedding/\w+, \(7, 6\) in this model and \(15, 6\)"):
-        initial.take_weights(make(BYTES, target), InitialConfig(run=str(other)), BYTES, target)
+        initial.take_weights(make(BYTES, target), task(BYTES, target, run=str(other)))
 
 
 def test_embeddings_that_only_one_of_the_models_shares_are_refused(other):
     model = make(BYTES, BYTES, share_embeddings=True)
-    config = InitialConfig(run=str(other), tokenizer="new")
     with pytest.raises(ValueError, match="source_embedding/embeddings, which only that one has"):
-        initial.take_weights(model, config, BYTES, BYTES)
+        initial.take_weights(model, task(BYTES, BYTES, run=str(other), tokenizer="new"))
 
 
 def test_tokenizers_that_are_kept_are_in_the_configuration(other, tmp_path):
     kept = run_folder.load_config(other).tokenizer
-    config = TrainingConfig(initial=InitialConfig(run=str(other)))
+    config = TranslationConfig(initial=InitialConfig(run=str(other)))
     assert initial.settled(config, tmp_path / "absent").tokenizer == kept
-    assert initial.settled(TrainingConfig(tokenizer=kept, initial=config.initial), tmp_path / "absent")
+    assert initial.settled(TranslationConfig(tokenizer=kept, initial=config.initial), tmp_path / "absent")
 
 
 def options(run, *more):

@@ -5,23 +5,34 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import pytest
 import yaml
 
 from tests.training.conftest import TINY
-from training import plan, train, trial
-from training.config import DataConfig, FitConfig, ModelConfig, TrainingConfig
+from training import pipeline, plan, train, trial
+from training.config import DataConfig, FitConfig, TransformerConfig, TranslationConfig
+from training.tasks.translation import Translation
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZES = {"source_vocabulary_size": 19, "target_vocabulary_size": 17, "is_joint": False}
-TINY_MODEL = ModelConfig(num_layers=1, hidden_dim=8, num_heads=2, intermediate_dim=11)
-CONFIG = TrainingConfig(
+TINY_MODEL = TransformerConfig(num_layers=1, hidden_dim=8, num_heads=2, intermediate_dim=11)
+CONFIG = TranslationConfig(
     data=DataConfig(max_length=10, batch_tokens=57),
     model=TINY_MODEL,
     fit=FitConfig(num_micro_batches="auto"),
 )
+
+
+def task_of(config):
+    """A task whose tokenizers are known by their sizes alone."""
+    task = Translation(config)
+    sides = {"source": 19, "target": 17}
+    task.tokenizers = {side: SimpleNamespace(vocabulary_size=size) for side, size in sides.items()}
+    assert task.sizes == SIZES
+    return task
 
 
 @pytest.fixture
@@ -46,7 +57,7 @@ def cost(seconds=1.0, first_seconds=10.0):
 
 def test_micro_batches_are_doubled_until_they_fit(scripted):
     tried = scripted(lambda step: cost() if step.shape[0] // step.num_micro_batches <= 2 else None)
-    assert plan.find_num_micro_batches(CONFIG, SIZES) == 4
+    assert plan.find_num_micro_batches(task_of(CONFIG)) == 4
     # 57 // 10 rows, rounded up to whole micro-batches.
     assert [(step.shape, step.num_micro_batches) for step in tried] == [
         ((5, 10, 10), 1),
@@ -57,29 +68,22 @@ def test_micro_batches_are_doubled_until_they_fit(scripted):
 
 def test_what_does_not_fit_row_by_row_is_refused(scripted):
     tried = scripted(lambda step: None)
-    with pytest.raises(ValueError, match="max_length=10"):
-        plan.find_num_micro_batches(CONFIG, SIZES)
+    with pytest.raises(ValueError, match="1 x 10 x 10"):
+        plan.find_num_micro_batches(task_of(CONFIG))
     assert tried[-1].num_micro_batches == 8 and tried[-1].shape[0] == 8
 
 
 def test_a_given_number_is_not_tried(scripted):
     tried = scripted(lambda step: None)
-    config = TrainingConfig(fit=FitConfig(num_micro_batches=3))
-    assert plan.find_num_micro_batches(config, SIZES) == 3
+    config = TranslationConfig(fit=FitConfig(num_micro_batches=3))
+    assert plan.find_num_micro_batches(task_of(config)) == 3
     assert not tried
 
 
 class Batches:
-    """Two buckets, the second with more batches."""
+    """Two shapes, the second with more batches."""
 
-    class Bucket:
-        def __init__(self, num_rows, batch_size, length):
-            self.num_batches = -(-num_rows // batch_size)
-            self.batch_size = batch_size
-            self.source_length = length
-            self.target_length = length + 1
-
-    buckets = [Bucket(8, 4, 3), Bucket(9, 3, 5)]
+    shapes = [pipeline.Shape((4, 3, 4), 2, 16), pipeline.Shape((3, 5, 6), 3, 18)]
 
     def __len__(self):
         return 5
@@ -96,22 +100,22 @@ class Batches:
 )
 def test_xla_is_on_where_a_cpu_wins_its_compiling_back(scripted, steps, seconds_with_xla, expected):
     tried = scripted(lambda step: cost(seconds_with_xla, 20.0) if step.jit_compile else cost(1.0))
-    assert plan.choose_jit_compile(TrainingConfig(), SIZES, Batches(), steps, 1) == expected
+    assert plan.choose_jit_compile(task_of(TranslationConfig()), Batches(), steps, 1) == expected
     assert {step.shape for step in tried} <= {(3, 5, 6)}
 
 
 @pytest.mark.parametrize(("choice", "expected"), [("on", True), ("off", False)])
 def test_a_given_choice_of_xla_is_not_tried(scripted, choice, expected):
     tried = scripted(lambda step: None)
-    config = TrainingConfig(fit=FitConfig(jit_compile=choice))
-    assert plan.choose_jit_compile(config, SIZES, Batches(), 10**6, 1) == expected
+    config = TranslationConfig(fit=FitConfig(jit_compile=choice))
+    assert plan.choose_jit_compile(task_of(config), Batches(), 10**6, 1) == expected
     assert not tried
 
 
 def test_gpus_compile(scripted, monkeypatch):
     scripted(lambda step: None)
     monkeypatch.setattr(plan.tf.config, "list_physical_devices", lambda kind: ["a GPU"])
-    assert plan.choose_jit_compile(TrainingConfig(), SIZES, Batches(), 1, 1)
+    assert plan.choose_jit_compile(task_of(TranslationConfig()), Batches(), 1, 1)
 
 
 def test_a_dry_run_tells_and_trains_nothing(scripted, tiny_config, tmp_path, capsys):
@@ -130,7 +134,7 @@ def test_a_dry_run_tells_and_trains_nothing(scripted, tiny_config, tmp_path, cap
     assert "precision   float32, XLA off, 4 micro-batches\n" in page
     assert f"            {rows} x 48 x 48: {steps}\n" in page
     assert "memory      3 MiB" in page
-    assert f"time        about {steps} min: 60.000 s for a step of {rows} x 48" in page
+    assert f"time        about {steps} min: 60.000 s for a step of {rows} x 48 x 48," in page
 
 
 def test_a_dry_run_says_what_does_not_fit(scripted, tiny_config, tmp_path, capsys):
@@ -157,7 +161,7 @@ def test_micro_batches_reach_the_training(scripted, tiny_config, tmp_path):
 
 
 def test_a_trial_measures():
-    measured = trial.run(TrainingConfig(model=TINY_MODEL), trial.Step(**SIZES, shape=(4, 5, 6)))
+    measured = trial.run(TranslationConfig(model=TINY_MODEL), trial.Step(SIZES, shape=(4, 5, 6)))
     assert 0 < measured.seconds < measured.first_seconds
     assert measured.memory > 100 << 20
     assert measured.num_parameters > 1000
@@ -165,14 +169,14 @@ def test_a_trial_measures():
 
 def test_a_trial_survives_the_end_of_the_memory():
     # Scores of 4 GiB.
-    step = trial.Step(**SIZES, shape=(8, 8192, 8192))
-    assert trial.run(TrainingConfig(model=TINY_MODEL), step, memory_limit=1 << 30) is None
+    step = trial.Step(SIZES, shape=(8, 8192, 8192))
+    assert trial.run(TranslationConfig(model=TINY_MODEL), step, memory_limit=1 << 30) is None
 
 
 def test_a_trial_of_an_impossible_model_says_why():
-    config = TrainingConfig(model=ModelConfig(hidden_dim=15, num_heads=2))
+    config = TranslationConfig(model=TransformerConfig(hidden_dim=15, num_heads=2))
     with pytest.raises(ValueError, match="hidden_dim=15, num_heads=2"):
-        trial.run(config, trial.Step(**SIZES, shape=(4, 5, 6)))
+        trial.run(config, trial.Step(SIZES, shape=(4, 5, 6)))
 
 
 def test_xla_compiles_no_more_programs_than_there_are_shapes(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 
 from keras_transformer import quality
 from training import report
-from training.config import DataConfig, TrainingConfig
+from training.config import DataConfig, TranslationConfig
 from training.evaluate import Evaluation
 
 EVIL = "<script>alert('x')</script> & \"<img src=x onerror=alert(1)>\" $x$"
@@ -22,7 +22,7 @@ def an_evaluation(compared=True):
     systems = {EVIL: translations, "other": references}
     return Evaluation(
         system=EVIL,
-        config=TrainingConfig(data=DataConfig(name="multi30k", data_dir=EVIL, source_language="de")),
+        config=TranslationConfig(data=DataConfig(name="multi30k", data_dir=EVIL, source_language="de")),
         split="test",
         search="beam 4, alpha 0.6",
         lowercase=False,

@@ -2,15 +2,16 @@
 
 import pytest
 
-from training import fitting, tasks
+from training import fitting
 from training.config import (
     AugmentationConfig,
     CorpusConfig,
     DataConfig,
     TokenizerConfig,
     TokenizersConfig,
-    TrainingConfig,
+    TranslationConfig,
 )
+from training.tasks.translation import load_pairs, make_tokenizers
 
 
 @pytest.fixture
@@ -27,30 +28,28 @@ def data(tmp_path):
 
 
 def pairs_of(data, split):
-    return list(tasks.load_pairs(data, split).as_numpy_iterator())
+    return list(load_pairs(data, split).as_numpy_iterator())
 
 
 def test_training_pairs_come_from_all_corpora_and_others_from_the_main_one(data):
     assert pairs_of(data, "train") == [(b"ab", b"cd"), (b"ef", b"gh"), (b"xy", b"vw")]
     assert pairs_of(data, "validation") == [(b"ab", b"gh")]
-    assert tasks.load_pairs(data, "test") is None
+    assert load_pairs(data, "test") is None
 
 
 def test_the_tokenizers_know_the_characters_of_all_corpora(data):
     config = TokenizersConfig(TokenizerConfig("code_points"))
-    source, target = tasks.make_tokenizers(config, tasks.load_pairs(data, "train"))
+    source, target = make_tokenizers(config, load_pairs(data, "train"))
     assert source is target
     assert 1 not in source.tokenize(["abcdefghxyvw"]).to_list()[0]
 
 
 def test_weights_and_changes_are_for_training_alone(data, capsys):
     augmentation = AugmentationConfig(source_token_dropout=0.1)
-    config = TrainingConfig(data, augmentation, tokenizer=TokenizersConfig(TokenizerConfig("bytes")))
-    tokenizers = tasks.make_tokenizers(config.tokenizer, tasks.load_pairs(data, "train"))
-    batches = {
-        split: fitting.make_batches(config, split, tasks.load_pairs(data, split), *tokenizers)
-        for split in ("train", "validation")
-    }
+    config = TranslationConfig(
+        data=data, augmentation=augmentation, tokenizer=TokenizersConfig(TokenizerConfig("bytes"))
+    )
+    batches = fitting.prepare(config).batches
     assert batches["train"].weights == [1, 3] and batches["train"].augmentation is not None
     assert batches["validation"].weights == [1] and batches["validation"].augmentation is None
     assert not batches["validation"].shuffle
@@ -73,12 +72,9 @@ def test_filters_are_for_training_alone_but_for_the_longest(tmp_path):
         remove_duplicates=True,
         remove_copies=True,
     )
-    config = TrainingConfig(data, tokenizer=TokenizersConfig(TokenizerConfig("bytes")))
-    tokenizers = tasks.make_tokenizers(config.tokenizer, tasks.load_pairs(data, "train"))
-    dropped = {
-        split: fitting.make_batches(config, split, tasks.load_pairs(data, split), *tokenizers).encoded.dropped
-        for split in ("train", "validation")
-    }
+    config = TranslationConfig(data=data, tokenizer=TokenizersConfig(TokenizerConfig("bytes")))
+    batches = fitting.prepare(config).batches
+    dropped = {split: batches[split].encoded.dropped for split in ("train", "validation")}
     assert dropped == {
         "train": {"copies": 2, "duplicates": 1, "too long": 1, "too unequal in length": 1},
         "validation": {"too long": 1},

@@ -5,16 +5,19 @@ if asked to, batch by tokens, pad.
 """
 
 from training.pipeline.augmentation import Augmentation
+from training.pipeline.base import Batches, Shape
 from training.pipeline.batches import BucketBatches, default_boundaries
 from training.pipeline.filters import Filters
 from training.pipeline.pairs import EncodedPairs, Rows, encode
 
 __all__ = [
     "Augmentation",
+    "Batches",
     "BucketBatches",
     "EncodedPairs",
     "Filters",
     "Rows",
+    "Shape",
     "default_boundaries",
     "encode",
 ]

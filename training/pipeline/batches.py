@@ -1,6 +1,5 @@
 """Pairs of ids -> batches of a few fixed shapes, in an order that seed and pass decide."""
 
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +9,7 @@ import tensorflow as tf
 
 from keras_transformer.special_ids import END_ID, PAD_ID, START_ID
 from training.pipeline.augmentation import Augmentation
+from training.pipeline.base import Batches, Shape
 from training.pipeline.pairs import EncodedPairs
 
 # Third number of a generator's seed, after seed and pass: what it draws. (No number counts as 0: the order.)
@@ -31,7 +31,7 @@ class Bucket:
         return -(-self.size // self.batch_size)
 
 
-class BucketBatches:
+class BucketBatches(Batches):
     """Batches in which every pair appears exactly once in each pass, or as often as its corpus's weight says.
 
     A pair goes into the first bucket whose boundary holds both its sides. All batches of a bucket
@@ -59,6 +59,8 @@ class BucketBatches:
         ValueError: `batch_tokens` below 1, or boundaries that are not as said above.
     """
 
+    AXES = "rows x source x target"
+
     def __init__(
         self,
         encoded: EncodedPairs,
@@ -80,14 +82,34 @@ class BucketBatches:
         self.weights = list(weights or [1.0] * (int(encoded.corpus.max()) + 1))
         self.buckets = list(self._make_buckets(batch_tokens, bucket_boundaries, row_multiple))
 
-    def __len__(self) -> int:
-        """Batches of a pass."""
+    def __len__(self):
         return sum(bucket.num_batches for bucket in self.buckets)
+
+    @property
+    def shapes(self) -> list[Shape]:
+        """See `Batches`."""
+        return [
+            Shape(
+                (bucket.batch_size, bucket.source_length, bucket.target_length),
+                bucket.num_batches,
+                bucket.batch_size * bucket.target_length,
+            )
+            for bucket in self.buckets
+        ]
+
+    @property
+    def signature(self):
+        """({"source_ids": (B, S), "target_ids": (B, T)}, labels (B, T)), int32, padded with 0.
+
+        Labels are the target ids shifted by one.
+        """
+        ids = tf.TensorSpec((None, None), tf.int32)
+        return {"source_ids": ids, "target_ids": ids}, ids
 
     @property
     def num_shapes(self) -> int:
         """Shapes that batches have: so many programs XLA compiles."""
-        return len({(b.batch_size, b.source_length, b.target_length) for b in self.buckets})
+        return len({shape.shape for shape in self.shapes})
 
     @cached_property
     def num_tokens(self) -> tuple[int, int]:
@@ -105,7 +127,7 @@ class BucketBatches:
         return tuple(float(1 - real / all_) for real, all_ in zip(self.num_tokens, sum(places), strict=True))
 
     def summary(self) -> str:
-        """What a pass consists of, in a line: pairs, what the filters left out, batches, tokens, padding."""
+        """In a line: pairs, what the filters left out, batches, tokens, padding."""
         sizes = np.bincount(self.encoded.corpus, minlength=len(self.weights))
         pairs = " + ".join(
             f"{size:,}" + (f" x {weight:g}" if weight != 1 else "")
@@ -134,28 +156,8 @@ class BucketBatches:
             batches = [batches[place] for place in generator.permutation(len(batches))]
         return batches
 
-    def stream(self, start: int = 0) -> tf.data.Dataset:
-        """Pass after pass without an end, as `dataset`, from batch number `start` on."""
-
-        def batches():
-            first, skipped = divmod(start, len(self))
-            for number in itertools.count(first):
-                yield from self.batches_of_pass(number, skipped if number == first else 0)
-
-        return self._dataset(batches)
-
-    def dataset(self) -> tf.data.Dataset:
-        """The batches of the first pass.
-
-        Returns:
-            Dataset of ({"source_ids": (B, S), "target_ids": (B, T)}, labels (B, T)), int32, padded with
-            0, of known cardinality. Labels are the target ids shifted by one.
-        """
-        dataset = self._dataset(lambda: self.batches_of_pass(0))
-        return dataset.apply(tf.data.experimental.assert_cardinality(len(self)))
-
     def batches_of_pass(self, number: int, start: int = 0) -> Iterator:
-        """The batches of one pass as NumPy arrays, from the one at place `start` on; see `dataset`."""
+        """See `Batches`."""
         plan = self.plan(number)
         for place in range(start, len(plan)):
             # Of seed, pass and place alone, like the plan.
@@ -182,11 +184,6 @@ class BucketBatches:
         if self.augmentation is not None:
             self.augmentation.drop_tokens(source_ids, target_ids, generator)
         return {"source_ids": source_ids, "target_ids": target_ids}, labels
-
-    def _dataset(self, batches) -> tf.data.Dataset:
-        ids = tf.TensorSpec((None, None), tf.int32)
-        signature = ({"source_ids": ids, "target_ids": ids}, ids)
-        return tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(tf.data.AUTOTUNE)
 
     def _rows(self, index: int, number: int) -> np.ndarray:
         """The pairs of a bucket that appear in a pass, not yet in order."""

@@ -1,0 +1,169 @@
+"""Attention of a recurrent decoder: one query at a time, keys projected once (Luong et al. 2015, section 3).
+
+Legend: B batch, S source, R = B * W queries, of which row r belongs to source r // W, D width.
+"""
+
+import keras
+from keras import ops
+
+from keras_transformer import masks
+from keras_transformer.layers.dot_product import masked_softmax
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class RecurrentAttention(keras.layers.Layer):
+    """The mean of the values, weighted by how well their keys fit the query.
+
+    global (section 3.1; Bahdanau et al. 2015, section 3.1): a = softmax over all s of score(h_t, h_s)
+    local (section 3.2, local-p, equations 9 and 10):
+        p_t = S * sigmoid(v_p^T tanh(W_p h_t)), S = number of real keys of the row
+        a = softmax over |s - p_t| <= D_w of score(h_t, h_s), times exp(-(s - p_t)^2 / (2 sigma^2))
+        with sigma = D_w / 2, and so no longer with sum one
+
+    Positions s count from 0, which the paper leaves open; real keys come first.
+
+    Args:
+        score: a layer with the interface of `AttentionScore`.
+        window: D_w of local attention, the largest distance from p_t, in positions, >= 1 (the paper's
+            is 10); None for global attention.
+
+    Call arguments:
+        query: (R, D); R is a multiple of the sources' B.
+        keys: (B, S, width of the keys).
+        values: (B, S, V); the keys if None.
+        keys_mask: bool, (B, S); True = may be attended to. Keras's implicit mask of the keys if None. A
+            row with no True gives zeros.
+
+    Returns:
+        The context, (R, V), in the compute dtype. `attend` gives the weights as well.
+
+    Raises:
+        ValueError: `window` is not a positive integer.
+    """
+
+    def __init__(self, score, window=None, **kwargs):
+        super().__init__(**kwargs)
+        if window is not None and (not isinstance(window, int) or window < 1):
+            raise ValueError(f"`window` must be a positive integer or None. Received: window={window}.")
+        self.score = score
+        self.window = window
+
+    def build(self, query_shape, keys_shape, values_shape=None):
+        width = query_shape[-1]
+        if not self.score.built:  # one made from a config is
+            self.score.build((None, None, width), keys_shape)
+        if self.window is not None:
+            self.position_inner = self._dense("position_inner", width, width, "tanh")  # W_p
+            self.position = self._dense("position", 1, width, "sigmoid")  # v_p
+
+    def _dense(self, name, units, width, activation):
+        dense = keras.layers.Dense(
+            units, activation=activation, use_bias=False, name=name, dtype=self.dtype_policy
+        )
+        dense.build((None, width))
+        return dense
+
+    def call(self, query, keys, values=None, keys_mask=None):
+        if keys_mask is None:
+            keys_mask = masks.implicit_mask(keys)
+        return self.attend(query, self.project(keys, keys_mask, values))[0]
+
+    def project(self, keys, keys_mask=None, values=None):
+        """What depends on the source alone, once for any number of queries.
+
+        Args:
+            keys, keys_mask, values: as in a call; a mask of None is no restriction.
+
+        Returns:
+            {"key", "value", "mask"}, to be given to `attend`.
+        """
+        if keys_mask is None:
+            keys_mask = ops.ones(ops.shape(keys)[:2], "bool")
+        values = keys if values is None else values
+        return {"key": self.score.project(keys), "value": values, "mask": ops.cast(keys_mask, "bool")}
+
+    def attend(self, query, projected):
+        """Attends to what `project` made.
+
+        Args:
+            query: (R, D).
+            projected: from `project`; B rows.
+
+        Returns:
+            The context (R, V), and the weights (R, S); both in the compute dtype.
+        """
+        value, mask = projected["value"], projected["mask"]
+        # All queries of a source at once: what belongs to it is neither repeated nor read W times.
+        folded = ops.reshape(query, (ops.shape(mask)[0], -1, query.shape[-1]))  # (B, W, D)
+        # Soft-max in float32: in half precision small weights vanish.
+        scores = ops.cast(self.score.compare(folded, projected["key"]), "float32")  # (B, W, S)
+        if self.window is None:
+            weights = masked_softmax(scores, mask[:, None])
+        else:
+            distance = self._distance(query, mask)
+            weights = masked_softmax(scores, mask[:, None] & (ops.abs(distance) <= self.window))
+            weights = weights * ops.exp(-2.0 * ops.square(distance / self.window))  # sigma = window / 2
+        weights = ops.cast(weights, value.dtype)
+        context = ops.reshape(ops.matmul(weights, value), (-1, value.shape[-1]))
+        return context, ops.reshape(weights, (-1, ops.shape(mask)[1]))
+
+    def _distance(self, query, mask):
+        """s - p_t, float32, (B, W, S)."""
+        share = ops.cast(self.position(self.position_inner(query)), "float32")
+        share = ops.reshape(share, (ops.shape(mask)[0], -1, 1))
+        length = ops.sum(ops.cast(mask, "float32"), axis=1)[:, None, None]
+        return ops.arange(ops.shape(mask)[1], dtype="float32") - length * share
+
+    def compute_output_shape(self, query_shape, keys_shape, values_shape=None):
+        return (query_shape[0], (values_shape or keys_shape)[-1])
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "score": keras.saving.serialize_keras_object(self.score),
+            "window": self.window,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{**config, "score": keras.saving.deserialize_keras_object(config["score"])})
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class FinalState(keras.layers.Layer):
+    """No attention, with the interface of `RecurrentAttention`: the context is the last real key.
+
+    Cho et al. 2014, section 2.2: one summary c of the source, the same at every step. No weights.
+
+    Call arguments and returns: those of `RecurrentAttention`; the attention weights are zeros.
+    """
+
+    def build(self, query_shape, keys_shape, values_shape=None):
+        pass
+
+    def call(self, query, keys, values=None, keys_mask=None):
+        if keys_mask is None:
+            keys_mask = masks.implicit_mask(keys)
+        return self.attend(query, self.project(keys, keys_mask, values))[0]
+
+    def project(self, keys, keys_mask=None, values=None):
+        """{"value": (B, V), "mask": (B, S)}: see `RecurrentAttention.project`."""
+        if keys_mask is None:
+            keys_mask = ops.ones(ops.shape(keys)[:2], "bool")
+        values = keys if values is None else values
+        mask = ops.cast(keys_mask, "bool")
+        positions = ops.arange(ops.shape(mask)[1])
+        last = ops.max(ops.where(mask, positions, -1), axis=1, keepdims=True)  # -1: no row has it
+        is_last = ops.cast(positions == last, values.dtype)
+        return {"value": ops.sum(values * is_last[..., None], axis=1), "mask": mask}
+
+    def attend(self, query, projected):
+        """The same context (R, V) for every query, and zeros (R, S)."""
+        value, mask = projected["value"], projected["mask"]
+        folded = ops.reshape(query, (ops.shape(mask)[0], -1, query.shape[-1]))
+        # A sum, since XLA cannot compile the gradient of a repetition in a loop.
+        context = ops.reshape(value[:, None] + ops.zeros_like(folded[..., :1]), (-1, value.shape[-1]))
+        return context, ops.zeros((ops.shape(query)[0], ops.shape(mask)[1]), value.dtype)
+
+    def compute_output_shape(self, query_shape, keys_shape, values_shape=None):
+        return (query_shape[0], (values_shape or keys_shape)[-1])

@@ -1,0 +1,182 @@
+"""The recurrent decoder with attention and input feeding (Luong et al. 2015, section 3)."""
+
+import keras
+from keras import ops
+
+from keras_transformer import masks
+from keras_transformer.layers.recurrent_cells import make_cell
+from keras_transformer.layers.recurrent_loop import loop
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class RecurrentDecoder(keras.layers.Layer):
+    """Recurrent layers, attention from the upper one, and the attentional vector that predicts a token.
+
+        h_t = cells([y_{t-1}; h~_{t-1}], h_{t-1})   input feeding, section 3.3
+        c_t = attention(h_t)                        section 3.1 or 3.2
+        h~_t = tanh(W_c [c_t; h_t])                 equation 5, without a bias, as there
+
+    One layout for all scores. Bahdanau et al. 2015 attend with s_{t-1} and give c_t to the cell: there
+    each score would have to be computed before the token is read. Here the query has read it, and what
+    was attended to reaches the next step through h~_t.
+
+    `call` runs `step` over all positions, and what does not depend on the step before it (the embedding's
+    share of the gates) is computed once for all.
+
+    Args:
+        num_layers: >= 1.
+        hidden_dim: D, width of the states, >= 1.
+        output_dim: E, width of h~.
+        attention: a layer with the interface of `RecurrentAttention`.
+        cell: "gru" or "lstm".
+        dropout: probability of dropping one value between two layers, 0 <= p < 1 (Zaremba et al. 2014).
+
+    Call arguments:
+        inputs: (B, T, width of the embedding).
+        memory: (B, S, width of the memory).
+        memory_mask: bool, (B, S); True = may be attended to. Keras's implicit mask of the memory if None.
+        training: whether dropout is active; Keras hands it on to the layers inside.
+
+    Returns:
+        h~, (B, T, E), in the compute dtype; the states begin as zeros. `decode` begins where it is told.
+
+    Raises:
+        ValueError: a size is not a positive integer, or there is no such cell.
+    """
+
+    def __init__(self, num_layers, hidden_dim, output_dim, attention, cell="gru", dropout=0.0, **kwargs):
+        super().__init__(**kwargs)
+        sizes = {"num_layers": num_layers, "hidden_dim": hidden_dim, "output_dim": output_dim}
+        for name, size in sizes.items():
+            if not isinstance(size, int) or size < 1:
+                raise ValueError(f"`{name}` must be a positive integer. Received: {name}={size}.")
+        self.num_layers = num_layers
+        self.hidden_dim = hidden_dim
+        self.output_dim = output_dim
+        self.attention = attention
+        self.cell = cell
+        self.dropout = dropout
+        policy = self.dtype_policy
+        self.cells = [
+            make_cell(cell, hidden_dim, name=f"cell_{number}", dtype=policy) for number in range(num_layers)
+        ]
+        gates = self.cells[0].num_gates * hidden_dim
+        self.feed_dense = keras.layers.Dense(gates, use_bias=False, name="feed", dtype=policy)
+        self.output_dense = keras.layers.Dense(
+            output_dim, activation="tanh", use_bias=False, name="output", dtype=policy
+        )
+        self.dropout_layer = keras.layers.Dropout(dropout, dtype=policy)
+        self.supports_masking = True
+
+    def build(self, inputs_shape, memory_shape):
+        for number, cell in enumerate(self.cells):
+            cell.build((None, self.hidden_dim if number else inputs_shape[-1]))
+        self.feed_dense.build((None, self.output_dim))
+        if not self.attention.built:  # one made from a config is
+            self.attention.build((None, self.hidden_dim), memory_shape)
+        self.output_dense.build((None, memory_shape[-1] + self.hidden_dim))
+
+    def call(self, inputs, memory, memory_mask=None, training=None):
+        if memory_mask is None:
+            memory_mask = masks.implicit_mask(memory)
+        zeros = [cell.initial_states(ops.shape(inputs)[0]) for cell in self.cells]
+        return self.decode(inputs, self.initial_state(memory, zeros, memory_mask), training=training)
+
+    def initial_state(self, memory, cell_states, memory_mask=None):
+        """What `step` needs: the memory projected once, and where the cells begin.
+
+        Args:
+            memory: (B, S, width of the memory).
+            cell_states: for each layer the list of its states, (B, D).
+            memory_mask: bool, (B, S); True = may be attended to.
+
+        Returns:
+            {"source": tree, "target": tree}, see `models.AutoregressiveModel`; and "attention" (B, S),
+            zeros.
+        """
+        batch_size, length = ops.shape(memory)[:2]
+        return {
+            "source": self.attention.project(memory, memory_mask),
+            "target": {
+                "cells": cell_states,
+                "fed": ops.zeros((batch_size, self.output_dim), self.compute_dtype),
+            },
+            "attention": ops.zeros((batch_size, length), self.compute_dtype),
+        }
+
+    def project(self, inputs):
+        """The embedding's share of the lowest cell's gates: (..., width) -> (..., gates)."""
+        return self.cells[0].project(inputs)
+
+    def decode(self, inputs, state, training=None):
+        """All positions, one after the other.
+
+        Args:
+            inputs: (B, T, width of the embedding).
+            state: from `initial_state`; B rows in "target" too.
+            training: whether dropout is active.
+
+        Returns:
+            h~, (B, T, E).
+        """
+        xs = self.project(inputs)  # (B, T, gates)
+        gates = xs.shape[-1]
+        if training and self.dropout and self.num_layers > 1:
+            # Drawn before the loop: inside of one, JAX could not keep the seed.
+            shape = (*ops.shape(inputs)[:2], (self.num_layers - 1) * self.hidden_dim)
+            kept = self.dropout_layer(ops.ones(shape, self.compute_dtype), training=True)
+            xs = ops.concatenate([xs, kept], axis=-1)
+
+        def step(x, target):
+            kept = x[:, gates:] if x.shape[-1] > gates else None
+            vector, new = self.step(x[:, :gates], {**state, "target": target}, kept)
+            return vector, new["target"]
+
+        vectors, _ = loop(step, xs, state["target"])
+        return vectors
+
+    def step(self, projected, state, kept=None):
+        """One position.
+
+        Args:
+            projected: (R, gates), from `project`; R is a multiple of the memory's B rows, and row r attends
+                to row r * B // R of the memory.
+            state: what `initial_state` or the last `step` returned; R rows in "target".
+            kept: (R, (num_layers - 1) * D), factors of what goes from each layer to the one above it; None
+                without dropout.
+
+        Returns:
+            h~, (R, E), and the new state; "attention" in it, (R, S), is that of this step.
+        """
+        target, cell_states = state["target"], []
+        hidden = target["fed"]
+        for number, cell in enumerate(self.cells):
+            if number == 0:
+                gates = projected + self.feed_dense(hidden)
+            else:
+                if kept is not None:
+                    hidden = hidden * kept[:, (number - 1) * self.hidden_dim : number * self.hidden_dim]
+                gates = cell.project(hidden)
+            hidden, new = cell.step(gates, target["cells"][number])
+            cell_states.append(new)
+        context, weights = self.attention.attend(hidden, state["source"])
+        vector = self.output_dense(ops.concatenate([context, hidden], axis=-1))
+        return vector, {**state, "target": {"cells": cell_states, "fed": vector}, "attention": weights}
+
+    def compute_output_shape(self, inputs_shape, memory_shape):
+        return (*inputs_shape[:-1], self.output_dim)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_layers": self.num_layers,
+            "hidden_dim": self.hidden_dim,
+            "output_dim": self.output_dim,
+            "attention": keras.saving.serialize_keras_object(self.attention),
+            "cell": self.cell,
+            "dropout": self.dropout,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{**config, "attention": keras.saving.deserialize_keras_object(config["attention"])})

@@ -1,0 +1,77 @@
+"""Which configuration belongs to which kind of model, and how it is read.
+
+`model.kind` decides: a run with `kind: transformer` has the fields of a translator and of that model, and no
+others, so that help and errors speak of nothing else.
+"""
+
+import argparse
+import functools
+from dataclasses import field, make_dataclass
+from pathlib import Path
+
+import yaml
+
+import command_line
+from training.config.models import ConvSeq2SeqConfig, RNNSeq2SeqConfig, TransformerConfig
+from training.config.parts import RunConfig
+from training.config.translation import TranslationConfig
+
+KINDS = {
+    "transformer": (TranslationConfig, TransformerConfig),
+    "rnn_seq2seq": (TranslationConfig, RNNSeq2SeqConfig),
+    "conv_seq2seq": (TranslationConfig, ConvSeq2SeqConfig),
+}
+DEFAULT_KIND = "transformer"
+
+
+@functools.cache
+def config_class(kind: str) -> type[RunConfig]:
+    """The class of a kind's configurations: that of its task, whose `model` is this kind's.
+
+    Raises:
+        ValueError: there is no such kind.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"`model.kind` must be one of {', '.join(KINDS)}. Received: model.kind={kind!r}.")
+    task, model = KINDS[kind]
+    narrowed = [("model", model, field(default_factory=model))]
+    namespace = {"__doc__": task.__doc__, "__module__": task.__module__}
+    return make_dataclass(task.__name__, narrowed, bases=(task,), namespace=namespace, frozen=True)
+
+
+def kind_of(arguments) -> str:
+    """The `model.kind` that a command line asks for, in its files or as an option; the last one counts.
+
+    Args:
+        arguments: as for a parser.
+    """
+    kinds = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    kinds.add_argument("--config", type=_kind_in_file, action="append", dest="kinds", default=[])
+    kinds.add_argument("--model.kind", action="append", dest="kinds")
+    given = [kind for kind in kinds.parse_known_args(arguments)[0].kinds if kind is not None]
+    return given[-1] if given else DEFAULT_KIND
+
+
+def read(mapping: dict) -> RunConfig:
+    """The configuration that `dataclasses.asdict` made a mapping of.
+
+    Raises:
+        ValueError: something in it is no field, or not of the field's type.
+    """
+    kind = config_class(_kind_in(mapping) or DEFAULT_KIND)
+    parser = command_line.parser("training", "")
+    parser.add_class_arguments(kind, as_group=False)
+    return command_line.instantiate(parser, parser.parse_object(mapping), kind)
+
+
+def _kind_in(mapping) -> str | None:
+    model = mapping.get("model") if isinstance(mapping, dict) else None
+    return model.get("kind") if isinstance(model, dict) else None
+
+
+def _kind_in_file(path) -> str | None:
+    """What a file asks for; None of an unreadable one, which the parser refuses."""
+    try:
+        return _kind_in(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
+    except (OSError, ValueError, yaml.YAMLError):
+        return None

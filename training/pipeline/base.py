@@ -1,0 +1,75 @@
+"""What all batches of a training have in common: passes that can be entered anywhere, a few fixed shapes."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One shape that batches have.
+
+    Args:
+        shape: rows first.
+        num_batches: of a pass.
+        num_places: of a batch, what its time grows with: tokens of the target with padding, pixels.
+    """
+
+    shape: tuple[int, ...]
+    num_batches: int
+    num_places: int
+
+
+class Batches:
+    """Batches in an order, and with changes, that depend on seed, pass and place alone.
+
+    Subclasses give `__len__`, `shapes`, `batches_of_pass`, `signature` and `summary`.
+
+    Attributes:
+        AXES: the axes of `shapes` in words.
+    """
+
+    AXES = "rows"
+
+    def __len__(self) -> int:
+        """Batches of a pass."""
+        raise NotImplementedError
+
+    @property
+    def shapes(self) -> list[Shape]:
+        """The shapes of the batches."""
+        raise NotImplementedError
+
+    @property
+    def signature(self):
+        """The tf.TensorSpecs of a batch: (inputs, labels)."""
+        raise NotImplementedError
+
+    def batches_of_pass(self, number: int, start: int = 0) -> Iterator:
+        """The batches of one pass as NumPy arrays, from the one at place `start` on."""
+        raise NotImplementedError
+
+    def summary(self) -> str:
+        """What a pass consists of, in a line."""
+        raise NotImplementedError
+
+    def stream(self, start: int = 0) -> tf.data.Dataset:
+        """Pass after pass without an end, as `dataset`, from batch number `start` on."""
+
+        def batches():
+            first, skipped = divmod(start, len(self))
+            for number in itertools.count(first):
+                yield from self.batches_of_pass(number, skipped if number == first else 0)
+
+        return self._dataset(batches)
+
+    def dataset(self) -> tf.data.Dataset:
+        """The batches of the first pass: a data set of (inputs, labels), of known cardinality."""
+        dataset = self._dataset(lambda: self.batches_of_pass(0))
+        return dataset.apply(tf.data.experimental.assert_cardinality(len(self)))
+
+    def _dataset(self, batches) -> tf.data.Dataset:
+        dataset = tf.data.Dataset.from_generator(batches, output_signature=self.signature)
+        return dataset.prefetch(tf.data.AUTOTUNE)
