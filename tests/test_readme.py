@@ -24,6 +24,8 @@ def test_python_blocks_of_the_guide_to_decoding_do_what_they_say():
         exec(compile(body, "docs/decoding.md", "exec"), names)
     assert names["ids"].shape == (2, 12) and names["all_ids"].shape == names["aligned"].shape == (2, 2, 12)
     assert abs(names["total"].numpy() - names["scores"].numpy()).max() < 1e-3
+    assert (names["texts"].numpy()[:, :3][names["prompts"] != 0] == [7, 9, 11, 8]).all()
+    assert abs(names["log_probs_again"].numpy() - names["log_probs"].numpy()).max() < 1e-3
 
 
 def test_python_blocks_of_the_guide_to_evaluation_do_what_they_say():

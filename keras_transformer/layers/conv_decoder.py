@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_transformer import masks
 from keras_transformer.layers.dot_product import scaled_dot_product_attention
-from keras_transformer.layers.gated_convolution import HALF, ConvStack, GatedConvolution, linear
+from keras_transformer.layers.gated_convolution import SQRT_HALF, ConvStack, GatedConvolution, linear
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -66,11 +66,11 @@ class ConvDecoderLayer(keras.layers.Layer):
             key_mask = ops.ones(ops.shape(key)[:2], "bool")
         output = self.convolution(hidden, training=training)
         output, _ = self._attend(output, embedded, key, value, key_mask)
-        return (output + hidden) * HALF
+        return (output + hidden) * SQRT_HALF
 
     def _attend(self, hidden, embedded, key, value, key_mask):
         """(B, T, D) with what was read from the source, and weights (B, T, S)."""
-        query = (self.query_dense(hidden) + embedded) * HALF
+        query = (self.query_dense(hidden) + embedded) * SQRT_HALF
         key_mask = ops.cast(key_mask, "bool")
         # One head.
         context, weights = scaled_dot_product_attention(
@@ -82,7 +82,7 @@ class ConvDecoderLayer(keras.layers.Layer):
         )
         count = ops.sum(ops.cast(key_mask, "float32"), axis=1)  # (B,)
         context = context[:, 0] * ops.cast(ops.sqrt(count), context.dtype)[:, None, None]
-        return (self.context_dense(context) + hidden) * HALF, weights[:, 0]
+        return (self.context_dense(context) + hidden) * SQRT_HALF, weights[:, 0]
 
     def initial_state(self, batch_size):
         """What the convolution has seen before the first position, (B, k - 1, D)."""
@@ -107,7 +107,7 @@ class ConvDecoderLayer(keras.layers.Layer):
         output, queries = (ops.reshape(x, (batch_size, -1, x.shape[-1])) for x in (output, embedded))
         output, weights = self._attend(output, queries, source["key"], source["value"], source["mask"])
         weights = ops.reshape(weights, (-1, 1, ops.shape(weights)[-1]))
-        return (ops.reshape(output, (-1, 1, output.shape[-1])) + hidden) * HALF, state, weights
+        return (ops.reshape(output, (-1, 1, output.shape[-1])) + hidden) * SQRT_HALF, state, weights
 
     def compute_output_shape(self, hidden_shape, embedded_shape=None, key_shape=None, value_shape=None):
         return hidden_shape

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_transformer import masks
-from keras_transformer.layers.gated_convolution import HALF, ConvStack, GatedConvolution
+from keras_transformer.layers.gated_convolution import SQRT_HALF, ConvStack, GatedConvolution
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -47,7 +47,7 @@ class ConvEncoder(ConvStack):
         for layer in self.layers:
             if hidden_mask is not None:
                 hidden = ops.where(ops.cast(hidden_mask, "bool")[..., None], hidden, 0.0)
-            hidden = (layer(hidden, training=training) + hidden) * HALF
+            hidden = (layer(hidden, training=training) + hidden) * SQRT_HALF
         return self.output_dense(hidden)
 
     def compute_output_shape(self, embedded_shape):

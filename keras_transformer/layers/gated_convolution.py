@@ -5,8 +5,8 @@ import math
 import keras
 from keras import ops
 
-# Of a sum of two terms of equal variance: keeps it (section 3.4).
-HALF = math.sqrt(0.5)
+# Times a sum of two terms of equal variance: keeps that variance (section 3.4).
+SQRT_HALF = math.sqrt(0.5)
 
 
 def scaled_normal(dropout=0.0, gain=1.0):

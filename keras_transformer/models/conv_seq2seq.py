@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_transformer import layers, masks
-from keras_transformer.layers.gated_convolution import HALF, linear
+from keras_transformer.layers.gated_convolution import SQRT_HALF, linear
 from keras_transformer.models.base import AutoregressiveModel
 
 
@@ -142,7 +142,7 @@ class ConvSeq2Seq(AutoregressiveModel):
         key = self.encoder(embedded, hidden_mask=mask, training=training)
         if training:
             key = scale_gradient(key, 1.0 / (2 * self.num_layers))
-        return {"key": key, "value": (key + embedded) * HALF}
+        return {"key": key, "value": (key + embedded) * SQRT_HALF}
 
     def decode(self, target_ids, memory, memory_mask, training=None):
         """Target ids (B, T), memory of `encode` and its mask (B, S) -> logits, float32, (B, T, V)."""
@@ -198,14 +198,6 @@ class ConvSeq2Seq(AutoregressiveModel):
 
 
 def scale_gradient(x, factor):
-    """x, whose gradient is multiplied by `factor`."""
-
-    @ops.custom_gradient
-    def identity(x):
-        def gradient(*args, upstream=None):
-            (upstream,) = args or (upstream,)  # each backend hands it over in its own way
-            return upstream * factor
-
-        return x, gradient
-
-    return identity(x)
+    """x, bit for bit; its gradient is multiplied by `factor`."""
+    constant = ops.stop_gradient(x)
+    return constant + factor * (x - constant)
