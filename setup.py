@@ -25,12 +25,13 @@ TRAINING = [
     "psutil>=5.9",
     "rich>=13.7",
     "sacrebleu>=2.5",
+    "scikit-learn>=1.5",
     "tensorboard>=2.20",
     "tensorflow-datasets>=4.9.9",
 ]
 
-# keras-tuner imports the last three without depending on them.
-TUNING = [*TRAINING, "keras-tuner>=1.4.8", "scikit-learn>=1.5", "scipy>=1.13"]
+# keras-tuner imports the last, and scikit-learn, without depending on them.
+TUNING = [*TRAINING, "keras-tuner>=1.4.8", "scipy>=1.13"]
 
 SERVING = [
     *TEXT,

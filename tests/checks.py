@@ -43,14 +43,15 @@ def built(make, inputs, **kwargs):
 
 
 def randomized(layer, seed=1):
-    """Gives every weight of a built layer random values, gammas around one."""
+    """Gives every weight of a built layer random values: gammas around one, variances from one to two."""
     rng = np.random.default_rng(seed)
-    layer.set_weights(
-        [
-            rng.normal(1.0 if weight.path.endswith("gamma") else 0.0, 0.3, weight.shape)
-            for weight in layer.weights
-        ]
-    )
+
+    def values(weight):
+        if weight.path.endswith("moving_variance"):
+            return rng.uniform(1.0, 2.0, weight.shape)
+        return rng.normal(1.0 if weight.path.endswith("gamma") else 0.0, 0.3, weight.shape)
+
+    layer.set_weights([values(weight) for weight in layer.weights])
     return layer
 
 

@@ -135,6 +135,15 @@ def sinusoid(positions, width, max_wavelength=10_000):
     return encoding
 
 
+def grid_sinusoid(height, width, channels):
+    """Carion et al. 2020: the row's sinusoid in the first half of the channels, the column's in the rest."""
+    half = channels // 2
+    encoding = np.zeros((height, width, channels), np.float64)
+    encoding[..., :half] = sinusoid(range(height), half)[:, None]
+    encoding[..., half:] = sinusoid(range(width), channels - half)[None]
+    return encoding
+
+
 def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 

@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "losses": {"special_ids"},
     "metrics": {"losses", "special_ids"},
     "schedules": set(),
+    "token_masking": {"special_ids"},
     "quality": set(),
     "tokenizers": {"tokenizers", "special_ids"},
     "attention_maps": {"special_ids"},
@@ -44,7 +45,7 @@ MAY_IMPORT = {
         "special_ids",
     },
     # The front door. What needs TensorFlow is imported by its own name.
-    "": {"decoding", "layers", "losses", "masks", "metrics", "models", "schedules"},
+    "": {"decoding", "layers", "losses", "masks", "metrics", "models", "schedules", "token_masking"},
 }
 
 # What may be imported of other projects. Keras and NumPy, the base install, may be used anywhere.

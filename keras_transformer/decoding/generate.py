@@ -10,8 +10,9 @@ def generate(model, inputs, search, prefix_ids=None):
 
     Args:
         model: a `models.AutoregressiveModel`, or an `Ensemble` of some.
-        inputs: the model's inputs without the target, say {"source_ids": (B, S)}. Of a model without a
-            source {"prompt_ids": (B, P)}, which is what its results begin with.
+        inputs: the model's inputs without the target, say {"source_ids": (B, S)}, or a captioner's
+            {"image": (B, H, W, C)}. Of a model without a source {"prompt_ids": (B, P)}, which is what its
+            results begin with.
         search: `Greedy`, `Sampling` or `BeamSearch`, say `Greedy(max_length=64)`.
         prefix_ids: int, (B, P), P < L: what each result begins with, padded; None for nothing.
 

@@ -9,11 +9,18 @@ from keras_transformer.layers.dot_product import scaled_dot_product_attention
 from keras_transformer.layers.embedding import TokenEmbedding
 from keras_transformer.layers.encoder import Encoder, EncoderLayer
 from keras_transformer.layers.gated_convolution import GatedConvolution
-from keras_transformer.layers.positions import LearnedPositionalEncoding, PositionalEncoding
+from keras_transformer.layers.image_encoder import ImageEncoder, ResidualBlock
+from keras_transformer.layers.positions import (
+    GridPositionalEncoding,
+    LearnedPositionalEncoding,
+    PositionalEncoding,
+)
 from keras_transformer.layers.recurrent_attention import FinalState, RecurrentAttention
 from keras_transformer.layers.recurrent_decoder import RecurrentDecoder
 from keras_transformer.layers.recurrent_encoder import RecurrentEncoder
+from keras_transformer.layers.spatial_attention import SpatialSelfAttention
 from keras_transformer.layers.sublayer import FeedForward, Sublayer
+from keras_transformer.layers.text_encoder import TextEncoder
 
 __all__ = [
     "AdditiveScore",
@@ -28,15 +35,20 @@ __all__ = [
     "EncoderLayer",
     "FeedForward",
     "FinalState",
-    "GeneralScore",
     "GatedConvolution",
+    "GeneralScore",
+    "GridPositionalEncoding",
+    "ImageEncoder",
     "LearnedPositionalEncoding",
     "MultiHeadAttention",
     "PositionalEncoding",
     "RecurrentAttention",
     "RecurrentDecoder",
     "RecurrentEncoder",
+    "ResidualBlock",
+    "SpatialSelfAttention",
     "Sublayer",
+    "TextEncoder",
     "TokenEmbedding",
     "scaled_dot_product_attention",
 ]

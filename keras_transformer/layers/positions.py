@@ -63,6 +63,36 @@ class PositionalEncoding(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
+class GridPositionalEncoding(keras.layers.Layer):
+    """Adds a sinusoid of the row to the first half of the channels, and of the column to the rest.
+
+    Section 3.5 in two dimensions, as in Carion et al. 2020, "End-to-End Object Detection with Transformers",
+    appendix. No weights, any height and width.
+
+    Call arguments:
+        x: (B, H, W, D).
+
+    Returns:
+        (B, H, W, D) in the compute dtype.
+    """
+
+    def build(self, input_shape):
+        pass  # no weights
+
+    def call(self, x):
+        _, height, width, channels = ops.shape(x)
+        rows = sinusoid(ops.arange(height), channels // 2)[:, None, :]  # (H, 1, D / 2)
+        columns = sinusoid(ops.arange(width), channels - channels // 2)[None, :, :]
+        # Each half with zeros in the place of the other: their sum is the whole grid.
+        rows = ops.pad(rows, [[0, 0], [0, 0], [0, channels - channels // 2]])
+        columns = ops.pad(columns, [[0, 0], [0, 0], [channels // 2, 0]])
+        return x + ops.cast(rows + columns, x.dtype)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
 class LearnedPositionalEncoding(keras.layers.Layer):
     """Adds one learned vector per position (Gehring et al. 2017, section 3.1; row E of Table 3).
 

@@ -49,6 +49,37 @@ def test_sinusoid_equals_the_formula(width, max_wavelength):
     np.testing.assert_allclose(checks.as_array(layer(x)), expected, atol=2e-5)
 
 
+# The grid
+
+
+GRID = checks.numbers(B, 3, 5, 7)
+
+
+def grid(**kwargs):
+    return layers.GridPositionalEncoding(**kwargs)
+
+
+@pytest.mark.parametrize("check", [c for c in checks.STANDARD if c is not checks.gradients])
+def test_standard_checks_of_a_grid(check, tmp_path):
+    check(grid, (GRID,), tmp_path)
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 8), (5, 3, 7), (1, 1, 2), (2, 2, 1)])
+def test_grid_equals_the_formula(shape):
+    x = checks.numbers(B, *shape)
+    np.testing.assert_allclose(checks.as_array(grid()(x)), x + reference.grid_sinusoid(*shape), atol=1e-5)
+
+
+def test_grid_of_four_channels_by_hand():
+    found = checks.as_array(grid()(np.zeros((1, 2, 2, 4), "float32")))[0]
+    sin, cos = np.sin(1), np.cos(1)
+    expected = [[[0, 1, 0, 1], [0, 1, sin, cos]], [[sin, cos, 0, 1], [sin, cos, sin, cos]]]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+# Positions in a row
+
+
 def test_sinusoid_has_no_weights():
     assert checks.built(sinusoidal, (X,)).weights == []
 

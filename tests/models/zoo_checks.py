@@ -5,7 +5,8 @@
         check(make, INPUTS)
 
 `make()` returns a new model, `inputs` are the arguments of its `call`: "target_ids" (B, T), T at least 3,
-padded at the end, and "source_ids" (B, S) if it has a source. Vocabularies have 13 ids or more.
+padded at the end, and "source_ids" (B, S) or "image" (B, H, W, C) if it has a source. Vocabularies have 13
+ids or more.
 """
 
 import itertools
@@ -23,9 +24,8 @@ END = 3
 
 def given(inputs):
     """What `decoding.generate` takes: the source, or prompts of padding alone."""
-    if "source_ids" in inputs:
-        return {"source_ids": ops.convert_to_tensor(inputs["source_ids"])}
-    return {"prompt_ids": ops.zeros_like(inputs["target_ids"][:, :1])}
+    source = {name: ops.convert_to_tensor(x) for name, x in inputs.items() if name != "target_ids"}
+    return source or {"prompt_ids": ops.zeros_like(inputs["target_ids"][:, :1])}
 
 
 def repeated(tree, times):
@@ -51,8 +51,8 @@ def padding_does_not_matter(make, inputs):
     real = inputs["target_ids"] != 0
     assert not real.all()
     expected = checks.as_array(model(inputs))[real]
-    for name, ids in inputs.items():
-        longer = {**inputs, name: np.pad(ids, [(0, 0), (0, 2)])}
+    for name in inputs.keys() - {"image"}:
+        longer = {**inputs, name: np.pad(inputs[name], [(0, 0), (0, 2)])}
         actual = checks.as_array(model(longer))[:, : real.shape[1]][real]
         np.testing.assert_allclose(actual, expected, atol=1e-5, err_msg=name)
 
@@ -168,13 +168,13 @@ def a_search_can_be_exported(make, inputs):
 
     model, search = checks.built(make, (inputs,)), decoding.BeamSearch(5, width=2)
     asked = given(inputs)
-    unknown = {name: tf.TensorSpec((None, None), "int32") for name in asked}
+    asked = {name: tf.cast(x, "int32") if "ids" in name else x for name, x in asked.items()}
+    unknown = {name: tf.TensorSpec((None, None, *x.shape[2:]), x.dtype) for name, x in asked.items()}
     function = tf.function(lambda asked: decoding.generate(model, asked, search), input_signature=[unknown])
     graph = function.get_concrete_function().graph.as_graph_def()
     nodes = [*graph.node, *(node for each in graph.library.function for node in each.node_def)]
     assert not [node.op for node in nodes if "xla" in node.op.lower() or "pyfunc" in node.op.lower()]
     expected, _ = decoding.generate(model, asked, search)
-    asked = {name: tf.cast(ids, "int32") for name, ids in asked.items()}
     np.testing.assert_array_equal(checks.as_array(function(asked)[0]), checks.as_array(expected))
 
 

@@ -1,0 +1,149 @@
+"""A small residual network from an image to a grid of vectors (He et al. 2016)."""
+
+import keras
+
+from keras_transformer.layers.spatial_attention import SpatialSelfAttention
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class ResidualBlock(keras.layers.Layer):
+    """relu(norm(conv(relu(norm(conv(x))))) + shortcut(x)), with 3x3 convolutions.
+
+    He et al. 2016, "Deep Residual Learning for Image Recognition", figure 2 and section 3.3. The shortcut is
+    x itself, or a 1x1 convolution and norm of it where the number of channels changes (option B). Norm is
+    batch normalisation (Ioffe & Szegedy 2015) whose moving averages forget a tenth at each step.
+
+    Args:
+        filters: number of channels of the output, >= 1.
+
+    Call arguments:
+        x: (B, H, W, C).
+        training: whether norms use the batch's statistics and update the moving ones; else the moving ones.
+
+    Returns:
+        (B, H, W, filters) in the compute dtype.
+
+    Raises:
+        ValueError: `filters` is not a positive integer.
+    """
+
+    def __init__(self, filters, **kwargs):
+        super().__init__(**kwargs)
+        if not isinstance(filters, int) or filters < 1:
+            raise ValueError(f"`filters` must be a positive integer. Received: filters={filters}.")
+        self.filters = filters
+
+    def build(self, input_shape):
+        output_shape = (*input_shape[:-1], self.filters)
+        self.first = self._convolution("first", 3, input_shape)
+        self.second = self._convolution("second", 3, output_shape)
+        self.shortcut = []
+        if input_shape[-1] != self.filters:
+            self.shortcut = self._convolution("shortcut", 1, input_shape)
+
+    def _convolution(self, name, size, input_shape):
+        """A convolution that keeps height and width, and its norm, which makes a bias superfluous."""
+        policy = self.dtype_policy
+        convolution = keras.layers.Conv2D(
+            self.filters,
+            size,
+            padding="same",
+            use_bias=False,
+            kernel_initializer="he_normal",
+            dtype=policy,
+            name=name,
+        )
+        norm = keras.layers.BatchNormalization(momentum=0.9, dtype=policy, name=f"{name}_norm")
+        convolution.build(input_shape)
+        norm.build((*input_shape[:-1], self.filters))
+        return [convolution, norm]
+
+    def call(self, x, training=None):
+        hidden = keras.ops.relu(_through(self.first, x, training))
+        hidden = _through(self.second, hidden, training)
+        return keras.ops.relu(hidden + _through(self.shortcut, x, training))
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.filters)
+
+    def get_config(self):
+        return {**super().get_config(), "filters": self.filters}
+
+
+def _through(convolution_and_norm, x, training):
+    if convolution_and_norm:
+        convolution, norm = convolution_and_norm
+        x = norm(convolution(x), training=training)
+    return x
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class ImageEncoder(keras.layers.Layer):
+    """Image -> grid: a `ResidualBlock` for each number of filters, between them max-pooling by 2.
+
+    With `attention`, a `SpatialSelfAttention` stands before the last pooling (behind the only block of one):
+    Zhang et al. 2019, section 5.1, find the middle and higher layers the best places.
+
+    Args:
+        filters: numbers of channels, one for each block.
+        attention: whether positions of the grid attend to each other.
+
+    Call arguments:
+        image: (B, H, W, C), floats from 0 to 1; or uint8 from 0 to 255, of which it makes them.
+        training: see `ResidualBlock`.
+
+    Returns:
+        (B, H', W', filters[-1]) in the compute dtype; H' and W' are H and W halved `len(filters) - 1` times,
+        rounded up.
+
+    Raises:
+        ValueError: `filters` is empty, or one of them is not a positive integer.
+    """
+
+    def __init__(self, filters, attention=True, **kwargs):
+        super().__init__(**kwargs)
+        if not isinstance(filters, list | tuple) or not filters:
+            raise ValueError(f"`filters` must name at least one block. Received: filters={filters}.")
+        self.filters = tuple(filters)
+        self.attention = attention
+        policy = self.dtype_policy
+        self.blocks = [
+            ResidualBlock(count, dtype=policy, name=f"block_{index}") for index, count in enumerate(filters)
+        ]
+        self.pooling = keras.layers.MaxPooling2D(2, padding="same", dtype=policy)
+        self.spatial_attention = None
+        if attention:
+            self.spatial_attention = SpatialSelfAttention(dtype=policy, name="spatial_attention")
+
+    def build(self, input_shape):
+        shape = (None, None, None, input_shape[-1])
+        for index, block in enumerate(self.blocks):
+            block.build(shape)
+            shape = block.compute_output_shape(shape)
+            if self._attends_after(index):
+                self.spatial_attention.build(shape)
+
+    def _attends_after(self, index):
+        return self.attention and index == max(0, len(self.blocks) - 2)
+
+    def call(self, image, training=None):
+        hidden = image
+        if keras.backend.standardize_dtype(image.dtype) == "uint8":
+            hidden = keras.ops.cast(image, self.compute_dtype) / 255
+        for index, block in enumerate(self.blocks):
+            hidden = self.pooling(hidden) if index else hidden
+            hidden = block(hidden, training=training)
+            if self._attends_after(index):
+                hidden = self.spatial_attention(hidden)
+        return hidden
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], *self.grid_shape(*input_shape[1:3]), self.filters[-1])
+
+    def grid_shape(self, height, width):
+        """(H', W') of an image of so many pixels; None stays None."""
+        step = 2 ** (len(self.filters) - 1)
+        return tuple(None if size is None else -(-size // step) for size in (height, width))
+
+    def get_config(self):
+        return {**super().get_config(), "filters": list(self.filters), "attention": self.attention}

@@ -1,0 +1,64 @@
+"""A small image classifier with self-attention over the grid (Zhang et al. 2019; He et al. 2016)."""
+
+import keras
+
+from keras_transformer import layers
+from keras_transformer.trainer import TokenMeanTrainer
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class AttentionCNN(TokenMeanTrainer, keras.Model):
+    """Residual convolutions, self-attention over the grid, the mean over all positions, one dense layer.
+
+    `layers.ImageEncoder` says what is inside. 144,971 weights for grey pixels and ten classes; 142,922
+    without attention: the same network with one layer less, to see what attention gives.
+
+    Args:
+        num_classes: number of classes, >= 2.
+        filters: numbers of channels, one for each block; height and width are halved between blocks.
+        attention: whether positions of the grid attend to each other.
+        dropout: probability of dropping one value before the last layer, 0 <= p < 1.
+
+    Call arguments:
+        image: (B, H, W, C), floats from 0 to 1, or uint8; any height and width.
+        training: whether dropout is active and norms use the batch's statistics.
+
+    Returns:
+        Logits, float32, (B, num_classes).
+
+    Raises:
+        ValueError: `num_classes` or a number of filters is out of range.
+    """
+
+    def __init__(self, num_classes, filters=(32, 64, 64), attention=True, dropout=0.2, **kwargs):
+        super().__init__(**kwargs)
+        if not isinstance(num_classes, int) or num_classes < 2:
+            raise ValueError(
+                f"`num_classes` must be an integer above 1. Received: num_classes={num_classes}."
+            )
+        self.num_classes = num_classes
+        self.filters = tuple(filters)
+        self.attention = attention
+        self.dropout = dropout
+        policy = self.dtype_policy
+        self.encoder = layers.ImageEncoder(filters, attention, dtype=policy, name="encoder")
+        self.pooling = keras.layers.GlobalAveragePooling2D(dtype=policy)
+        self.dropout_layer = keras.layers.Dropout(dropout, dtype=policy)
+        self.classifier = keras.layers.Dense(num_classes, dtype="float32", name="classifier")
+
+    def build(self, input_shape):
+        self.encoder.build(input_shape)
+        self.classifier.build((None, self.filters[-1]))
+
+    def call(self, image, training=None):
+        pooled = self.pooling(self.encoder(image, training=training))
+        return self.classifier(self.dropout_layer(pooled, training=training))
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_classes": self.num_classes,
+            "filters": list(self.filters),
+            "attention": self.attention,
+            "dropout": self.dropout,
+        }

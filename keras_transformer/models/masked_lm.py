@@ -1,0 +1,59 @@
+"""The masked language model (Devlin et al. 2019, "BERT")."""
+
+import keras
+from keras import ops
+
+from keras_transformer.trainer import TokenMeanTrainer
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class MaskedLM(TokenMeanTrainer, keras.Model):
+    """Predicts tokens that `token_masking.masked_tokens` has hidden, from both sides.
+
+    Devlin et al. 2019, section 3.1, task 1: the encoder, then dense, gelu, layer norm and the transposed
+    token embedding with a bias. Train it with `losses.SmoothedCrossEntropy` on labels that are 0 wherever
+    nothing was hidden: the loss is then the mean over the hidden tokens. The paper's second task, whether
+    two texts follow each other, is left out (Liu et al. 2019, section 4.2: it does not help); the pooled
+    output that it trains is a part of `SequenceClassifier`.
+
+    Args:
+        encoder: a `layers.TextEncoder`.
+
+    Call arguments:
+        inputs: {"token_ids": (B, T), "segment_ids": (B, T), may be left out}, see `layers.TextEncoder`.
+        training: whether dropout is active.
+
+    Returns:
+        Logits, float32, (B, T, V).
+    """
+
+    def __init__(self, encoder, **kwargs):
+        super().__init__(**kwargs)
+        self.encoder = encoder
+        policy, width = self.dtype_policy, encoder.hidden_dim
+        self.dense = keras.layers.Dense(width, activation="gelu", dtype=policy, name="dense")
+        self.norm = keras.layers.LayerNormalization(epsilon=1e-6, dtype=policy, name="norm")
+
+    def build(self, input_shape=None):
+        width = (None, None, self.encoder.hidden_dim)
+        if not self.encoder.built:
+            self.encoder.build()
+        self.dense.build(width)
+        self.norm.build(width)
+        self.bias = self.add_weight(name="bias", shape=(self.encoder.vocabulary_size,), initializer="zeros")
+
+    def call(self, inputs, training=None):
+        hidden = self.norm(self.dense(self.encode(inputs, training=training)))
+        logits = self.encoder.token_embedding(hidden, reverse=True)
+        return logits + ops.cast(self.bias, "float32")
+
+    def encode(self, inputs, training=None):
+        """The inputs of `call` -> hidden states (B, T, D)."""
+        return self.encoder(inputs["token_ids"], inputs.get("segment_ids"), training=training)
+
+    def get_config(self):
+        return {**super().get_config(), "encoder": keras.saving.serialize_keras_object(self.encoder)}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{**config, "encoder": keras.saving.deserialize_keras_object(config["encoder"])})
