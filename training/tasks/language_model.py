@@ -14,20 +14,13 @@ CHARACTERS = ("bytes", "code_points")
 class TextTask(Task):
     """What language models of both kinds have in common; the configuration's `data` is a `TextDataConfig`."""
 
-    def load(self):
-        self.lines = {split: self.load_lines(split) for split in ("train", "validation")}
-
-    def load_lines(self, split: str, data_dir: str | None = None) -> list[str] | None:
-        """The lines of a split; None if it was not configured. See `datasets.text.load`."""
+    def load_split(self, split):
         data = self.config.data
         files = {"train": data.train, "validation": data.validation, "test": data.test}.get(split, ())
-        return text.load(data.name, split, data_dir=data_dir or data.data_dir, files=files)
-
-    def has(self, split):
-        return self.lines[split] is not None
+        self.examples[split] = text.load(data.name, split, data_dir=data.data_dir, files=files)
 
     def train_tokenizers(self):
-        config, lines = self.config.tokenizer, self.lines["train"]
+        config, lines = self.config.tokenizer, self.examples["train"]
         if config.kind in CHARACTERS:
             lines = [line + "\n" for line in lines]
         self.tokenizers = {"text": train_tokenizer(config, lines)}
@@ -42,7 +35,9 @@ class TextTask(Task):
     def batches(self, split, row_multiple=1):
         config = self.config
         by_character = config.tokenizer.kind in CHARACTERS
-        ids = pipeline.encode_text(self.lines[split], self.tokenizers["text"], is_by_character=by_character)
+        ids = pipeline.encode_text(
+            self.examples[split], self.tokenizers["text"], is_by_character=by_character
+        )
         return pipeline.WindowBatches(
             ids,
             window=config.data.window,

@@ -1,0 +1,41 @@
+"""Continues texts with a language model: python -m training.generate --run RUN [TEXT] [--top_k 20 ...]
+
+Without a text, lines come from standard input; an empty one is the beginning of a text. By default one
+sample from the whole distribution; see docs/decoding.md for the searches.
+"""
+
+import sys
+
+import command_line
+from command_line import quiet
+from command_line.search_options import SearchOptions
+from training import run_folder
+from training.config import LanguageModelingConfig
+
+
+def main(arguments=None):
+    """Reads the command line and prints what each text goes on with."""
+    parser = command_line.parser("training.generate", __doc__)
+    parser.add_argument("text", type=str, nargs="?", help="what the text begins with")
+    parser.add_argument("--run", type=str, required=True, help="run folder of a causal_lm")
+    command_line.add_checkpoint(parser)
+    parser.add_class_arguments(SearchOptions, as_group=False, skip={"max_ratio", "min_ratio"})
+    parser.set_defaults(temperature=1.0)
+    options = parser.parse_args(arguments)
+    config = run_folder.load_config(options.run)
+    if not isinstance(config, LanguageModelingConfig):
+        raise ValueError(f"`run` must be of a causal_lm. Received: {options.run}, a {config.model.kind}.")
+    if options.beam is not None:
+        options.temperature = None  # the default of this command, which beam search has not
+    search = SearchOptions.read(options).search(config.data.window)
+    with quiet.start_up():
+        from keras_transformer.text_generator import TextGenerator
+    generator = TextGenerator.from_run(options.run, search, options.checkpoint)
+    texts = [options.text] if options.text is not None else (line.rstrip("\r\n") for line in sys.stdin)
+    for text in texts:
+        for found, _ in generator.generate([text])[0]:
+            print(found, flush=True)
+
+
+if __name__ == "__main__":
+    command_line.run(main)
