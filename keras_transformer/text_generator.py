@@ -1,5 +1,6 @@
 """Text from a language model: tokenizer, model and search as functions that run in a TensorFlow graph."""
 
+import dataclasses
 from pathlib import Path
 
 import keras
@@ -8,7 +9,7 @@ import yaml
 
 from keras_transformer import decoding, tokenizers
 from keras_transformer.checkpoints import checkpoint_path
-from keras_transformer.special_ids import PAD_ID
+from keras_transformer.special_ids import END_ID, PAD_ID
 
 
 class TextGenerator(tf.Module):
@@ -52,7 +53,8 @@ class TextGenerator(tf.Module):
             checkpoint: which model of `run_folder`, see `checkpoint_path`; model.keras if None.
 
         Raises:
-            ValueError: the folder is no such run folder, or there is no such checkpoint.
+            ValueError: the folder is no such run folder, there is no such checkpoint, or the search is longer
+                than the window: no position beyond it was ever trained.
         """
         folder = Path(run_folder)
         for part in ("config.yaml", "tokenizer/text"):
@@ -62,8 +64,14 @@ class TextGenerator(tf.Module):
                     f"Received: {folder}, without {part}."
                 )
         config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+        window = config["data"]["window"]
         if not isinstance(search, decoding.Search):
-            search = search(config["data"]["window"])
+            search = search(window)
+        if search.max_length > window:
+            raise ValueError(
+                f"`max_length` must be at most the window of the training, {window} tokens. "
+                f"Received: max_length={search.max_length}."
+            )
         model = keras.models.load_model(checkpoint_path(folder, checkpoint), compile=False)
         return cls(model, tokenizers.load(folder / "tokenizer" / "text"), search)
 
@@ -85,6 +93,30 @@ class TextGenerator(tf.Module):
         batch_size, num_results, _ = tf.unstack(tf.shape(ids))
         texts = self.tokenizer.detokenize(tf.reshape(ids, (batch_size * num_results, -1)))
         return tf.reshape(texts, (batch_size, num_results)), scores
+
+    def continued(self, text, length):
+        """Goes on with a text beyond the window: again and again from its last half window on.
+
+        Args:
+            text: str.
+            length: tokens of the whole, the prompt's included.
+
+        Returns:
+            The text up to its end token, or to `length`.
+        """
+        ids = self.tokenizer.tokenize([text]).to_list()[0]
+        window, number, new = self.search.max_length, 0, []
+        while len(ids) < length and END_ID not in new:
+            kept = ids[-(window // 2) :]
+            changes = {"max_length": min(window, len(kept) + length - len(ids))}
+            if isinstance(self.search, decoding.Sampling):
+                changes["seed"] = self.search.seed + number  # else all parts would share their draws
+            search = dataclasses.replace(self.search, **changes)
+            found, _ = decoding.generate(self.model, {"prompt_ids": tf.constant([kept or [PAD_ID]])}, search)
+            new = [token for token in found.numpy()[0].tolist()[len(kept) :] if token != PAD_ID]
+            ids += new
+            number += 1
+        return self.tokenizer.detokenize([ids]).numpy()[0].decode("utf-8", "replace")
 
     def generate(self, texts):
         """Continues a list of texts, one graph for all.
