@@ -33,6 +33,8 @@ MAY_IMPORT = {
     "decoding": {"decoding", "masks", "special_ids"},
     "hypotheses": {"decoding"},
     "translator": {"checkpoints", "decoding", "hypotheses", "tokenizers", "special_ids"},
+    "text_generator": {"checkpoints", "decoding", "tokenizers", "special_ids"},
+    "captioner": {"checkpoints", "decoding", "tokenizers", "special_ids"},
     "callbacks": {
         "callbacks",
         "checkpoints",
@@ -56,6 +58,8 @@ THIRD_PARTY = {
     "callbacks": {"tensorflow"},
     "trainer": {"tensorflow"},
     "translator": {"tensorflow", "yaml"},
+    "text_generator": {"tensorflow", "yaml"},
+    "captioner": {"tensorflow", "yaml"},
     "attention_maps": {"matplotlib"},
 }
 

@@ -9,7 +9,7 @@ from training.export_best import ExportBest
 
 FOLDER = "checkpoints"
 # Entries of the logs that this package makes, and which values of them are good.
-MODES = {"loss": "min", "perplexity": "min", "token_accuracy": "max"}
+MODES = {"loss": "min", "perplexity": "min", "token_accuracy": "max", "accuracy": "max"}
 QUALITY_MODES = {"val_bleu": "max", "val_chrf": "max", "val_exact_match": "max"}
 
 

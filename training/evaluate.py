@@ -17,6 +17,7 @@ from command_line import quiet
 from command_line.search_options import SearchOptions
 from training import comparison, lines, report, run_folder, score
 from training.config import TranslationConfig
+from training.measuring import measure
 from training.options import add_data
 
 # Data sets with one right answer. BLEU counts sequences of four words, and a date has one.
@@ -85,6 +86,15 @@ def main(arguments=None):
     # Only the best translation is measured.
     parser.add_class_arguments(SearchOptions, as_group=False, skip={"n_best"})
     options = parser.parse_args(arguments)
+    if not isinstance(run_folder.load_config(options.run), TranslationConfig):
+        for name in ("output", "against", "report", "ensemble"):
+            if options[name]:
+                raise ValueError(
+                    f"`{name}` is for translators. Received: {options[name]}, for {options.run}."
+                )
+        search = SearchOptions.read(options)
+        print("\n".join(measure(options.run, options.data, options.data_dir, search, options.checkpoint)))
+        return
     page = report.place(options.report) if options.report else None
     with lines.writer(options.output or os.devnull, inputs=options.against) as write:
         evaluation = evaluate(

@@ -60,7 +60,7 @@ def train(config: RunConfig, output: Path):
     if goes_on:
         print(f"going on after {epoch} of {config.fit.epochs} epochs")
     else:
-        run_folder.make(output, config, task.tokenizers, settled)
+        run_folder.make(output, config, task, settled)
     quality = task.quality(model)
     try:
         model.fit(

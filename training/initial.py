@@ -42,7 +42,7 @@ def settled(config: RunConfig, output: Path) -> RunConfig:
                 f"Received: {config.initial.run}, a {other.model.kind}."
             )
         checkpoint_path(config.initial.run, config.initial.checkpoint)  # told before work is done
-    if not keeps_tokenizers(config):
+    if not keeps_tokenizers(config) or not hasattr(config, "tokenizer"):
         return config
     kept = run_folder.load_config(output if output.exists() else config.initial.run).tokenizer
     if config.tokenizer not in (type(config)().tokenizer, kept):

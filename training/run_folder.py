@@ -1,5 +1,6 @@
 """The folder that a run leaves: all that evaluate, translate and export need (see docs/architecture.md)."""
 
+import json
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -9,8 +10,11 @@ import yaml
 from training import config as configs
 from training.config import RunConfig
 
+# Shape of the images, names of the classes; of tasks with images.
+IMAGES_FILE = "images.json"
 
-def make(folder: Path, config: RunConfig, tokenizers: dict, settled) -> None:
+
+def make(folder: Path, config: RunConfig, task, settled) -> None:
     """Writes what is known before the first step, beside and renamed: configuration, tokenizers, plan."""
     beside = folder.with_name(f".incomplete-{folder.name}")
     shutil.rmtree(beside, ignore_errors=True)
@@ -18,8 +22,10 @@ def make(folder: Path, config: RunConfig, tokenizers: dict, settled) -> None:
     text = yaml.safe_dump(asdict(config), sort_keys=False, allow_unicode=True)
     (beside / "config.yaml").write_text(text, encoding="utf-8")
     (beside / "tokenizer").mkdir()
-    for name, tokenizer in tokenizers.items():
+    for name, tokenizer in task.tokenizers.items():
         tokenizer.save(beside / "tokenizer" / name)
+    if task.image_facts:
+        (beside / IMAGES_FILE).write_text(json.dumps(task.image_facts), encoding="utf-8")
     settled.write(beside)
     beside.rename(folder)
 
@@ -30,7 +36,9 @@ def make_from(run: Path, folder: Path, model) -> None:
     shutil.rmtree(beside, ignore_errors=True)
     try:
         shutil.copytree(run / "tokenizer", beside / "tokenizer")
-        shutil.copy(run / "config.yaml", beside)
+        for name in ("config.yaml", IMAGES_FILE):
+            if (run / name).exists():
+                shutil.copy(run / name, beside)
         save_model(model, beside)
         beside.rename(folder)
     finally:

@@ -21,7 +21,7 @@ class TranslationQuality(keras.callbacks.Callback):
 
     Args:
         translator: a `Translator` with the model that is fitted.
-        sources: N texts.
+        sources: N texts; whatever the translator takes, images of a `Captioner` too.
         references: N texts, one for each source.
         frequency: epochs from one translation to the next, >= 1.
         batch_size: texts decoded together.
@@ -48,7 +48,7 @@ class TranslationQuality(keras.callbacks.Callback):
         super().__init__()
         from keras_transformer import quality  # here: the other callbacks do not need sacreBLEU
 
-        if not sources or len(sources) != len(references):
+        if not len(sources) or len(sources) != len(references):
             raise ValueError(
                 "There must be at least one source, and one reference for each. "
                 f"Received: {len(sources)} sources, {len(references)} references."
@@ -76,4 +76,6 @@ class TranslationQuality(keras.callbacks.Callback):
             logs[f"val_{name}"] = found.value
         shown = zip(self.sources, translations, self.references, strict=True)
         for source, translation, reference in list(shown)[: self.num_shown]:
-            print(f"\n  source      {source}\n  translation {translation}\n  reference   {reference}")
+            if isinstance(source, str):
+                print(f"\n  source      {source}", end="")
+            print(f"\n  translation {translation}\n  reference   {reference}")

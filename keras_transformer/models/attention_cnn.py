@@ -3,11 +3,12 @@
 import keras
 
 from keras_transformer import layers
+from keras_transformer.models.freezing import Freezable
 from keras_transformer.trainer import TokenMeanTrainer
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class AttentionCNN(TokenMeanTrainer, keras.Model):
+class AttentionCNN(Freezable, TokenMeanTrainer, keras.Model):
     """Residual convolutions, self-attention over the grid, the mean over all positions, one dense layer.
 
     `layers.ImageEncoder` says what is inside. 144,971 weights for grey pixels and ten classes; 142,922

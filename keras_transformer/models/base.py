@@ -1,14 +1,12 @@
 """What every model of the zoo promises, so that one search and one export serve them all."""
 
-import fnmatch
-
 import keras
 
-from keras_transformer.layer_paths import layer_paths
+from keras_transformer.models.freezing import Freezable
 from keras_transformer.trainer import TokenMeanTrainer
 
 
-class AutoregressiveModel(TokenMeanTrainer, keras.Model):
+class AutoregressiveModel(Freezable, TokenMeanTrainer, keras.Model):
     """A model that predicts the next token of a target from the target so far and, if it has one, a source.
 
     Subclasses give `call`, `initial_state` and `decode_step`, and `grow` if their state has a length;
@@ -21,45 +19,6 @@ class AutoregressiveModel(TokenMeanTrainer, keras.Model):
     for each source repeats them to R = B * W, and row r belongs to source r // W. Other entries (the last
     step's attention, say; zeros before the first) are not handed on to the next step.
     """
-
-    def freeze(self, patterns):
-        """Keeps layers from training; call it before `compile`. A saved model remembers it.
-
-        Args:
-            patterns: names of layers, those inside after a "/", in which * and ? stand for any characters:
-                "encoder", "decoder/layer_0", "decoder/layer_*/feed_forward". What is inside a layer freezes
-                with it.
-
-        Raises:
-            ValueError: a pattern fits no layer with weights, or nothing is left to train.
-        """
-        if not self.built:
-            self.build()
-        layers = layer_paths(self)
-        for pattern in patterns:
-            fitting = fnmatch.filter(layers, pattern)
-            if not fitting:
-                names = [path for path in layers if path.count("/") < 2]
-                raise ValueError(
-                    f"What is frozen must be a layer, or a layer inside one: {', '.join(names)}. "
-                    f"Received: {pattern!r}."
-                )
-            for path in fitting:
-                layers[path].trainable = False
-        if patterns and not self.trainable_variables:
-            raise ValueError(f"Something must be left to train. Received: {list(patterns)} to freeze.")
-
-    def get_build_config(self):
-        config = super().get_build_config()
-        # Keras saves this of a model's own arguments only: without it, an optimizer's state would not fit.
-        frozen = [path for path, layer in layer_paths(self).items() if not layer.trainable]
-        return {**config, "frozen": frozen} if config and frozen else config
-
-    def build_from_config(self, config):
-        super().build_from_config({name: value for name, value in config.items() if name != "frozen"})
-        if "frozen" in config:
-            for path, layer in layer_paths(self).items():  # outer layers first: each sets those inside
-                layer.trainable = path not in config["frozen"]
 
     def initial_state(self, inputs, max_length):
         """Computes what stays the same at every step, and makes room for what is decoded.

@@ -4,10 +4,11 @@ import keras
 
 from keras_transformer import layers
 from keras_transformer.layer_paths import layer_paths
+from keras_transformer.models.freezing import Freezable
 from keras_transformer.trainer import TokenMeanTrainer
 
 
-class EncoderClassifier(TokenMeanTrainer, keras.Model):
+class EncoderClassifier(Freezable, TokenMeanTrainer, keras.Model):
     """Base of `SequenceClassifier` and `TokenClassifier`.
 
     Args:

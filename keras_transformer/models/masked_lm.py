@@ -3,11 +3,12 @@
 import keras
 from keras import ops
 
+from keras_transformer.models.freezing import Freezable
 from keras_transformer.trainer import TokenMeanTrainer
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class MaskedLM(TokenMeanTrainer, keras.Model):
+class MaskedLM(Freezable, TokenMeanTrainer, keras.Model):
     """Predicts tokens that `token_masking.masked_tokens` has hidden, from both sides.
 
     Devlin et al. 2019, section 3.1, task 1: the encoder, then dense, gelu, layer norm and the transposed

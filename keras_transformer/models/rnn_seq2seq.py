@@ -32,8 +32,8 @@ class RNNSeq2Seq(AutoregressiveModel):
         cell: "gru" or "lstm".
         attention: "additive" (Bahdanau et al.), "dot", "general", "concat" (Luong et al., section 3.1), or
             "none".
-        attention_window: D_w of local attention, in source tokens, >= 1 (Luong et al., section 3.2,
-            local-p, with 10); None for attention to all of the source.
+        attention_scope: "global", or "local" (Luong et al., section 3.2, local-p).
+        window: D_w of local attention, in source tokens to each side, >= 1.
         reverse_source: whether the encoder reads the source's real tokens last to first (Sutskever et al.
             2014, section 3.3); for attention="none". A bidirectional encoder reads both ways already.
         dropout: probability of dropping one value of an embedding, between two layers, or of the
@@ -63,7 +63,8 @@ class RNNSeq2Seq(AutoregressiveModel):
         embedding_dim=None,
         cell="gru",
         attention="additive",
-        attention_window=None,
+        attention_scope="global",
+        window=10,
         reverse_source=False,
         dropout=0.1,
         share_embeddings=False,
@@ -79,10 +80,15 @@ class RNNSeq2Seq(AutoregressiveModel):
                 "`reverse_source` needs attention='none': with attention, the encoder reads both ways. "
                 f"Received: attention={attention!r}."
             )
-        if attention_window is not None and attention == "none":
+        if attention_scope not in ("global", "local"):
             raise ValueError(
-                "`attention_window` must be None where attention='none'. "
-                f"Received: attention_window={attention_window}."
+                "`attention_scope` must be 'global' or 'local'. "
+                f"Received: attention_scope={attention_scope!r}."
+            )
+        if attention_scope != "global" and attention == "none":
+            raise ValueError(
+                "`attention_scope` must be 'global' where attention='none'. "
+                f"Received: attention_scope={attention_scope!r}."
             )
         if share_embeddings and source_vocabulary_size != target_vocabulary_size:
             raise ValueError(
@@ -97,7 +103,8 @@ class RNNSeq2Seq(AutoregressiveModel):
         self.embedding_dim = embedding_dim
         self.cell = cell
         self.attention_name = attention  # `attention` is what every model of the zoo calls its method
-        self.attention_window = attention_window
+        self.attention_scope = attention_scope
+        self.window = window
         self.reverse_source = reverse_source
         self.dropout = dropout
         self.share_embeddings = share_embeddings
@@ -111,7 +118,9 @@ class RNNSeq2Seq(AutoregressiveModel):
             attend = layers.FinalState(dtype=policy, name="final_state")
         else:
             score = SCORES[attention](dtype=policy, name="score")
-            attend = layers.RecurrentAttention(score, attention_window, dtype=policy, name="attention")
+            attend = layers.RecurrentAttention(
+                score, window if attention_scope == "local" else None, dtype=policy, name="attention"
+            )
         width = hidden_dim if embedding_dim is None else embedding_dim
         self.target_embedding = layers.TokenEmbedding(
             target_vocabulary_size, width, dtype=policy, name="target_embedding"
@@ -179,7 +188,8 @@ class RNNSeq2Seq(AutoregressiveModel):
             "embedding_dim": self.embedding_dim,
             "cell": self.cell,
             "attention": self.attention_name,
-            "attention_window": self.attention_window,
+            "attention_scope": self.attention_scope,
+            "window": self.window,
             "reverse_source": self.reverse_source,
             "dropout": self.dropout,
             "share_embeddings": self.share_embeddings,

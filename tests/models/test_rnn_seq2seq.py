@@ -30,7 +30,7 @@ def small(**kwargs):
 def small_other(**kwargs):
     """The other choice wherever there is one."""
     options = {"num_layers": 2, "hidden_dim": D, "embedding_dim": 5, "cell": "lstm", "dropout": 0.0}
-    options |= {"attention": "general", "attention_window": 2, "share_embeddings": True}
+    options |= {"attention": "general", "attention_scope": "local", "window": 2, "share_embeddings": True}
     return models.RNNSeq2Seq(VOCABULARY, VOCABULARY, **{**options, **kwargs})
 
 
@@ -168,8 +168,12 @@ def test_dropout_acts_in_training_only():
     "options, match",
     [
         ({"attention": "multiplicative"}, "`attention` must be one of.*'multiplicative'"),
-        ({"attention_window": 2, "attention": "none"}, "`attention_window` must be None.*attention_window=2"),
-        ({"attention_window": 0}, "`window` must be a positive integer.*window=0"),
+        ({"attention_scope": "near"}, "`attention_scope` must be 'global' or 'local'.*'near'"),
+        (
+            {"attention_scope": "local", "attention": "none"},
+            "`attention_scope` must be 'global' where.*'local'",
+        ),
+        ({"attention_scope": "local", "window": 0}, "`window` must be a positive integer.*window=0"),
         ({"reverse_source": True}, "`reverse_source` needs attention='none'.*'additive'"),
         ({"cell": "elman"}, "`cell` must be one of.*'elman'"),
         ({"hidden_dim": 7}, "`hidden_dim` must be even.*hidden_dim=7"),

@@ -4,9 +4,24 @@ A file in `configs/` sets fields, a command-line option overrides one: --model.n
 imports TensorFlow, so that `--help` and a misspelt key answer at once.
 """
 
-from training.config.kinds import config_class, kind_of, read
-from training.config.models import ConvSeq2SeqConfig, RNNSeq2SeqConfig, TransformerConfig
+from training.config.images import (
+    CaptionDataConfig,
+    CaptioningConfig,
+    ImageClassificationConfig,
+    ImageDataConfig,
+)
+from training.config.kinds import KINDS, config_class, kind_of, read
+from training.config.models import (
+    AttentionCNNConfig,
+    CausalLMConfig,
+    ConvSeq2SeqConfig,
+    ImageCaptionerConfig,
+    MaskedLMConfig,
+    RNNSeq2SeqConfig,
+    TransformerConfig,
+)
 from training.config.parts import CheckpointsConfig, FitConfig, InitialConfig, OptimizerConfig, RunConfig
+from training.config.text import LanguageModelingConfig, MaskedLanguageModelingConfig, TextDataConfig
 from training.config.translation import (
     AugmentationConfig,
     CorpusConfig,
@@ -18,17 +33,29 @@ from training.config.translation import (
 )
 
 __all__ = [
+    "KINDS",
+    "AttentionCNNConfig",
     "AugmentationConfig",
+    "CaptionDataConfig",
+    "CaptioningConfig",
+    "CausalLMConfig",
     "CheckpointsConfig",
     "ConvSeq2SeqConfig",
     "CorpusConfig",
     "DataConfig",
     "FitConfig",
+    "ImageCaptionerConfig",
+    "ImageClassificationConfig",
+    "ImageDataConfig",
     "InitialConfig",
+    "LanguageModelingConfig",
+    "MaskedLMConfig",
+    "MaskedLanguageModelingConfig",
     "OptimizerConfig",
     "QualityConfig",
     "RNNSeq2SeqConfig",
     "RunConfig",
+    "TextDataConfig",
     "TokenizerConfig",
     "TokenizersConfig",
     "TransformerConfig",

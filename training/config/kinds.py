@@ -12,14 +12,28 @@ from pathlib import Path
 import yaml
 
 import command_line
-from training.config.models import ConvSeq2SeqConfig, RNNSeq2SeqConfig, TransformerConfig
+from training.config.images import CaptioningConfig, ImageClassificationConfig
+from training.config.models import (
+    AttentionCNNConfig,
+    CausalLMConfig,
+    ConvSeq2SeqConfig,
+    ImageCaptionerConfig,
+    MaskedLMConfig,
+    RNNSeq2SeqConfig,
+    TransformerConfig,
+)
 from training.config.parts import RunConfig
+from training.config.text import LanguageModelingConfig, MaskedLanguageModelingConfig
 from training.config.translation import TranslationConfig
 
 KINDS = {
     "transformer": (TranslationConfig, TransformerConfig),
     "rnn_seq2seq": (TranslationConfig, RNNSeq2SeqConfig),
     "conv_seq2seq": (TranslationConfig, ConvSeq2SeqConfig),
+    "causal_lm": (LanguageModelingConfig, CausalLMConfig),
+    "masked_lm": (MaskedLanguageModelingConfig, MaskedLMConfig),
+    "image_captioner": (CaptioningConfig, ImageCaptionerConfig),
+    "attention_cnn": (ImageClassificationConfig, AttentionCNNConfig),
 }
 DEFAULT_KIND = "transformer"
 

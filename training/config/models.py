@@ -3,7 +3,7 @@
 `kind` is the name by which a configuration file asks for the model.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 
@@ -154,9 +154,27 @@ class MaskedLMConfig:
 
 @dataclass(frozen=True)
 class ImageCaptionerConfig:
-    """The captioner's sizes."""
+    """The captioner's sizes.
+
+    Args:
+        kind: this model.
+        decoder: gru (Xu et al. 2015) or transformer.
+        num_layers: layers of the decoder.
+        hidden_dim: width of the memory, the embedding and the decoder.
+        num_heads: attention heads of the Transformer decoder, 4 if None; a GRU has none.
+        intermediate_dim: width inside its feed-forward networks, 4 hidden_dim if None; a GRU has none.
+        filters: channels of the blocks that read the image; height and width are halved between blocks.
+        dropout: probability of dropping a value of the memory, an embedding, or a sub-layer's output.
+    """
 
     kind: Literal["image_captioner"] = "image_captioner"
+    decoder: Literal["gru", "transformer"] = "transformer"
+    num_layers: int = 2
+    hidden_dim: int = 128
+    num_heads: int | None = None
+    intermediate_dim: int | None = None
+    filters: list[int] = field(default_factory=lambda: [16, 32, 64, 64])
+    dropout: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -165,12 +183,12 @@ class AttentionCNNConfig:
 
     Args:
         kind: this model.
-        filters: channels, one number for each block; height and width are halved between blocks.
+        filters: channels of the blocks; height and width are halved between blocks.
         attention: whether positions of the grid attend to each other.
         dropout: probability of dropping a value before the last layer.
     """
 
     kind: Literal["attention_cnn"] = "attention_cnn"
-    filters: list[int] = None
+    filters: list[int] = field(default_factory=lambda: [32, 64, 64])
     attention: bool = True
     dropout: float = 0.2

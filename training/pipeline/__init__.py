@@ -1,16 +1,19 @@
-"""From pairs of texts to batches of a few fixed shapes.
+"""From data to batches of a few fixed shapes: pairs of texts, running text, images.
 
-Tokenize, leave out what the filters name, sort into buckets by length, shuffle with a seed, change at random
-if asked to, batch by tokens, pad.
+Of pairs: tokenize, leave out what the filters name, sort into buckets by length, shuffle with a seed,
+change at random if asked to, batch by tokens, pad.
 """
 
+from training.pipeline.arrays import ArrayBatches, flipped_and_shifted
 from training.pipeline.augmentation import Augmentation
 from training.pipeline.base import Batches, Shape
 from training.pipeline.batches import BucketBatches, default_boundaries
 from training.pipeline.filters import Filters
 from training.pipeline.pairs import EncodedPairs, Rows, encode
+from training.pipeline.windows import WindowBatches, encode_text
 
 __all__ = [
+    "ArrayBatches",
     "Augmentation",
     "Batches",
     "BucketBatches",
@@ -18,6 +21,9 @@ __all__ = [
     "Filters",
     "Rows",
     "Shape",
+    "WindowBatches",
     "default_boundaries",
     "encode",
+    "encode_text",
+    "flipped_and_shifted",
 ]

@@ -1,19 +1,29 @@
 """The tasks that a model can be trained for."""
 
-from training.config import RunConfig, TranslationConfig
+from training import config as configs
 from training.tasks.base import Task
+from training.tasks.captioning import Captioning
 from training.tasks.compiling import compile_model
+from training.tasks.image_classification import ImageClassification
+from training.tasks.language_model import LanguageModel
+from training.tasks.masked_language_model import MaskedLanguageModel
 from training.tasks.translation import Translation
 
-TASKS = {TranslationConfig: Translation}
+TASKS = {
+    configs.TranslationConfig: Translation,
+    configs.LanguageModelingConfig: LanguageModel,
+    configs.MaskedLanguageModelingConfig: MaskedLanguageModel,
+    configs.CaptioningConfig: Captioning,
+    configs.ImageClassificationConfig: ImageClassification,
+}
 
 
-def kind_of(config: RunConfig) -> type[Task]:
+def kind_of(config: configs.RunConfig) -> type[Task]:
     """The task of a configuration."""
     return next(task for kind, task in TASKS.items() if isinstance(config, kind))
 
 
-def make(config: RunConfig) -> Task:
+def make(config: configs.RunConfig) -> Task:
     """The task of a configuration, before its data is read."""
     return kind_of(config)(config)
 

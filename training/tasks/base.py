@@ -5,6 +5,7 @@ from pathlib import Path
 import keras
 
 from keras_transformer import losses, metrics, tokenizers
+from keras_transformer.quality import Measured
 from training.config import RunConfig
 
 
@@ -18,6 +19,7 @@ class Task:
         config: the run's.
 
     Attributes:
+        examples: {split: what was read of it}.
         tokenizers: {name: tokenizer}, under the names of their folders in a run folder; empty before they
             are made.
         vocabularies: {name of a layer: name of a tokenizer}, layers with one row of weights for each id.
@@ -27,23 +29,34 @@ class Task:
 
     def __init__(self, config: RunConfig):
         self.config = config
+        self.examples = {}
         self.tokenizers = {}
 
     def load(self) -> None:
-        """Reads the data. Raises ValueError or FileNotFoundError if it cannot be used."""
+        """Reads the data of the training. Raises ValueError or FileNotFoundError if it cannot be used."""
+        for split in ("train", "validation"):
+            self.load_split(split)
+
+    def load_split(self, split: str) -> None:
+        """Reads the examples of a split, "train", "validation" or "test": None if none is configured."""
         raise NotImplementedError
 
     def has(self, split: str) -> bool:
-        """Whether there is data of a split: "train", "validation" or "test"."""
-        raise NotImplementedError
+        """Whether there are examples of a split that was read."""
+        return self.examples[split] is not None
 
     def train_tokenizers(self) -> None:
         """Makes the tokenizers from the training data."""
 
     def load_tokenizers(self, folder: Path) -> None:
         """Takes the tokenizers of a run folder."""
-        folders = sorted((folder / "tokenizer").iterdir())
+        folders = (folder / "tokenizer").glob("*")
         self.tokenizers = {path.name: tokenizers.load(path) for path in folders}
+
+    @property
+    def image_facts(self) -> dict:
+        """What is known of the images and is no part of the model: "image_shape", "classes"; for JSON."""
+        return {}
 
     @property
     def sizes(self) -> dict:
@@ -77,6 +90,21 @@ class Task:
     def quality(self, model) -> keras.callbacks.Callback | None:
         """What measures the validation set in words, or None."""
         return None
+
+    def measure(self, model, split: str, search=None) -> list[Measured]:
+        """How good the model is on a split: by default, what its loss and metrics say.
+
+        Args:
+            model: a compiled model.
+            split: "train", "validation" or "test".
+            search: for tasks that decode: `decoding.Search`.
+        """
+        batches = self.batches(split)
+        logs = model.evaluate(batches.dataset(), return_dict=True, verbose=0)
+        return [
+            Measured(name.replace("_", " "), value, f"({batches.summary()})", f"split:{split}")
+            for name, value in logs.items()
+        ]
 
     def summary(self) -> str:
         """The sizes in words, for the start of a training."""

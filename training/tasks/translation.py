@@ -23,14 +23,11 @@ class Translation(Task):
 
     vocabularies = {"source_embedding": "source", "target_embedding": "target"}
 
-    def load(self):
-        self.pairs = {split: load_pairs(self.config.data, split) for split in ("train", "validation")}
-
-    def has(self, split):
-        return self.pairs[split] is not None
+    def load_split(self, split):
+        self.examples[split] = load_pairs(self.config.data, split)
 
     def train_tokenizers(self):
-        sides = make_tokenizers(self.config.tokenizer, self.pairs["train"])
+        sides = make_tokenizers(self.config.tokenizer, self.examples["train"])
         self.tokenizers = dict(zip(("source", "target"), sides, strict=True))
 
     def load_tokenizers(self, folder):
@@ -54,7 +51,7 @@ class Translation(Task):
     def batches(self, split, row_multiple=1):
         config, data = self.config, self.config.data
         source_tokenizer, target_tokenizer = self.tokenizers["source"], self.tokenizers["target"]
-        corpora, filters = [self.pairs[split]], pipeline.Filters(data.max_length)
+        corpora, filters = [self.examples[split]], pipeline.Filters(data.max_length)
         weights = augmentation = None
         if split == "train":
             # What is measured on stays as it is.
@@ -101,7 +98,7 @@ class Translation(Task):
         if not self.has("validation") or not config.quality.frequency:
             return None
         max_length = config.data.max_length
-        pairs = self.pairs["validation"].take(config.quality.num_pairs).as_numpy_iterator()
+        pairs = self.examples["validation"].take(config.quality.num_pairs).as_numpy_iterator()
         sources, references = (
             [text.decode("utf-8", "replace") for text in side] for side in zip(*pairs, strict=True)
         )

@@ -1,0 +1,143 @@
+"""Image bytes to captions: decoder, model and search as functions that run in a TensorFlow graph."""
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+import yaml
+
+from keras_transformer import decoding, tokenizers
+from keras_transformer.checkpoints import checkpoint_path
+from keras_transformer.special_ids import PAD_ID
+
+
+class Captioner(tf.Module):
+    """Describes images with a `models.ImageCaptioner`; can be exported as it is.
+
+    `__call__` and `n_best` are for graphs and take encoded images; `translate` and `look` take arrays.
+
+    Args:
+        model: an image captioner.
+        tokenizer: see `keras_transformer.tokenizers`.
+        search: say `decoding.BeamSearch(max_length=32)`.
+        image_size: (H, W), to which encoded images are resized.
+
+    Raises:
+        ValueError: the tokenizer has another number of ids than the model.
+    """
+
+    def __init__(self, model, tokenizer, search, image_size):
+        super().__init__(name="captioner")
+        if tokenizer.vocabulary_size != model.vocabulary_size:
+            raise ValueError(
+                f"The tokenizer must have the model's {model.vocabulary_size} ids. "
+                f"Received: a tokenizer with {tokenizer.vocabulary_size}."
+            )
+        self.model = model
+        self.tokenizer = tokenizer
+        self.search = search
+        self.image_size = tuple(image_size)
+        # A tf.Module does not see the variables inside Keras's; without them an export has none.
+        self.tf_variables = [variable.value for variable in model.variables]
+        image = tf.TensorSpec([None, *self.image_size, model.channels], tf.uint8)
+        self._describe = tf.function(self._decode, input_signature=[image], autograph=False)
+
+    @classmethod
+    def from_run(cls, run_folder, search=decoding.BeamSearch, checkpoint=None):
+        """Loads what `training.train` made of an `image_captioner`.
+
+        Args:
+            run_folder: a folder with model.keras, tokenizer/caption, images.json and config.yaml.
+            search: a search, or a function of `max_length` that makes one; `max_length` is then that of the
+                training data.
+            checkpoint: which model of `run_folder`, see `checkpoint_path`; model.keras if None.
+
+        Raises:
+            ValueError: the folder is no such run folder, or there is no such checkpoint.
+        """
+        folder = Path(run_folder)
+        for part in ("config.yaml", "images.json", "tokenizer/caption"):
+            if not (folder / part).exists():
+                raise ValueError(
+                    "The run folder of a captioner holds config.yaml, images.json, tokenizer/caption. "
+                    f"Received: {folder}, without {part}."
+                )
+        data = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))["data"]
+        facts = json.loads((folder / "images.json").read_text(encoding="utf-8"))
+        if not isinstance(search, decoding.Search):
+            search = search(data["max_length"])
+        model = keras.models.load_model(checkpoint_path(folder, checkpoint), compile=False)
+        return cls(model, tokenizers.load(folder / "tokenizer" / "caption"), search, facts["image_shape"][:2])
+
+    def images(self, encoded):
+        """JPEG, PNG, GIF or BMP bytes, strings (B,) -> uint8 (B, H, W, C). Bytes that are none fail."""
+
+        def read(image_bytes):
+            image = tf.io.decode_image(image_bytes, self.model.channels, expand_animations=False)
+            image = tf.image.resize(image, self.image_size, antialias=True)
+            return tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)
+
+        shape = tf.TensorSpec([*self.image_size, self.model.channels], tf.uint8)
+        return tf.map_fn(read, encoded, fn_output_signature=shape)
+
+    def __call__(self, encoded):
+        """Image bytes, strings (B,) -> captions, strings (B,)."""
+        return self.n_best(encoded)[0][:, 0]
+
+    def n_best(self, encoded):
+        """Image bytes, strings (B,) -> captions, strings (B, N), and log-probabilities, float32 (B, N)."""
+        return self._decode(self.images(encoded))
+
+    def _decode(self, image):
+        ids, scores = decoding.generate_n_best(self.model, {"image": image}, self.search)
+        return self._texts(ids), scores
+
+    def _texts(self, ids):
+        batch_size, num_results, _ = tf.unstack(tf.shape(ids))
+        texts = self.tokenizer.detokenize(tf.reshape(ids, (batch_size * num_results, -1)))
+        return tf.reshape(texts, (batch_size, num_results))
+
+    def translate(self, images, batch_size=64):
+        """The best caption of each image.
+
+        Args:
+            images: uint8, (N, H, W, C).
+            batch_size: images that are described together.
+
+        Returns:
+            List of N str.
+        """
+        found = []
+        for start in range(0, len(images), batch_size):
+            texts, _ = self._describe(tf.constant(images[start : start + batch_size], tf.uint8))
+            found += [text.decode("utf-8", "replace") for text in texts.numpy()[:, 0]]
+        return found
+
+    def look(self, images):
+        """The best caption of each image, piece by piece, and where was looked for each.
+
+        Args:
+            images: uint8, (N, H, W, C).
+
+        Returns:
+            For each image: pieces, list of T str; weights, float32 (T, H', W'), the mean over layers and
+            heads. What `attention_maps.attention_over_image` draws.
+        """
+        ids, _, attention = decoding.generate_with_attention(
+            self.model, {"image": tf.constant(images, tf.uint8)}, self.search
+        )
+        weights = tf.cast(decoding.soft_alignment(attention), tf.float32).numpy()[:, 0]
+        grid = self.model.grid_shape(*self.image_size)
+        found = []
+        for row, row_weights in zip(ids.numpy()[:, 0], weights, strict=True):
+            length = int(np.sum(row != PAD_ID))
+            pieces = self.tokenizer.id_to_piece(tf.constant(row[:length])).numpy()
+            found.append(
+                (
+                    [piece.decode("utf-8", "replace") for piece in pieces],
+                    row_weights[:length].reshape(length, *grid),
+                )
+            )
+        return found

@@ -1,0 +1,46 @@
+"""Describes images: python -m training.caption --run RUN IMAGE ... [--picture attention.png]
+
+A line for each image, JPEG, PNG, GIF or BMP. --picture draws where the model looked for each piece of the
+first image's caption.
+"""
+
+from pathlib import Path
+
+import command_line
+from command_line import quiet
+from command_line.search_options import SearchOptions
+from training import run_folder
+from training.config import CaptioningConfig
+
+
+def main(arguments=None):
+    """Reads the command line and prints captions."""
+    parser = command_line.parser("training.caption", __doc__)
+    parser.add_argument("images", type=Path, nargs="+", help="files")
+    parser.add_argument("--run", type=str, required=True, help="run folder of an image_captioner")
+    parser.add_argument("--picture", type=Path, help="file to draw the attention into: *.png, *.svg, *.pdf")
+    command_line.add_checkpoint(parser)
+    parser.add_class_arguments(SearchOptions, as_group=False, skip={"n_best", "max_ratio", "min_ratio"})
+    options = parser.parse_args(arguments)
+    config = run_folder.load_config(options.run)
+    if not isinstance(config, CaptioningConfig):
+        raise ValueError(
+            f"`run` must be of an image_captioner. Received: {options.run}, a {config.model.kind}."
+        )
+    search = SearchOptions.read(options).search(config.data.max_length)
+    with quiet.start_up():
+        from keras_transformer.captioner import Captioner
+        from training.datasets.images import read_images
+    captioner = Captioner.from_run(options.run, search, options.checkpoint)
+    images = read_images(options.images, captioner.image_size, captioner.model.channels)
+    for caption in captioner.translate(images):
+        print(caption)
+    if options.picture:
+        from keras_transformer.attention_maps import attention_over_image
+
+        ((pieces, weights),) = captioner.look(images[:1])
+        attention_over_image(images[0], weights, pieces).savefig(options.picture)
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -1,0 +1,47 @@
+"""Measures of runs that are no translators: what the model's own metrics say, and what its task adds."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from command_line import quiet
+from training import run_folder
+
+
+def measure(run, split, data_dir=None, search=None, checkpoint=None) -> list[str]:
+    """Measures a run on a split of its data.
+
+    Args:
+        run: a run folder.
+        split: "train", "validation" or "test".
+        data_dir: folder with the data; the one that was trained on if None.
+        search: `SearchOptions` of a captioner.
+        checkpoint: best, last or a file in the run's checkpoints/; model.keras if None.
+
+    Returns:
+        Lines with figures and signatures.
+
+    Raises:
+        ValueError: the run, the data or an option cannot be used.
+    """
+    config = run_folder.load_config(run)
+    if data_dir is not None:
+        config = replace(config, data=replace(config.data, data_dir=data_dir))
+    decodes = hasattr(config.data, "max_length")
+    if not decodes and str(search) != str(type(search)()):
+        raise ValueError(
+            f"Options of a search are for what decodes. Received: a {config.model.kind}, {search}."
+        )
+    with quiet.start_up():
+        import keras
+
+        from keras_transformer.checkpoints import checkpoint_path
+        from training import tasks
+    task = tasks.make(config)
+    task.load()
+    task.load_tokenizers(Path(run))
+    task.load_split(split)
+    if not task.has(split):
+        raise ValueError(f"The run's data must have a {split} split. Received: none was configured.")
+    model = keras.models.load_model(checkpoint_path(run, checkpoint))
+    found = search.search(config.data.max_length) if decodes else None
+    return [str(measured) for measured in task.measure(model, split, found)]
