@@ -1,0 +1,61 @@
+"""Which fields belong to which kind of model."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import yaml
+
+from training import config as configs
+from training import train
+
+FILES = sorted((Path(train.__file__).parent / "configs").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("kind", configs.KINDS)
+def test_a_configuration_is_read_as_it_was_written(kind):
+    config = configs.config_class(kind)()
+    assert config.model.kind == kind
+    written = yaml.safe_dump(asdict(config))
+    assert configs.read(yaml.safe_load(written)) == config
+
+
+@pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
+def test_every_file_of_the_package_can_be_read(path):
+    given = yaml.safe_load(path.read_text())
+    config = asdict(configs.read(given))
+    for part, values in given.items():
+        for name, value in values.items():
+            assert config[part][name] == value or isinstance(value, dict)
+
+
+def test_all_kinds_have_a_file():
+    kinds = {yaml.safe_load(path.read_text())["model"].get("kind", "transformer") for path in FILES}
+    assert kinds == set(configs.KINDS)
+
+
+def test_the_last_kind_counts(tmp_path):
+    (tmp_path / "a.yaml").write_text("model: {kind: causal_lm}")
+    (tmp_path / "b.yaml").write_text("fit: {epochs: 1}")
+    a, b = str(tmp_path / "a.yaml"), str(tmp_path / "b.yaml")
+    assert configs.kind_of([]) == "transformer"
+    assert configs.kind_of(["--config", a, "--config", b]) == "causal_lm"
+    assert configs.kind_of(["--model.kind", "rnn_seq2seq", f"--config={a}"]) == "causal_lm"
+    assert configs.kind_of(["--config", a, "--model.kind=attention_cnn"]) == "attention_cnn"
+
+
+def test_a_kind_or_a_field_that_is_not_there_is_told_in_one_line(fails):
+    assert "rnn_seq2seq, conv_seq2seq" in fails(train.main, "--model.kind", "rnn")
+    message = fails(train.main, "--model.kind", "rnn_seq2seq", "--model.num_heads", "2")
+    assert "model.num_heads" in message and "Nearest: model.num_layers" in message
+    assert "quality" in fails(train.main, "--model.kind", "causal_lm", "--quality.frequency", "2")
+
+
+def test_defaults_fit_the_task():
+    language_model = configs.config_class("causal_lm")()
+    assert language_model.checkpoints.monitor == "val_loss"
+    assert language_model.optimizer.label_smoothing == 0
+    # What a file says of a part leaves the part's other defaults alone.
+    read = configs.read({"model": {"kind": "causal_lm"}, "checkpoints": {"last": 3}})
+    assert read.checkpoints.monitor == "val_loss" and read.checkpoints.last == 3
+    assert configs.config_class("transformer")().optimizer.label_smoothing == 0.1
