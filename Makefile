@@ -47,7 +47,7 @@ quickstart: $(STAMP)
 	$(VENV)/bin/python -m examples.quickstart
 
 test: $(STAMP)
-	$(VENV)/bin/python -m pytest -m "not slow"
+	$(VENV)/bin/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: $(STAMP)
 	$(VENV)/bin/python -m pytest -m slow

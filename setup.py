@@ -44,7 +44,15 @@ SERVING = [
 CTRANSLATE2 = ["ctranslate2>=4.6"]
 
 # setuptools builds the wheel that a test looks into; tensorflow-datasets' builder test needs dill.
-DEV = ["dill>=0.3.8", "hypothesis>=6.100", "pip-tools>=7.5", "pytest>=8.3", "ruff>=0.12", "setuptools>=77"]
+DEV = [
+    "dill>=0.3.8",
+    "hypothesis>=6.100",
+    "pip-tools>=7.5",
+    "pytest>=8.3",
+    "pytest-xdist>=3.6",
+    "ruff>=0.12",
+    "setuptools>=77",
+]
 
 ALL = sorted({*PLOT, *TRAINING, *TUNING, *SERVING, *CTRANSLATE2, *DEV})
 
