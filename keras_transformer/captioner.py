@@ -10,6 +10,7 @@ import yaml
 
 from keras_transformer import decoding, tokenizers
 from keras_transformer.checkpoints import checkpoint_path
+from keras_transformer.encoded_images import decode_images
 from keras_transformer.special_ids import PAD_ID
 
 
@@ -22,13 +23,13 @@ class Captioner(tf.Module):
         model: an image captioner.
         tokenizer: see `keras_transformer.tokenizers`.
         search: say `decoding.BeamSearch(max_length=32)`.
-        image_size: (H, W), to which encoded images are resized.
+        image_shape: (H, W, C), to which encoded images are resized.
 
     Raises:
         ValueError: the tokenizer has another number of ids than the model.
     """
 
-    def __init__(self, model, tokenizer, search, image_size):
+    def __init__(self, model, tokenizer, search, image_shape):
         super().__init__(name="captioner")
         if tokenizer.vocabulary_size != model.vocabulary_size:
             raise ValueError(
@@ -38,10 +39,10 @@ class Captioner(tf.Module):
         self.model = model
         self.tokenizer = tokenizer
         self.search = search
-        self.image_size = tuple(image_size)
+        self.image_shape = tuple(image_shape)
         # A tf.Module does not see the variables inside Keras's; without them an export has none.
         self.tf_variables = [variable.value for variable in model.variables]
-        image = tf.TensorSpec([None, *self.image_size, model.channels], tf.uint8)
+        image = tf.TensorSpec([None, *self.image_shape], tf.uint8)
         self._describe = tf.function(self._decode, input_signature=[image], autograph=False)
 
     @classmethod
@@ -69,18 +70,7 @@ class Captioner(tf.Module):
         if not isinstance(search, decoding.Search):
             search = search(data["max_length"])
         model = keras.models.load_model(checkpoint_path(folder, checkpoint), compile=False)
-        return cls(model, tokenizers.load(folder / "tokenizer" / "caption"), search, facts["image_shape"][:2])
-
-    def images(self, encoded):
-        """JPEG, PNG, GIF or BMP bytes, strings (B,) -> uint8 (B, H, W, C). Bytes that are none fail."""
-
-        def read(image_bytes):
-            image = tf.io.decode_image(image_bytes, self.model.channels, expand_animations=False)
-            image = tf.image.resize(image, self.image_size, antialias=True)
-            return tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)
-
-        shape = tf.TensorSpec([*self.image_size, self.model.channels], tf.uint8)
-        return tf.map_fn(read, encoded, fn_output_signature=shape)
+        return cls(model, tokenizers.load(folder / "tokenizer" / "caption"), search, facts["image_shape"])
 
     def __call__(self, encoded):
         """Image bytes, strings (B,) -> captions, strings (B,)."""
@@ -88,7 +78,7 @@ class Captioner(tf.Module):
 
     def n_best(self, encoded):
         """Image bytes, strings (B,) -> captions, strings (B, N), and log-probabilities, float32 (B, N)."""
-        return self._decode(self.images(encoded))
+        return self._decode(decode_images(encoded, self.image_shape))
 
     def _decode(self, image):
         ids, scores = decoding.generate_n_best(self.model, {"image": image}, self.search)
@@ -129,7 +119,7 @@ class Captioner(tf.Module):
             self.model, {"image": tf.constant(images, tf.uint8)}, self.search
         )
         weights = tf.cast(decoding.soft_alignment(attention), tf.float32).numpy()[:, 0]
-        grid = self.model.grid_shape(*self.image_size)
+        grid = self.model.grid_shape(*self.image_shape[:2])
         found = []
         for row, row_weights in zip(ids.numpy()[:, 0], weights, strict=True):
             length = int(np.sum(row != PAD_ID))

@@ -34,7 +34,9 @@ MAY_IMPORT = {
     "hypotheses": {"decoding"},
     "translator": {"checkpoints", "decoding", "hypotheses", "tokenizers", "special_ids"},
     "text_generator": {"checkpoints", "decoding", "tokenizers", "special_ids"},
-    "captioner": {"checkpoints", "decoding", "tokenizers", "special_ids"},
+    "encoded_images": set(),
+    "captioner": {"checkpoints", "decoding", "encoded_images", "tokenizers", "special_ids"},
+    "image_classifier": {"checkpoints", "encoded_images"},
     "callbacks": {
         "callbacks",
         "checkpoints",
@@ -60,6 +62,8 @@ THIRD_PARTY = {
     "translator": {"tensorflow", "yaml"},
     "text_generator": {"tensorflow", "yaml"},
     "captioner": {"tensorflow", "yaml"},
+    "encoded_images": {"tensorflow"},
+    "image_classifier": {"tensorflow"},
     "attention_maps": {"matplotlib"},
 }
 

@@ -32,7 +32,7 @@ def main(arguments=None):
         from keras_transformer.captioner import Captioner
         from training.datasets.images import read_images
     captioner = Captioner.from_run(options.run, search, options.checkpoint)
-    images = read_images(options.images, captioner.image_size, captioner.model.channels)
+    images = read_images(options.images, captioner.image_shape)
     for caption in captioner.translate(images):
         print(caption)
     if options.picture:

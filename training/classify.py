@@ -3,7 +3,6 @@
 A line for each image, JPEG, PNG, GIF or BMP: its class, a tab, its probability.
 """
 
-import json
 from pathlib import Path
 
 import command_line
@@ -25,17 +24,15 @@ def main(arguments=None):
             f"`run` must be of an attention_cnn. Received: {options.run}, a {config.model.kind}."
         )
     with quiet.start_up():
-        import keras
+        import tensorflow as tf
 
-        from keras_transformer.checkpoints import checkpoint_path
+        from keras_transformer.image_classifier import ImageClassifier
         from training.datasets.images import read_images
-    facts = json.loads((Path(options.run) / run_folder.IMAGES_FILE).read_text(encoding="utf-8"))
-    *size, channels = facts["image_shape"]
-    model = keras.models.load_model(checkpoint_path(options.run, options.checkpoint), compile=False)
-    images = read_images(options.images, size, channels)
-    probabilities = keras.ops.softmax(model.predict(images, verbose=0))
-    for row in keras.ops.convert_to_numpy(probabilities):
-        print(f"{facts['classes'][row.argmax()]}\t{row.max():.4f}")
+    classifier = ImageClassifier.from_run(options.run, options.checkpoint)
+    read_images(options.images, classifier.image_shape)  # tells which file is no image
+    encoded = tf.constant([path.read_bytes() for path in options.images])
+    for name, probability in zip(*(x.numpy() for x in classifier(encoded)), strict=True):
+        print(f"{name.decode('utf-8')}\t{probability:.4f}")
 
 
 if __name__ == "__main__":

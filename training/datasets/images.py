@@ -75,9 +75,8 @@ def _load_files(config, split: str):
             raise ValueError("`data.train` must name at least one TSV file. Received: none.")
         return None
     rows = [row for file in files for row in read_rows(file)]
-    return read_images([path for path, _ in rows], config.image_size, config.channels), [
-        text for _, text in rows
-    ]
+    images = read_images([path for path, _ in rows], [*config.image_size, config.channels])
+    return images, [text for _, text in rows]
 
 
 def read_rows(file: str | Path) -> list[tuple[Path, str]]:
@@ -98,8 +97,12 @@ def read_rows(file: str | Path) -> list[tuple[Path, str]]:
     return rows
 
 
-def read_images(paths: Sequence[Path], image_size: Sequence[int], channels: int) -> np.ndarray:
+def read_images(paths: Sequence[Path], image_shape: Sequence[int]) -> np.ndarray:
     """Decoded and resized images, uint8 (N, H, W, C).
+
+    Args:
+        paths: of files, JPEG, PNG, GIF or BMP.
+        image_shape: (H, W, C), C 1 or 3.
 
     Raises:
         ValueError: a size is not positive, or a file is no image.
@@ -107,18 +110,19 @@ def read_images(paths: Sequence[Path], image_size: Sequence[int], channels: int)
     """
     import tensorflow as tf
 
-    if len(image_size) != 2 or min(image_size) < 1:
-        raise ValueError(f"`image_size` must be a height and a width. Received: image_size={image_size}.")
+    from keras_transformer.encoded_images import decode_images
+
+    *size, channels = image_shape
+    if len(size) != 2 or min(size) < 1:
+        raise ValueError(f"`image_size` must be a height and a width. Received: image_size={size}.")
     if channels not in (1, 3):
         raise ValueError(f"`channels` must be 1 or 3. Received: channels={channels}.")
-    images = np.empty((len(paths), *image_size, channels), np.uint8)
+    images = np.empty((len(paths), *image_shape), np.uint8)
     for row, path in enumerate(paths):
         if not path.is_file():
             raise FileNotFoundError(f"An image must exist. Received: {path}.")
         try:
-            image = tf.io.decode_image(path.read_bytes(), channels, expand_animations=False)
+            images[row] = decode_images(tf.constant([path.read_bytes()]), image_shape)[0]
         except tf.errors.InvalidArgumentError:
             raise ValueError(f"An image must be JPEG, PNG, GIF or BMP. Received: {path}.") from None
-        image = tf.image.resize(image, image_size, antialias=True)
-        images[row] = np.clip(np.round(image), 0, 255)
     return images

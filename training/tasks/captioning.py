@@ -101,7 +101,7 @@ class Captioning(Task):
 
     def captioner(self, model, search) -> Captioner:
         """Images to captions, with this model."""
-        return Captioner(model, self.tokenizers["caption"], search, self.image_facts["image_shape"][:2])
+        return Captioner(model, self.tokenizers["caption"], search, self.image_facts["image_shape"])
 
     def summary(self):
         return f"vocabulary: {self.sizes['vocabulary_size']:,}"

@@ -65,7 +65,7 @@ def test_a_line_a_file_and_bytes_that_are_wrong_are_named(tmp_path):
     with pytest.raises(ValueError, match="line 2: 'b.png'"):
         images.read_rows(tmp_path / "list.tsv")
     with pytest.raises(FileNotFoundError, match="a.png"):
-        images.read_images([tmp_path / "a.png"], (2, 2), 3)
+        images.read_images([tmp_path / "a.png"], (2, 2, 3))
     (tmp_path / "a.png").write_bytes(b"no image")
     with pytest.raises(ValueError, match="Received: .*a.png"):
-        images.read_images([tmp_path / "a.png"], (2, 2), 3)
+        images.read_images([tmp_path / "a.png"], (2, 2, 3))

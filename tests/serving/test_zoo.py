@@ -1,0 +1,178 @@
+"""Exports of all kinds of models: the same answers as in Python, by a process without this project."""
+
+import base64
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import yaml
+
+import command_line
+from command_line.search_options import SearchOptions
+from keras_transformer.captioner import Captioner
+from keras_transformer.image_classifier import ImageClassifier
+from keras_transformer.text_generator import TextGenerator
+from keras_transformer.translator import Translator
+from serving import export
+from tests.serving.conftest import python
+from training import train
+
+SHORT = {
+    "optimizer": {"schedule": "cosine", "warmup_steps": 1},
+    "fit": {"epochs": 1, "steps_per_epoch": 2},
+}
+DATES = {
+    "data": {"name": "dates", "num_examples": 60, "max_length": 20, "bucket_boundaries": [20]},
+    "tokenizer": {"source": {"kind": "bytes"}, "target": {"kind": "code_points"}},
+    "quality": {"frequency": 0},
+}
+LAYER = {"num_layers": 1, "hidden_dim": 8}
+HEADS = {"num_heads": 2, "intermediate_dim": 11}
+TEXT = {"name": "text", "window": 8, "batch_size": 4}
+RUNS = {
+    "rnn_seq2seq": DATES | {"model": LAYER | {"cell": "lstm", "attention": "general"}},
+    "conv_seq2seq": DATES | {"model": LAYER},
+    "causal_lm": {"data": TEXT, "tokenizer": {"kind": "code_points"}, "model": LAYER | HEADS},
+    "masked_lm": {"data": TEXT, "tokenizer": {"kind": "code_points"}, "model": LAYER | HEADS},
+    "image_captioner": {
+        "data": {"num_examples": 40, "batch_size": 8, "max_length": 160},
+        "tokenizer": {"kind": "code_points"},
+        "model": LAYER | {"decoder": "transformer", "filters": [4, 4]},
+        "quality": {"frequency": 0},
+    },
+    "attention_cnn": {"data": {"name": "digits", "batch_size": 32}, "model": {"filters": [4, 4]}},
+}
+# Loads an export with TensorFlow and its ops alone, and answers requests, a line each.
+ALONE = """
+import base64, json, sys
+import tensorflow as tf, tensorflow_text
+assert not any(name.startswith(("keras_transformer", "training", "serving")) for name in sys.modules)
+functions = tf.saved_model.load(sys.argv[1]).signatures
+for line in sys.stdin:
+    request = json.loads(line)
+    values = {k: tf.constant([base64.b64decode(x) for x in v]) for k, v in request["inputs"].items()}
+    answer = functions[request["signature"]](**values)
+    texts = {k: v.numpy().tolist() for k, v in answer.items()}
+    print(json.dumps(texts, default=lambda x: x.decode("utf-8")))
+"""
+
+
+@pytest.fixture(scope="module")
+def make_run(tmp_path_factory):
+    """Kind -> a run folder, trained for two steps when it is first asked for."""
+    folder, made = tmp_path_factory.mktemp("zoo"), {}
+    (folder / "text").write_text("to be, or not to be\n" * 9)
+
+    def make(kind):
+        if kind not in made:
+            config = SHORT | RUNS[kind]
+            config["model"] = {"kind": kind, **config["model"]}
+            if config["data"] is TEXT:
+                config["data"] = TEXT | {"train": [str(folder / "text")]}
+            path = folder / f"{kind}.yaml"
+            path.write_text(yaml.safe_dump(config))
+            made[kind] = folder / kind
+            train.main(["--config", str(path), "--output", str(made[kind])])
+        return made[kind]
+
+    return make
+
+
+def alone(folder, requests, tmp_path):
+    """What the export answers in a process of its own."""
+    lines = []
+    for name, inputs in requests:
+        inputs = {
+            key: [base64.b64encode(x if isinstance(x, bytes) else x.encode()).decode() for x in values]
+            for key, values in inputs.items()
+        }
+        lines.append(json.dumps({"signature": name, "inputs": inputs}))
+    done = python("-I", "-c", ALONE, folder, folder=tmp_path, input="\n".join(lines).encode())
+    assert done.returncode == 0, done.stderr.decode()[-2000:]
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("kind", ["rnn_seq2seq", "conv_seq2seq"])
+def test_translators_of_all_kinds_answer_as_in_python(make_run, tmp_path, kind):
+    run = make_run(kind)
+    search = SearchOptions(beam=3, n_best=2)
+    folder = export.export(run, tmp_path / "served", search=search)
+    texts = ["3 May 2024", "", "mardi 5 mars 2024"]
+    translator = Translator.from_run(run, search.search)
+    expected = [[best.text for best in found] for found in translator.hypotheses(texts)]
+    requests = [
+        ("translate", {"text": texts}),
+        ("translate_nbest", {"text": texts}),
+        ("align", {"text": texts}),
+    ]
+    best, nbest, aligned = alone(folder, requests, tmp_path)
+    assert best["translation"] == aligned["translation"] == [found[0] for found in expected]
+    assert nbest["translations"] == expected
+    assert np.asarray(aligned["attention"]).ndim == 3
+
+
+def test_language_models_generate_as_in_python(make_run, tmp_path):
+    run = make_run("causal_lm")
+    search = SearchOptions(temperature=2.0, n_best=3, seed=5)
+    folder = export.export(run, tmp_path / "served", search=search)
+    texts = ["to", "", "be, or not to be, or not"]
+    expected = TextGenerator.from_run(run, search.search).generate(texts)
+    requests = [("serving_default", {"text": texts}), ("generate_nbest", {"text": texts})]
+    best, nbest = alone(folder, requests, tmp_path)
+    assert nbest["generated"] == [[text for text, _ in found] for found in expected]
+    np.testing.assert_allclose(nbest["scores"], [[score for _, score in f] for f in expected], atol=1e-4)
+    assert best["generated"] == [found[0][0] for found in expected]
+    assert best["generated"][0].startswith("to")
+
+
+def encoded_images(shape):
+    """PNG and JPEG bytes of different sizes."""
+    pixels = np.random.default_rng(0).integers(256, size=(24, 30, shape[-1])).astype(np.uint8)
+    return [tf.io.encode_png(pixels).numpy(), tf.io.encode_jpeg(pixels[:12]).numpy()]
+
+
+def test_captioners_describe_image_bytes_as_in_python(make_run, tmp_path):
+    run = make_run("image_captioner")
+    search = SearchOptions(beam=2, n_best=2, max_length=9)
+    folder = export.export(run, tmp_path / "served", search=search)
+    captioner = Captioner.from_run(run, search.search)
+    images = encoded_images(captioner.image_shape)
+    texts, scores = captioner.n_best(tf.constant(images))
+    requests = [("caption", {"image_bytes": images}), ("caption_nbest", {"image_bytes": images})]
+    best, nbest = alone(folder, requests, tmp_path)
+    assert nbest["captions"] == [[text.decode() for text in row] for row in texts.numpy()]
+    np.testing.assert_allclose(nbest["scores"], scores, atol=1e-4)
+    assert best["caption"] == [row[0] for row in nbest["captions"]]
+
+
+def test_classifiers_name_the_class_of_image_bytes_as_in_python(make_run, tmp_path):
+    run = make_run("attention_cnn")
+    folder = export.export(run, tmp_path / "served")
+    classifier = ImageClassifier.from_run(run)
+    images = encoded_images(classifier.image_shape)
+    names, probabilities = classifier(tf.constant(images))
+    (answer,) = alone(folder, [("classify", {"image_bytes": images})], tmp_path)
+    assert answer["class"] == [name.decode() for name in names.numpy()]
+    np.testing.assert_allclose(answer["probability"], probabilities, atol=1e-5)
+    np.testing.assert_allclose(np.sum(answer["probabilities"], axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        ("masked_lm", {}, "a masked_lm"),
+        ("causal_lm", {"layer": 0}, "`layer` is for translators"),
+        ("causal_lm", {"search": SearchOptions(max_length=9)}, "at most the window of the training, 8"),
+    ],
+)
+def test_what_cannot_be_exported_is_refused_and_nothing_is_left(make_run, tmp_path, kind, options, message):
+    with pytest.raises(ValueError, match=message):
+        export.export(make_run(kind), tmp_path / "served", **options)
+    assert not (tmp_path / "served").exists()
+
+
+def test_the_command_exports_what_the_run_is_of(make_run, tmp_path, capsys):
+    arguments = ["--run", str(make_run("attention_cnn")), "--output", str(tmp_path / "served")]
+    command_line.run(lambda: export.main(arguments))
+    assert "serving_default, classify" in capsys.readouterr().out
