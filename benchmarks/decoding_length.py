@@ -4,12 +4,12 @@ A model of 4 + 4 layers of 256 with random weights decodes exactly 16, 32, ..., 
 in proportion to the tokens, and memory should not grow from call to call.
 """
 
-import argparse
 import resource
 import statistics
 import sys
 import time
 
+import command_line
 from command_line import quiet
 
 with quiet.start_up():
@@ -45,10 +45,10 @@ def measure(model, search, batch_size, repeats):
 
 def main():
     """Measures, prints a table and draws it."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--batch_size", type=int, default=8)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--picture", help="file to draw to")
+    parser = command_line.parser("benchmarks.decoding_length", __doc__)
+    parser.add_argument("--batch_size", type=int, default=8, help="texts")
+    parser.add_argument("--repeats", type=int, default=5, help="calls, of which the median counts")
+    parser.add_argument("--picture", type=str, help="file to draw to")
     options = parser.parse_args()
     keras.utils.set_random_seed(0)
     model = models.Transformer(

@@ -1,4 +1,4 @@
-"""Target tokens per second of a training step: python -m benchmarks.train_step
+"""What two choices give a training step: python -m benchmarks.train_step_choices
 
 Side by side in one process, in turns, so that the ratios hold on a shared machine: the model as it is, the
 same with Keras's einsum in place of the flat projection, and with the loss left to automatic differentiation.

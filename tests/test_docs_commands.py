@@ -1,0 +1,58 @@
+"""The commands of all pages: each is one that its program accepts. `test_readme` runs the README's."""
+
+import importlib
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import command_line
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = ["README.md", "benchmarks/README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(?:bash)?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+COMMAND = re.compile(r"^python -m ((?:training|serving|benchmarks)\.\w+) ?(.*)$", re.MULTILINE)
+
+
+def commands():
+    """(page, module, arguments) of every command in the blocks of the pages."""
+    for page in sorted(PAGES):
+        for block in BLOCK.findall((ROOT / page).read_text(encoding="utf-8")):
+            for module, rest in COMMAND.findall(block.replace("\\\n", " ")):
+                # What the reader may add stands in brackets, or is dots.
+                rest = re.sub(r" \[-.*?\.\.\.\]|\.\.\.$", "", rest)
+                yield page, module, shlex.split(rest, comments=True)
+
+
+class Accepted(Exception):
+    """The arguments were parsed; the program is not run."""
+
+
+@pytest.fixture
+def only_parsed(monkeypatch, tmp_path):
+    """In a folder with the configurations, programs end once their arguments are read."""
+    (tmp_path / "training").symlink_to(ROOT / "training")
+    (tmp_path / "runs/numbers").mkdir(parents=True)
+    for name in ("my.yaml", "runs/numbers/config.yaml"):
+        (tmp_path / name).write_text("fit: {epochs: 1}\n")
+    monkeypatch.chdir(tmp_path)
+    parse = command_line.Parser.parse_args
+
+    def parse_only(self, arguments=None, *more, **options):
+        parse(self, arguments, *more, **options)
+        raise Accepted
+
+    monkeypatch.setattr(command_line.Parser, "parse_args", parse_only)
+
+
+@pytest.mark.parametrize(("page", "module", "arguments"), commands())
+def test_a_command_is_accepted(only_parsed, monkeypatch, page, module, arguments):
+    program = importlib.import_module(module)
+    monkeypatch.setattr("sys.argv", [module, *arguments])
+    with pytest.raises(Accepted):
+        program.main()
+
+
+def test_there_are_commands():
+    assert len(list(commands())) > 20
