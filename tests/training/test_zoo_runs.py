@@ -130,7 +130,7 @@ def test_a_dry_run_tells_what_a_training_costs(files, kind, tmp_path, capsys):
 
 @pytest.mark.parametrize("kind", ["masked_lm", "attention_cnn"])
 def test_a_run_begins_with_the_weights_of_another(runs, files, kind, tmp_path, capsys):
-    begun = ["--initial.run", str(runs(kind)), "--fit.epochs", "1", "--fit.steps_per_epoch", "1"]
+    begun = ["--initial.run", str(runs(kind)), "--fit.epochs", "1"]
     train.main(
         ["--config", files[kind], "--output", str(tmp_path / "run"), *begun, "--optimizer.peak", "1e-12"]
     )

@@ -40,7 +40,11 @@ class MaskedLanguageModel(TextTask):
             name: value for name, value in vars(self.config.model).items() if name not in ("kind", "masked")
         }
         encoder = layers.TextEncoder(
-            sizes["vocabulary_size"], max_length=self.config.data.window, num_segments=1, **given
+            sizes["vocabulary_size"],
+            max_length=self.config.data.window,
+            num_segments=1,
+            name="encoder",  # else Keras counts on, and another run's weights have other names
+            **given,
         )
         model = models.MaskedLM(encoder)
         model.build()
