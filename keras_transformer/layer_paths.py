@@ -29,8 +29,11 @@ def layer_paths(model):
 
 
 def weight_paths(model):
-    """The weights of a built model, {path: variable}: the path of the innermost layer, "/", and the name."""
-    owners = {}
+    """The weights of a built model, {path: variable}: the path of the innermost layer, "/", and the name.
+
+    Of the model's own weights, which are in none of its layers, the name alone.
+    """
+    owners = {id(variable): (variable.name, variable) for variable in model.weights}
     for path, layer in layer_paths(model).items():  # inner layers come later and have the last word
         owners |= {id(variable): (f"{path}/{variable.name}", variable) for variable in layer.weights}
     return dict(owners.values())

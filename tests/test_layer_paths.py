@@ -3,7 +3,7 @@
 import keras
 import pytest
 
-from keras_transformer import models
+from keras_transformer import layers, models
 from keras_transformer.layer_paths import layer_paths, weight_paths
 
 SIZES = dict(num_layers=2, hidden_dim=6, num_heads=2, intermediate_dim=7)
@@ -24,13 +24,13 @@ def test_every_weight_has_one_name_and_every_name_one_weight(options):
 
 def test_names_lead_from_the_model_down():
     model = make()
-    layers = layer_paths(model)
-    assert layers["encoder"] is model.encoder
+    found = layer_paths(model)
+    assert found["encoder"] is model.encoder
     first = "decoder/layer_0"
-    names = list(layers)
+    names = list(found)
     assert names.index("decoder") < names.index(first) < names.index(f"{first}/self_attention")
     # Keras gives these two one path.
-    own, cross = (layers[f"{first}/{kind}_attention/attention"] for kind in ("self", "cross"))
+    own, cross = (found[f"{first}/{kind}_attention/attention"] for kind in ("self", "cross"))
     assert own is not cross and own.path == cross.path
     assert f"{first}/cross_attention/attention/query/kernel" in weight_paths(model)
     assert "dropout" not in " ".join(names)  # has no weights
@@ -48,3 +48,12 @@ def test_a_layer_in_two_places_has_the_name_of_the_first():
     model = keras.Model(inputs, second(first(inputs)))
     assert list(layer_paths(model)) == ["first", "first/shared", "second"]
     assert len(weight_paths(model)) == 2
+
+
+def test_a_models_own_weights_are_there_under_their_names():
+    encoder = layers.TextEncoder(11, **SIZES, max_length=5, name="encoder")
+    model = models.MaskedLM(encoder)
+    model.build()
+    paths = weight_paths(model)
+    assert paths["bias"] is model.bias
+    assert sorted(map(id, paths.values())) == sorted(map(id, model.weights))
