@@ -10,6 +10,7 @@ import statistics
 import time
 from unittest import mock
 
+import command_line
 from command_line import quiet
 
 with quiet.start_up():
@@ -63,6 +64,7 @@ def seconds(step):
 
 def main():
     """Measures and prints a table."""
+    command_line.parser("benchmarks.train_step_choices", __doc__).parse_args()
     print(
         f"{platform.machine()}, {os.cpu_count()} CPUs, "
         f"TensorFlow {tf.__version__}, Keras {keras.__version__}; batch {BATCH} x {LENGTH}, "
