@@ -6,7 +6,8 @@ sentences and other new weights. The sentences are generated. "the otter beside 
 was seen alive? Forty labelled sentences do not name every animal; unlabelled ones say of each what it does.
 
 With --data_dir the sentences are Tiny Shakespeare's without their last mark, 200 are labelled, and the
-question is whether it was a question mark.
+question is whether it was a question mark. There it does not help: 66.7 % right, from scratch 67.4 %. Seven
+thousand sentences are few.
 """
 
 import random
