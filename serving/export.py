@@ -113,6 +113,8 @@ def kind_of(run_folder) -> str:
     if not path.is_file():
         raise ValueError(f"A run folder holds config.yaml. Received: {run_folder}, which does not.")
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(config, dict) or not isinstance(config.get("model", {}), dict):
+        raise ValueError(f"config.yaml must be what training.train wrote. Received: {path}, which is not.")
     return config.get("model", {}).get("kind", TRANSLATORS[0])
 
 

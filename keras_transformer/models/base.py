@@ -75,3 +75,13 @@ class AutoregressiveModel(Freezable, TokenMeanTrainer, keras.Model):
             (R, N, H, S): layers, heads, source positions.
         """
         raise NotImplementedError
+
+
+def check_shared(share_embeddings, source_vocabulary_size, target_vocabulary_size):
+    """Raises ValueError if two vocabularies of different sizes are to share embeddings."""
+    if share_embeddings and source_vocabulary_size != target_vocabulary_size:
+        raise ValueError(
+            "`share_embeddings` needs one joint vocabulary. Received: "
+            f"source_vocabulary_size={source_vocabulary_size}, "
+            f"target_vocabulary_size={target_vocabulary_size}."
+        )

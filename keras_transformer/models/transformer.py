@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_transformer import layers, masks
 from keras_transformer.layers.positions import positional_encoding
-from keras_transformer.models.base import AutoregressiveModel
+from keras_transformer.models.base import AutoregressiveModel, check_shared
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -76,12 +76,7 @@ class Transformer(AutoregressiveModel):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if share_embeddings and source_vocabulary_size != target_vocabulary_size:
-            raise ValueError(
-                "`share_embeddings` needs one joint vocabulary. Received: "
-                f"source_vocabulary_size={source_vocabulary_size}, "
-                f"target_vocabulary_size={target_vocabulary_size}."
-            )
+        check_shared(share_embeddings, source_vocabulary_size, target_vocabulary_size)
         self.source_vocabulary_size = source_vocabulary_size
         self.target_vocabulary_size = target_vocabulary_size
         self.num_layers = num_layers

@@ -60,8 +60,9 @@ def kind_of(arguments) -> str:
         arguments: as for a parser.
     """
     kinds = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    kinds.add_argument("--config", type=_kind_in_file, action="append", dest="kinds", default=[])
-    kinds.add_argument("--model.kind", action="append", dest="kinds")
+    kinds.add_argument("--config", nargs="?", type=_kind_in_file, action="append", dest="kinds", default=[])
+    # Without a value: the real parser says so in one line.
+    kinds.add_argument("--model.kind", nargs="?", action="append", dest="kinds")
     given = [kind for kind in kinds.parse_known_args(arguments)[0].kinds if kind is not None]
     return given[-1] if given else DEFAULT_KIND
 
