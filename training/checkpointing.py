@@ -82,10 +82,15 @@ def make_callbacks(config: CheckpointsConfig, output, averages=None) -> list[ker
     callbacks = [KeepCheckpoints(output / FOLDER, config.last, config.best, config.monitor, good)]
     if config.export_best is not None:
         callbacks.append(ExportBest(output, config.export_best))
-    if config.patience is not None:
-        metrics = output / "metrics.jsonl"
-        callbacks.append(EarlyStopping(metrics, config.monitor, good, config.patience, averages))
-    return callbacks
+    stopping = early_stopping(config, output / "metrics.jsonl", averages)
+    return [*callbacks, stopping] if stopping else callbacks
+
+
+def early_stopping(config: CheckpointsConfig, metrics, averages=None) -> EarlyStopping | None:
+    """What ends the training, reading `metrics`, the file of `MetricsFile`; None if nothing is to."""
+    if config.patience is None:
+        return None
+    return EarlyStopping(metrics, config.monitor, mode(config), config.patience, averages)
 
 
 def final_model(model, config: CheckpointsConfig, output):
