@@ -2,10 +2,10 @@
 
 python -m training.launch --workers 2 -- --config training/configs/dates.yaml --output runs/dates
 
-What stands behind -- goes to training.train. Each worker is a process; they meet on loopback through TF_CONFIG,
-as workers on several machines do (docs/scaling.md). The first one's lines are shown, and the end of another's
-if it fails. A worker that is killed takes the others along: all are started again and go on from the last
-whole checkpoint. An error of the configuration ends the training.
+What stands behind -- goes to training.train. Each worker is a process; they meet on loopback through
+TF_CONFIG, as workers on several machines do (docs/scaling.md). The first one's lines are shown, and the end of
+another's if it fails. A worker that is killed takes the others along: all are started again and go on from the
+last whole checkpoint. An error of the configuration ends the training.
 """
 
 import json
@@ -61,7 +61,9 @@ def launch(arguments, num_workers: int, max_restarts: int = 10) -> None:
             return
         if number < max_restarts:
             print(f"worker {killed} was killed: all start again, {max_restarts - number} restarts left")
-    raise ValueError(f"Workers may be killed {max_restarts} times. Received: worker {killed} was killed again.")
+    raise ValueError(
+        f"Workers may be killed {max_restarts} times. Received: worker {killed} was killed again."
+    )
 
 
 def _run(arguments, num_workers, folder):
