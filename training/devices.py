@@ -7,7 +7,6 @@ batch, see `keras_transformer.trainer`.
 import hashlib
 import json
 import os
-from dataclasses import asdict
 
 import tensorflow as tf
 
@@ -97,15 +96,14 @@ def from_chief(strategy, ask) -> int:
     return number if num_workers() == 1 else int(_gathered(strategy, number)[0])
 
 
-def check_same(strategy, config) -> None:
-    """Raises ValueError, on all workers, unless all have the same configuration."""
+def check_same(strategy, what: str, data: bytes) -> None:
+    """Raises ValueError, on all workers, unless all have the same data; `what` names it."""
     if num_workers() == 1:
         return
-    digest = hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode()).digest()
-    numbers = _gathered(strategy, int.from_bytes(digest[:7], "big"))
+    numbers = _gathered(strategy, int.from_bytes(hashlib.sha256(data).digest()[:7], "big"))
     if len(set(numbers)) > 1:
         raise ValueError(
-            f"All workers must have the same configuration. Received: {len(set(numbers))} different ones."
+            f"All workers must have the same {what}. Received: {len(set(numbers))} different ones."
         )
 
 

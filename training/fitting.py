@@ -1,9 +1,10 @@
 """From a configuration to a run folder: data, tokenizers, model, `fit`."""
 
+import json
 import shutil
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import keras
@@ -44,7 +45,7 @@ def train(config: RunConfig, output: Path):
     output = Path(output)
     strategy = devices.make_strategy(config.fit.num_devices)
     config = initial.settled(config, output)
-    devices.check_same(strategy, config)
+    devices.check_same(strategy, "configuration", json.dumps(asdict(config), sort_keys=True).encode())
     goes_on = bool(devices.from_chief(strategy, lambda: run_folder.is_unfinished(output, config)))
     keras.utils.set_random_seed(config.fit.seed)
     keras.config.set_dtype_policy(config.fit.precision)
@@ -103,6 +104,8 @@ def fit(model, epoch, prepared: Prepared, strategy, callbacks):
         shuffle=False,  # it is shuffled already
         verbose=1 if sys.stdout.isatty() else 2,
     )
+    # Of all that can go wrong between machines this is what would spoil the result in silence.
+    devices.check_same(strategy, "weights", b"".join(weight.tobytes() for weight in model.get_weights()))
 
 
 def dry_run(config: RunConfig) -> str:

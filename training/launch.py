@@ -3,9 +3,9 @@
 python -m training.launch --workers 2 -- --config training/configs/dates.yaml --output runs/dates
 
 What stands behind -- goes to training.train. Each worker is a process; they meet on loopback through
-TF_CONFIG, as workers on several machines do (docs/scaling.md). The first one's lines are shown, and the end of
-another's if it fails. A worker that is killed takes the others along: all are started again and go on from the
-last whole checkpoint. An error of the configuration ends the training.
+TF_CONFIG, as workers on several machines do (docs/scaling.md). The first one's lines are shown, and the end
+of another's if it fails. A worker that is killed takes the others along: all are started again and go on
+from the last whole checkpoint. An error of the configuration ends the training.
 """
 
 import json
