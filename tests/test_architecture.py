@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "attention_maps": {"special_ids"},
     "layers": {"layers", "masks", "special_ids"},
     "layer_paths": set(),
+    "layouts": set(),
     "models": {"models", "layers", "layer_paths", "masks", "special_ids", "trainer"},
     "checkpoints": set(),
     "trainer": set(),
@@ -49,7 +50,17 @@ MAY_IMPORT = {
         "special_ids",
     },
     # The front door. What needs TensorFlow is imported by its own name.
-    "": {"decoding", "layers", "losses", "masks", "metrics", "models", "schedules", "token_masking"},
+    "": {
+        "decoding",
+        "layers",
+        "layouts",
+        "losses",
+        "masks",
+        "metrics",
+        "models",
+        "schedules",
+        "token_masking",
+    },
 }
 
 # What may be imported of other projects. Keras and NumPy, the base install, may be used anywhere.
