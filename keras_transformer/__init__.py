@@ -13,4 +13,14 @@ from keras_transformer import (
 )
 
 __version__ = "0.1.0"
-__all__ = ["decoding", "layers", "losses", "masks", "metrics", "models", "schedules", "token_masking"]
+__all__ = [
+    "decoding",
+    "layers",
+    "layouts",
+    "losses",
+    "masks",
+    "metrics",
+    "models",
+    "schedules",
+    "token_masking",
+]
