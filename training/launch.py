@@ -68,7 +68,7 @@ def launch(arguments, num_workers: int, max_restarts: int = 10) -> None:
 
 def _run(arguments, num_workers, folder):
     """Runs the workers once; the number of one that was killed, None if all ended well."""
-    addresses = [f"127.0.0.1:{port}" for port in _free_ports(num_workers)]
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(num_workers)]
     workers = []
     try:
         for index in range(num_workers):
@@ -107,7 +107,8 @@ def _reason(folder, index):
     return f"Each worker must end well. Received: worker {index}: {lines[-1] if lines else 'no message'}"
 
 
-def _free_ports(count):
+def free_ports(count) -> list[int]:
+    """Ports of this machine that nothing listens on."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for found in sockets:

@@ -113,3 +113,42 @@ def test_an_error_of_the_configuration_ends_all_workers_in_one_line(config, tmp_
 
 def test_numbers_of_workers_are_checked(fails):
     assert "at least one worker" in fails(launch.main, "--workers", 0, "--", "--config", "none.yaml")
+
+
+KERAS_ALONE = """
+import keras, sys
+from keras_transformer.trainer import TokenMeanTrainer
+
+for name in ("train_step", "test_step", "_maybe_symbolic_build"):
+    delattr(TokenMeanTrainer, name)
+from training import train
+train.main(sys.argv[1:])
+"""
+
+
+@pytest.mark.slow
+def test_keras_alone_still_fails_with_several_workers(config, tmp_path):
+    """When this test fails, Keras can do it: what `TokenMeanTrainer` overrides for that may go."""
+    addresses = [f"127.0.0.1:{port}" for port in launch.free_ports(2)]
+    workers = []
+    for index in range(2):
+        task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+        workers.append(
+            subprocess.Popen(
+                [sys.executable, "-c", KERAS_ALONE, "--config", config, "--output", tmp_path / "run"]
+                + ["--fit.num_micro_batches", "1"],
+                cwd=ROOT,
+                env={**os.environ, "TF_CONFIG": json.dumps(task)},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        )
+    try:
+        printed, _ = workers[0].communicate(timeout=300)
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+    assert workers[0].returncode != 0, printed
+    assert not (tmp_path / "run" / "model.keras").exists()
