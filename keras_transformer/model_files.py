@@ -47,8 +47,10 @@ def load_model(path, compile=False, ours=True):
     check(path, ours)
     try:
         return keras.models.load_model(path, compile=compile)
-    except (TypeError, KeyError, AttributeError, IndexError) as error:
-        raise ValueError(f"A model's file must describe a model. Received: {path}: {error}") from error
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+        raise ValueError(
+            f"A model's file must describe a model and hold its weights. Received: {path}: {error}"
+        ) from error
 
 
 def check(path, ours=True) -> None:

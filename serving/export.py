@@ -52,10 +52,10 @@ def main(arguments=None):
     )
     parser.add_argument(
         "--format",
-        type=Literal["saved_model", "ctranslate2"],
+        type=Literal["saved_model", "ctranslate2", "onnx"],
         default="saved_model",
-        help="saved_model for TF Serving, or ctranslate2: OUTPUT is then the folder of one model, which must "
-        "not exist, without search and limits",
+        help="saved_model for TF Serving; ctranslate2 or onnx (encoder and one decoding step): OUTPUT is "
+        "then the folder of one model, which must not exist, without search and limits",
     )
     parser.add_argument(
         "--quantization",
@@ -66,11 +66,11 @@ def main(arguments=None):
     parser.add_class_arguments(SearchOptions, as_group=False)
     options = parser.parse_args(arguments)
     search = SearchOptions.read(options)
-    if options.format == "ctranslate2":
-        export_ctranslate2(options, search)
+    if options.quantization is not None and options.format != "ctranslate2":
+        raise ValueError(f"`quantization` is of the format ctranslate2. Received: format {options.format}.")
+    if options.format != "saved_model":
+        export_elsewhere(options, search)
         return
-    if options.quantization is not None:
-        raise ValueError("`quantization` is of the format ctranslate2. Received: the format saved_model.")
     export(
         options.run,
         options.output,
@@ -85,11 +85,11 @@ def main(arguments=None):
     )
 
 
-def export_ctranslate2(options, search) -> None:
-    """Writes the run's model for CTranslate2, as the command's options say.
+def export_elsewhere(options, search) -> None:
+    """Writes the run's model for another runtime, as the command's options say.
 
     Raises:
-        ValueError: an option has no meaning there, or CTranslate2 cannot represent the model.
+        ValueError: an option has no meaning there, or that runtime cannot represent the model.
     """
     # What is chosen when the model is used, or is not a part of it.
     given = [
@@ -98,18 +98,24 @@ def export_ctranslate2(options, search) -> None:
     given += ["search"] * (search != SearchOptions()) + ["limits"] * (Limits.read(options) != Limits())
     if given:
         raise ValueError(
-            "A model for CTranslate2 has no versions, ensemble, alignment, search or limits. "
+            f"A model of the format {options.format} has no versions, ensemble, alignment, search or limits. "
             f"Received: {', '.join(given)}."
         )
     kind = kind_of(options.run)
     if kind != "transformer":
-        raise ValueError(f"CTranslate2 takes Transformers that translate. Received: {options.run}, a {kind}.")
+        raise ValueError(
+            f"A model of the format {options.format} must be a transformer. "
+            f"Received: {options.run}, a {kind}."
+        )
     with quiet.start_up():
-        from serving import ctranslate2_format
-    quantization = None if options.quantization == "float32" else options.quantization
-    folder = ctranslate2_format.export(options.run, options.output, quantization, options.checkpoint)
+        from serving import ctranslate2_format, onnx_format
+    if options.format == "onnx":
+        folder = onnx_format.export(options.run, options.output, options.checkpoint)
+    else:
+        quantization = None if options.quantization == "float32" else options.quantization
+        folder = ctranslate2_format.export(options.run, options.output, quantization, options.checkpoint)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    print(f"exported: {folder} ({size / 1e6:.1f} MB): CTranslate2, {options.quantization or 'float32'}")
+    print(f"exported: {folder} ({size / 1e6:.1f} MB): {options.format}, {options.quantization or 'float32'}")
 
 
 def export(
