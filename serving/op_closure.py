@@ -27,6 +27,8 @@ TEXT_OPS = frozenset(
 # standard output or Python.
 COMPUTING_OPS = frozenset(
     """
+    Acos Acosh Asin Asinh Atan Atan2 Atanh BitwiseAnd BitwiseOr BitwiseXor CheckNumerics DepthToSpace
+    EnsureShape Invert LeftShift MatrixSetDiagV3 ReduceJoin RightShift SpaceToDepth
     Abs Add AddN AddV2 All Any ArgMax ArgMin AsString Assert AvgPool BatchMatMulV2 BatchMatMulV3
     BatchToSpaceND BiasAdd Bincount Bitcast BroadcastArgs BroadcastTo Bucketize Case Cast Ceil ClipByValue
     Concat ConcatV2 Const Conv2D Cos Cosh CropAndResize CumulativeLogsumexp Cumprod Cumsum DecodeBmp
