@@ -42,6 +42,8 @@ SERVING = [
 
 # A runtime that can take a model over; here to compare with and to export to.
 CTRANSLATE2 = ["ctranslate2>=4.6"]
+# Not among `all`: its pins are for what the tests of this project need.
+ONNX = ["onnx>=1.19", "onnxruntime>=1.23", "tf2onnx>=1.17"]
 
 # setuptools builds the wheel that a test looks into; tensorflow-datasets' builder test needs dill.
 DEV = [
@@ -72,6 +74,7 @@ setup(
         "tuning": TUNING,
         "serving": SERVING,
         "ctranslate2": CTRANSLATE2,
+        "onnx": ONNX,
         "plot": PLOT,
         "dev": DEV,
         "all": ALL,

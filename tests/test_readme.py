@@ -78,6 +78,8 @@ def test_commands_of_the_page_run_one_after_the_other(tmp_path):
         "docs/decoding.md",
         "docs/training.md",
         "docs/evaluation.md",
+        "docs/serving.md",
+        "SECURITY.md",
         "benchmarks/README.md",
         "CONTRIBUTING.md",
     ],
