@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 import command_line
-from serving.client import add_connection, connect
+from serving.client import add_connection, connect, told
 from serving.client_errors import ServingError
 
 PERCENTILES = (50, 90, 99)
@@ -64,18 +64,19 @@ class Result:
         )
 
 
-def closed_loop(ask, seconds, concurrency) -> Result:
+def closed_loop(ask, seconds, concurrency, stopped=None) -> Result:
     """Asks again and again.
 
     Args:
         ask: function of the number of a request, from 0; called by several threads.
         seconds: to go on for.
         concurrency: requests in flight.
+        stopped: `threading.Event` that ends it earlier.
     """
     result, numbers, start = Result(), itertools.count(), time.perf_counter()
 
     def work():
-        while (now := time.perf_counter()) < start + seconds:
+        while (now := time.perf_counter()) < start + seconds and not (stopped and stopped.is_set()):
             _timed(ask, next(numbers), now, result)
 
     threads = [threading.Thread(target=work, daemon=True) for _ in range(concurrency)]
@@ -98,10 +99,13 @@ def open_loop(ask, seconds, rate, concurrency) -> Result:
     """
     result, start = Result(), time.perf_counter()
     with futures.ThreadPoolExecutor(concurrency) as threads:
+        asked = []
         for number in range(round(seconds * rate)):
             due = start + number / rate
             time.sleep(max(0.0, due - time.perf_counter()))
-            threads.submit(_timed, ask, number, due, result)
+            asked.append(threads.submit(_timed, ask, number, due, result))
+    for request in asked:  # An error that is not the server's is this program's.
+        request.result()
     result.seconds = time.perf_counter() - start
     return result
 
@@ -156,7 +160,7 @@ def main(arguments=None):
     texts = Path(options.input).read_bytes().splitlines()
     if not texts:
         raise ValueError(f"`input` must have a line. Received: {options.input}, which is empty.")
-    with connect(options) as client:
+    with told(options), connect(options) as client:
         name = client.input_name()
 
         def ask(number):

@@ -92,9 +92,7 @@ class Models:
             if not any(version.servable for version in versions.values()):
                 errors = {number: str(version.error) for number, version in versions.items()}
                 why = errors or f"without numbered folders in {config.base_path}"
-                raise ValueError(
-                    f"Model {name} of {config.base_path} must have a version that loads. Received: {why}"
-                )
+                raise ValueError(f"A model must have a version that loads. Received: {name}, {why}.")
 
     async def _load(self, number, version):
         version.state = State.LOADING

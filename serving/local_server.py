@@ -89,16 +89,17 @@ async def serve(options) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     rpc, rpc_port = await start_grpc(models, options)
     http, http_port = await start_rest(models, options)
-    print(
-        f"serving (test double): grpc {options.host}:{rpc_port} rest {options.host}:{http_port}", flush=True
-    )
+    print(f"test double ready: grpc {options.host}:{rpc_port} rest {options.host}:{http_port}", flush=True)
 
     polling = asyncio.create_task(poll(models, options.file_system_poll_wait_seconds))
     await stopped.wait()
     polling.cancel()
-    # No new requests; those that came are answered.
-    grace = options.rest_api_timeout_in_ms / 1000
-    await asyncio.gather(rpc.stop(grace), http.cleanup())
+    await stop(rpc, http, options.rest_api_timeout_in_ms / 1000)
+
+
+async def stop(rpc, http, seconds):
+    """Takes no new requests and answers those that came, for so many seconds at most."""
+    await asyncio.gather(rpc.stop(seconds), http.cleanup())
 
 
 async def poll(models, seconds):
