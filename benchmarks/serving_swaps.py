@@ -35,7 +35,7 @@ class Load:
 
     def __init__(self, double, model, concurrency=4, **choice):
         self.clients = [double.client(model, rest, **choice) for rest in (False, True)]
-        self.concurrency, self.stopped, self.versions, self.wrong = concurrency, threading.Event(), set(), []
+        self.concurrency, self.stopped, self.versions, self.wrong = concurrency, threading.Event(), [], []
         self.thread = threading.Thread(target=self._run)
 
     def __enter__(self):
@@ -48,13 +48,17 @@ class Load:
         for client in self.clients:
             client.close()
 
+    def wait_for_only(self, number):
+        """Waits until answers are from one version alone: as many as there are clients."""
+        wait_for(lambda: set(self.versions[-self.concurrency :]) == {number})
+
     def _run(self):
         self.result = closed_loop(self._ask, 3600, self.concurrency, self.stopped)
 
     def _ask(self, number):
         answer = self.clients[number % 2].predict({"text": TEXTS})
         try:
-            self.versions.add(version_of(answer))
+            self.versions.append(version_of(answer))
         except ValueError as error:
             self.wrong.append(str(error))
 
@@ -64,7 +68,7 @@ class Load:
             "answered": len(self.result.latencies),
             "failed": dict(self.result.errors),
             "not of one version": len(self.wrong),
-            "versions seen": sorted(self.versions),
+            "versions seen": list(dict.fromkeys(self.versions)),
         }
 
 
@@ -81,7 +85,7 @@ def swaps(double, base, model, first, count) -> dict:
     with Load(double, model) as load:
         for number in range(first, first + count):
             write_version(base, number)
-            wait_for(lambda number=number: number in load.versions)
+            load.wait_for_only(number)
     return {"swaps": count, **load.figures()}
 
 
@@ -107,9 +111,8 @@ def rollbacks(double, base, model, others=()) -> dict:
             change([1])
         with Load(double, model, **choice) as load:
             for number in (1, 2, 1):
-                load.versions.clear()
                 change([1, 2], {"stable": number}) if kind == "label" else change([number])
-                wait_for(lambda number=number: load.versions == {number} or load.versions.discard(3 - number))
+                load.wait_for_only(number)
         figures |= {f"rollback by {kind}, {name}": value for name, value in load.figures().items()}
     return figures
 

@@ -150,7 +150,7 @@ def exported(export_command):
 
 
 @pytest.fixture(scope="session")
-def models(exported, tmp_path_factory):
+def base_paths(exported, tmp_path_factory):
     """Folders of the models that the test double serves: name -> base path."""
     folder = tmp_path_factory.mktemp("served")
     for number in (1, 2):
@@ -160,12 +160,12 @@ def models(exported, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def configs(models):
+def configs(base_paths):
     """Their `model_config`s: the newest version of all, and "both" with labels for the versions of "echo"."""
     both = model_config(
-        "both", models["echo"], "specific { versions: 1 versions: 2 }", {"stable": 1, "new": 2}
+        "both", base_paths["echo"], "specific { versions: 1 versions: 2 }", {"stable": 1, "new": 2}
     )
-    return {**{name: model_config(name, base) for name, base in models.items()}, "both": both}
+    return {**{name: model_config(name, base) for name, base in base_paths.items()}, "both": both}
 
 
 @pytest.fixture(scope="session")

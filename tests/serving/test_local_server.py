@@ -88,8 +88,8 @@ REST_ERRORS = [
         f"{DATES}:predict",
         '{"signature_name": "score", "instances": [{"source": "a"}]}',
         400,
-        'Failed to process element: 0 of \'instances\' list. JSON object: {\n    "source": "a"\n} keys must be '
-        "equal to: source,target",
+        "Failed to process element: 0 of 'instances' list. JSON object: {\n"
+        '    "source": "a"\n} keys must be equal to: source,target',
     ),
     (
         "POST",
@@ -118,8 +118,8 @@ REST_ERRORS = [
         f"{DATES}:predict",
         '{"instances": [5]}',
         400,
-        "Failed to process element: 0 of 'instances' list. Error: INVALID_ARGUMENT: JSON Value: 5 Type: Number "
-        "is not of expected type: string",
+        "Failed to process element: 0 of 'instances' list. Error: INVALID_ARGUMENT: JSON Value: 5 Type: "
+        "Number is not of expected type: string",
     ),
     (
         "POST",
@@ -133,8 +133,8 @@ REST_ERRORS = [
         f"{DATES}:predict",
         '{"signature_name": "tokens", "instances": [[7, 3], [7, 11, 3]]}',
         400,
-        "Failed to process element: 1 of 'instances' list. Error: INVALID_ARGUMENT: Expecting tensor size: 2 but "
-        "got: 3",
+        "Failed to process element: 1 of 'instances' list. Error: INVALID_ARGUMENT: Expecting tensor size: 2 "
+        "but got: 3",
     ),
     (
         "POST",
@@ -213,8 +213,8 @@ GRPC_ERRORS = [
     (
         {"inputs": {"text": ["a"], "x": ["a"]}},
         "INVALID_ARGUMENT",
-        "input size does not match signature: 2!=1 len({text,x}) != len({text}). Sent extra: {x}. Missing but "
-        "required: {}.",
+        "input size does not match signature: 2!=1 len({text,x}) != len({text}). Sent extra: {x}. Missing "
+        "but required: {}.",
     ),
     ({"inputs": {"x": ["a"]}}, "INVALID_ARGUMENT", "Missing input: text"),
     ({"inputs": {"text": [5]}}, "INVALID_ARGUMENT", "Expects arg[0] to be string but int32 is provided"),

@@ -9,6 +9,7 @@ import zlib
 import pytest
 import urllib3
 
+from benchmarks.serving_double import wait_for
 from serving.client import Client
 from serving.client_errors import ServingError
 
@@ -40,8 +41,7 @@ def test_what_finds_the_queue_full_is_refused_and_what_was_queued_is_answered(re
         client = Client(server.rest if rest else server.grpc, "m", rest, retries=0)
         asked = [pool.submit(client.predict, {"text": ["a"]}) for _ in range(2)]
         assert gate.waiting.acquire(timeout=60)
-        while server.models.in_flight < 2:
-            pass
+        wait_for(lambda: server.models.in_flight == 2)
         with pytest.raises(ServingError, match="UNAVAILABLE: The batch scheduling queue .* is full"):
             client.predict({"text": ["b"]})
         gate.opened.set()
@@ -68,8 +68,7 @@ def test_a_request_whose_deadline_passes_in_the_queue_is_never_run(rest):
             with Client(server.grpc, "m", timeout=0.3, retries=0) as hasty:
                 with pytest.raises(ServingError, match="DEADLINE_EXCEEDED"):
                     hasty.predict({"text": ["b"]})
-            while server.models.in_flight > 1:
-                pass
+            wait_for(lambda: server.models.in_flight == 1)
         gate.opened.set()
         assert first.result() == {"translation": ["a"]}
         assert patient.predict({"text": ["c"]}) == {"translation": ["c"]}
@@ -79,20 +78,19 @@ def test_a_request_whose_deadline_passes_in_the_queue_is_never_run(rest):
 def test_a_request_in_flight_is_answered_before_the_server_stops():
     gate = Gate()
     with served(Played(gate)) as server, concurrent.futures.ThreadPoolExecutor(2) as pool:
-        clients = [Client(server.grpc, "m", retries=0), Client(server.rest, "m", rest=True, retries=0)]
-        asked = [pool.submit(client.predict, {"text": ["a"]}) for client in clients]
+        client = Client(server.grpc, "m", retries=0)
+        asked = pool.submit(client.predict, {"text": ["a"]}), pool.submit(post, server, '{"inputs": ["a"]}')
         for _ in asked:
             assert gate.waiting.acquire(timeout=60)
         stopped = server.stop()
         with pytest.raises(concurrent.futures.TimeoutError):
             stopped.result(0.2)
         gate.opened.set()
-        # REST has no name for an output that is alone, and asks for it on another connection.
-        answers = [asked[0].result()["translation"]]
-        with pytest.raises(ServingError, match="UNAVAILABLE"):
-            asked[1].result()
-        assert answers == [["a"]]
+        assert [future.result() for future in asked] == [{"translation": ["a"]}, (200, {"outputs": ["a"]})]
         stopped.result(60)
+        with pytest.raises(ServingError, match="UNAVAILABLE"):
+            client.predict({"text": ["a"]})
+        client.close()
 
 
 def test_json_deeper_than_the_limit_is_refused(echoing):
@@ -100,8 +98,7 @@ def test_json_deeper_than_the_limit_is_refused(echoing):
         body = '{"instances": ' + "[" * depth + "]" * depth + "}"
         status, answer = post(echoing, body)
         assert (status, "nested deeper than 32" in answer["error"]) == (400, True)
-    status, answer = post(echoing, '{"instances": ' + "[" * 31 + "]" * 31 + "}")
-    assert "nested deeper" not in answer["error"]
+    assert post(echoing, '{"instances": ' + "[" * 31 + "]" * 31 + "}")[0] == 200
     assert post(echoing, '{"instances": ["a"]}')[0] == 200
 
 
