@@ -148,6 +148,8 @@ class Models:
                 return await running
         except TimeoutError:
             raise StatusError("DEADLINE_EXCEEDED", "Deadline exceeded") from None
+        except Exception as error:  # Of the model, whatever it is.
+            raise of_model(error) from error
         finally:
             self.in_flight -= 1
 

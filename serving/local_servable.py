@@ -50,7 +50,8 @@ class Servable:
     def __init__(self, number, folder):
         self.number = number
         proto = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
-        self.signatures = proto.meta_graphs[0].signature_def
+        # A protocol buffer's map would not be asked for names that are no UTF-8.
+        self.signatures = dict(proto.meta_graphs[0].signature_def)
         # The functions hold their variables weakly.
         self.owner = tf.saved_model.load(str(folder))
         if (folder / WARM_UP_FILE).exists():
@@ -66,11 +67,8 @@ class Servable:
         check_inputs(signature.inputs, request.inputs)
         outputs = list(request.output_filter) or list(signature.outputs)
         check_outputs(signature.outputs, outputs)
-        try:
-            inputs = {key: tf.constant(tf.make_ndarray(value)) for key, value in request.inputs.items()}
-            answer = self.owner.signatures[name](**inputs)
-        except Exception as error:  # Of the model, whatever it is.
-            raise of_model(error) from error
+        inputs = {key: tf.constant(tf.make_ndarray(value)) for key, value in request.inputs.items()}
+        answer = self.owner.signatures[name](**inputs)
         response = predict_pb2.PredictResponse()
         response.model_spec.name = request.model_spec.name
         response.model_spec.signature_name = name

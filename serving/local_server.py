@@ -10,6 +10,7 @@ SIGTERM it answers what it has and exits with 0.
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -106,7 +107,8 @@ async def poll(models, seconds):
     """Looks at the folders again and again."""
     while True:
         await asyncio.sleep(seconds)
-        await models.poll()
+        with contextlib.suppress(OSError):  # A folder that cannot be read now may be later.
+            await models.poll()
 
 
 async def start_grpc(models, options):

@@ -161,6 +161,6 @@ def test_an_error_that_nobody_foresaw_is_told_and_the_server_goes_on():
     with served(Played(answer)) as server:
         for rest in (False, True):
             with Client(server.rest if rest else server.grpc, "m", rest, retries=0) as client:
-                with pytest.raises(ServingError):
+                with pytest.raises(ServingError, match="out of order"):
                     client.predict({"text": ["break"]})
                 assert client.predict({"text": ["a"]}) == {"translation": ["a"]}
