@@ -147,7 +147,9 @@ class Client:
 
     def metadata(self) -> dict:
         """The signatures: {name: SignatureDef as JSON}."""
-        return self.transport.metadata(self.spec, self.timeout)
+        found = self.transport.metadata(self.spec, self.timeout)
+        # TensorFlow's own begin so.
+        return {name: signature for name, signature in found.items() if not name.startswith("__")}
 
     def status(self) -> list[dict]:
         """The versions: [{"version", "state", "status": {"error_code", "error_message"}}], newest first."""
@@ -174,8 +176,6 @@ def main(arguments=None):
             print("\n".join(map(version_line, client.status())))
         if options.metadata:
             for name, signature in sorted(client.metadata().items()):
-                if name.startswith("__"):  # TensorFlow's own
-                    continue
                 print(f"{name}: {tensors(signature['inputs'])} -> {tensors(signature['outputs'])}")
         if not options.status and not options.metadata:
             translate(client, options)

@@ -30,9 +30,9 @@ def main(arguments=None):
     parser.add_argument("--host", type=str, default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=8500, help="of gRPC; 0 takes a free one")
     parser.add_argument("--rest_api_port", type=int, default=8501, help="of REST; 0 takes a free one")
-    parser.add_argument(
-        "--ssl_config_file", type=str, help="certificates for gRPC, an SSLConfig in text form"
-    )
+    parser.add_argument("--ssl_key", type=str, help="PEM file for TLS of gRPC, with --ssl_certificate")
+    parser.add_argument("--ssl_certificate", type=str, help="PEM file of the server's certificate")
+    parser.add_argument("--ssl_ca", type=str, help="PEM file of the authority that clients must be signed by")
     parser.add_argument(
         "--file_system_poll_wait_seconds", type=float, default=1.0, help="between two looks at the folders"
     )
@@ -55,6 +55,9 @@ def main(arguments=None):
             f"model_name={options.model_name}, model_base_path={options.model_base_path}, "
             f"model_config_file={options.model_config_file}."
         )
+    tls = [name for name in ("ssl_key", "ssl_certificate", "ssl_ca") if options[name] is not None]
+    if tls and tls[:2] != ["ssl_key", "ssl_certificate"]:
+        raise ValueError(f"TLS needs --ssl_key and --ssl_certificate. Received: {', '.join(tls)}.")
     for name in ("threads", "queue", "max_body_bytes"):
         if options[name] is not None and options[name] < (name != "queue"):
             raise ValueError(f"`{name}` must be positive. Received: {name}={options[name]}.")
@@ -146,8 +149,8 @@ async def start_grpc(models, options):
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(Management(), server)
     address = f"{options.host}:{options.port}"
     try:
-        if options.ssl_config_file:
-            port = server.add_secure_port(address, credentials(options.ssl_config_file))
+        if options.ssl_key:
+            port = server.add_secure_port(address, credentials(options))
         else:
             port = server.add_insecure_port(address)
     except RuntimeError as error:
@@ -156,18 +159,11 @@ async def start_grpc(models, options):
     return server, port
 
 
-def credentials(path):
-    """Server credentials of TF Serving's --ssl_config_file."""
-    from tensorflow_serving.config import ssl_config_pb2
-
-    from serving.local_models import read_proto
-
-    config = read_proto(Path(path).read_text(encoding="utf-8"), ssl_config_pb2.SSLConfig())
-    return grpc.ssl_server_credentials(
-        [(config.server_key.encode(), config.server_cert.encode())],
-        config.custom_ca.encode() or None,
-        config.client_verify,
-    )
+def credentials(options):
+    """Of the server: its key and certificate; with an authority, clients must have a certificate of it."""
+    files = (options.ssl_key, options.ssl_certificate, options.ssl_ca)
+    key, certificate, ca = (path and Path(path).read_bytes() for path in files)
+    return grpc.ssl_server_credentials([(key, certificate)], ca, ca is not None)
 
 
 async def start_rest(models, options):

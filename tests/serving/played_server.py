@@ -21,7 +21,9 @@ OPTIONS = {
     "rest_api_timeout_in_ms": 60_000,
     "max_body_bytes": 2**20,
     "client_seconds": 60.0,
-    "ssl_config_file": None,
+    "ssl_key": None,
+    "ssl_certificate": None,
+    "ssl_ca": None,
 }
 
 

@@ -226,16 +226,12 @@ def certificates(tmp_path_factory):
     return folder
 
 
-def test_tls_with_a_certificate_of_the_client_too(certificates, tmp_path, error_line):
-    def text(name):
-        return (certificates / name).read_text().replace("\n", "\\n")
-
-    config = tmp_path / "ssl.config"
-    keys = f"server_key: '{text('server.key')}' server_cert: '{text('server.pem')}'"
-    config.write_text(f"{keys} custom_ca: '{text('ca.pem')}' client_verify: true")
+def test_tls_with_a_certificate_of_the_client_too(certificates, error_line):
     files = {"--ca": "ca.pem", "--certificate": "client.pem", "--key": "client.key"}
     given = {option: certificates / name for option, name in files.items()}
-    with served(Played(lambda texts: texts), ssl_config_file=str(config)) as server:
+    names = {"ssl_key": "server.key", "ssl_certificate": "server.pem", "ssl_ca": "ca.pem"}
+    own = {option: certificates / name for option, name in names.items()}
+    with served(Played(lambda texts: texts), **own) as server:
         with Client(server.grpc, "m", tls=Tls(*map(str, given.values())), retries=0) as client:
             assert client.predict({"text": ["a"]}) == {"translation": ["a"]}
         there = arguments(server, False, "--retries", 0, "--timeout", 20, "a", model="m")

@@ -10,6 +10,7 @@ import pytest
 import urllib3
 
 from benchmarks.serving_double import wait_for
+from serving import local_server
 from serving.client import Client
 from serving.client_errors import ServingError
 
@@ -164,3 +165,43 @@ def test_an_error_that_nobody_foresaw_is_told_and_the_server_goes_on():
                 with pytest.raises(ServingError, match="out of order"):
                     client.predict({"text": ["break"]})
                 assert client.predict({"text": ["a"]}) == {"translation": ["a"]}
+
+
+ONE = ["--model_name", "m", "--model_base_path", "d"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "Give --model_name and --model_base_path, or --model_config_file. Received: model_name=None"),
+        (ONE[:2], "Received: model_name=m, model_base_path=None, model_config_file=None."),
+        (
+            [*ONE, "--model_config_file", "c"],
+            "Received: model_name=m, model_base_path=d, model_config_file=c.",
+        ),
+        ([*ONE, "--threads", "0"], "`threads` must be positive. Received: threads=0."),
+        ([*ONE, "--queue", "-1"], "`queue` must be positive. Received: queue=-1."),
+        ([*ONE, "--ssl_ca", "c"], "TLS needs --ssl_key and --ssl_certificate. Received: ssl_ca."),
+        (["--model_config_file", "absent"], "No such file"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(options, message):
+    with pytest.raises((ValueError, OSError), match=message):
+        local_server.main(options)
+
+
+def test_a_configuration_that_is_none_is_refused(tmp_path):
+    path = tmp_path / "models.config"
+    path.write_text("model_config_list { what }")
+    with pytest.raises(ValueError, match="must be a ModelServerConfig in text form: 'model_config_list"):
+        local_server.main(["--model_config_file", str(path)])
+
+
+def test_a_port_that_is_taken_is_told(tmp_path):
+    with served(Played(echo)) as server:
+        for name in ("grpc", "rest"):
+            port = int(getattr(server, name).split(":")[1])
+            option = {"grpc": "port", "rest": "rest_api_port"}[name]
+            with pytest.raises(OSError, match=str(port)):
+                with served(Played(echo), **{option: port}):
+                    pass
