@@ -1,20 +1,22 @@
 """Serving, measured on the test double: python -m benchmarks.serving PART [--base DIR] [--input FILE] ...
 
+    first       the first request after the warm-up
     equality    the same texts through Python, the SavedModel, gRPC and REST       --run, --sentences
-    swaps       new versions and two rollbacks under load                          --swaps
-    damaged     six kinds of damaged new versions under load
+    overhead    of the double, apart from the model's own time                     --seconds
     steady      70 % of capacity                                                   --minutes
     overload    twice the capacity                                                 --seconds
     in_flight   requests at once                                                   --requests
     bodies      generated bodies                                                   --bodies
-    first       the first request after the warm-up
-    overhead    of the double, apart from the model's own time                     --seconds
+    damaged     six kinds of damaged new versions under load
+    swaps       new versions under load                                            --swaps
+    rollbacks   to an old version under load, by label and by version policy
     all         one after the other
 
-`swaps`, `damaged` and `bodies` are asked of a tiny model; the others of the export in --base. The double is a
+The first six are asked of the export in --base, the others of a tiny model. The double is a
 test double: its figures say that nothing is lost or mixed up, and not how fast TF Serving is.
 """
 
+import itertools
 import tempfile
 from importlib import metadata
 from pathlib import Path
@@ -25,8 +27,8 @@ from benchmarks import serving_bodies, serving_load, serving_swaps
 from benchmarks.serving_double import Double, write_version
 from command_line import quiet
 
-TINY = ("swaps", "damaged", "bodies")
-OF_EXPORT = ("equality", "steady", "overload", "in_flight", "first", "overhead")
+TINY = ("bodies", "damaged", "swaps", "rollbacks")
+OF_EXPORT = ("first", "equality", "overhead", "steady", "overload", "in_flight")
 PACKAGES = ("tensorflow", "tensorflow-text", "tensorflow-serving-api", "grpcio", "aiohttp")
 
 
@@ -53,13 +55,34 @@ def main(arguments=None):
             raise ValueError(f"`{options.part}` needs --{name}. Received: none.")
     print(", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES), flush=True)
     print("\n| part | figure | |\n|---|---|---|", flush=True)
-    for part in parts:
-        for name, value in (tiny if part in TINY else of_export)(part, options).items():
-            print(f"| {part} | {name} | {shown(value)} |", flush=True)
+    for name, value in itertools.chain(of_export(parts, options), tiny(parts, options)):
+        print(f"| {name} | {shown(value)} |", flush=True)
 
 
-def tiny(part, options) -> dict:
-    """Figures of a part that the tiny model serves."""
+def of_export(parts, options):
+    """Yields (part and name, figure) of the parts that the export serves, all by one server."""
+    if not set(parts) & set(OF_EXPORT):
+        return
+    texts = Path(options.input).read_text(encoding="utf-8").splitlines()
+    if not texts:
+        raise ValueError(f"`input` must have a line. Received: {options.input}, which is empty.")
+    with Double("--model_name", "m", "--model_base_path", options.base) as double:
+        asked = (double, "m", texts)
+        figures = {
+            "first": lambda: serving_load.first(*asked),
+            "equality": lambda: equality(double, texts[: options.sentences], options),
+            "overhead": lambda: serving_load.overhead(*asked, newest(options.base), options.seconds),
+            "steady": lambda: serving_load.steady(*asked, options.minutes),
+            "overload": lambda: serving_load.overload(*asked, options.seconds),
+            "in_flight": lambda: serving_load.in_flight(*asked, options.requests),
+        }
+        yield from measured(figures, parts)
+
+
+def tiny(parts, options):
+    """Yields (part and name, figure) of the parts that the tiny model serves, all by one server."""
+    if not set(parts) & set(TINY):
+        return
     with quiet.start_up():
         import tensorflow  # noqa: F401
     with tempfile.TemporaryDirectory() as folder:
@@ -68,32 +91,21 @@ def tiny(part, options) -> dict:
             write_version(base, number)
         arguments = ("--model_name", "echo", "--model_base_path", base)
         with Double(*arguments, "--file_system_poll_wait_seconds", 0.2) as double:
-            if part == "bodies":
-                return serving_bodies.ask(double.rest, "echo", options.bodies)
-            if part == "damaged":
-                return serving_swaps.damaged(double, base, "echo", 3)
-            figures = serving_swaps.swaps(double, base, "echo", 3, options.swaps)
-            return figures | serving_swaps.rollbacks(double, base, "echo")
+            figures = {
+                "bodies": lambda: serving_bodies.ask(double.rest, "echo", options.bodies),
+                "damaged": lambda: serving_swaps.damaged(double, base, "echo", 3),
+                "swaps": lambda: serving_swaps.swaps(double, base, "echo", 10, options.swaps),
+                "rollbacks": lambda: serving_swaps.rollbacks(double, base, "echo"),
+            }
+            yield from measured(figures, parts)
 
 
-def of_export(part, options) -> dict:
-    """Figures of a part that the export serves."""
-    texts = Path(options.input).read_text(encoding="utf-8").splitlines()
-    if not texts:
-        raise ValueError(f"`input` must have a line. Received: {options.input}, which is empty.")
-    with Double("--model_name", "m", "--model_base_path", options.base) as double:
-        if part == "equality":
-            return equality(double, texts[: options.sentences], options)
-        if part == "steady":
-            return serving_load.steady(double, "m", texts, options.minutes)
-        if part == "overload":
-            return serving_load.overload(double, "m", texts, options.seconds)
-        if part == "in_flight":
-            return serving_load.in_flight(double, "m", texts, options.requests)
-        if part == "first":
-            return serving_load.first(double, "m", texts)
-        with quiet.start_up():
-            return serving_load.overhead(double, "m", texts, newest(options.base), options.seconds)
+def measured(figures, parts):
+    """Yields (part and name, figure) of those functions that are among the parts, in their own order."""
+    for part, measure in figures.items():
+        if part in parts:
+            for name, value in measure().items():
+                yield f"{part} | {name}", value
 
 
 def equality(double, texts, options) -> dict:

@@ -8,6 +8,7 @@ import grpc
 import numpy as np
 
 from benchmarks.serving_double import wait_for
+from command_line import quiet
 from serving import stubs
 from serving.client_grpc import to_tensor
 from serving.load_test import Result, closed_loop, open_loop
@@ -114,8 +115,9 @@ def first(double, model, texts) -> dict:
 
 def overhead(double, model, texts, folder, seconds) -> dict:
     """Median latency over gRPC and REST less that of a call in a process of its own."""
-    import tensorflow as tf
-    import tensorflow_text  # noqa: F401
+    with quiet.start_up():
+        import tensorflow as tf
+        import tensorflow_text  # noqa: F401
 
     loaded = tf.saved_model.load(str(folder))
     function = loaded.signatures["serving_default"]

@@ -91,14 +91,23 @@ async def serve(options) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    rpc, rpc_port = await start_grpc(models, options)
-    http, http_port = await start_rest(models, options)
+    rpc, rpc_port, http, http_port = await start(models, options)
     print(f"test double ready: grpc {options.host}:{rpc_port} rest {options.host}:{http_port}", flush=True)
 
     polling = asyncio.create_task(poll(models, options.file_system_poll_wait_seconds))
     await stopped.wait()
     polling.cancel()
     await stop(rpc, http, options.rest_api_timeout_in_ms / 1000)
+
+
+async def start(models, options):
+    """Starts gRPC and REST, or none of them: each server and its port."""
+    rpc, rpc_port = await start_grpc(models, options)
+    try:
+        return rpc, rpc_port, *await start_rest(models, options)
+    except OSError:
+        await rpc.stop(0)
+        raise
 
 
 async def stop(rpc, http, seconds):

@@ -67,8 +67,7 @@ def served(played, threads=2, queue=8, **changes):
     async def start():
         models = Models(model_server_config_pb2.ModelServerConfig(), threads, queue)
         models.versions["m"] = {1: Version(Path(), State.AVAILABLE, played)}
-        rpc, rpc_port = await local_server.start_grpc(models, options)
-        http, http_port = await local_server.start_rest(models, options)
+        rpc, rpc_port, http, http_port = await local_server.start(models, options)
         return types.SimpleNamespace(
             models=models,
             grpc=f"localhost:{rpc_port}",

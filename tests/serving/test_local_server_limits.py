@@ -197,7 +197,16 @@ def test_a_configuration_that_is_none_is_refused(tmp_path):
         local_server.main(["--model_config_file", str(path)])
 
 
-def test_a_port_that_is_taken_is_told(tmp_path):
+def test_a_model_without_a_version_to_serve_ends_the_start(tmp_path):
+    options = ["--model_name", "m", "--model_base_path", str(tmp_path)]
+    with pytest.raises(ValueError, match="must have a version that loads. Received: m, without numbered fol"):
+        local_server.main(options)
+    (tmp_path / "1").mkdir()
+    with pytest.raises(ValueError, match="must have a version that loads. Received: m, {1: .*saved_model.pb"):
+        local_server.main(options)
+
+
+def test_a_port_that_is_taken_is_told():
     with served(Played(echo)) as server:
         for name in ("grpc", "rest"):
             port = int(getattr(server, name).split(":")[1])
