@@ -33,11 +33,15 @@ TRAINING = [
 # keras-tuner imports the last, and scikit-learn, without depending on them.
 TUNING = [*TRAINING, "keras-tuner>=1.4.8", "scipy>=1.13"]
 
+# aiohttp is for the test double of the server alone, urllib3 for the client's REST.
 SERVING = [
     *TEXT,
+    "aiohttp>=3.14",
     "grpcio>=1.66",
     "jsonargparse[signatures]>=4.49",
+    "rich>=13.7",
     "tensorflow-serving-api==2.21.*",
+    "urllib3>=2.2",
 ]
 
 # A runtime that can take a model over; here to compare with and to export to.

@@ -22,6 +22,8 @@ def commands():
             for module, rest in COMMAND.findall(block.replace("\\\n", " ")):
                 # What the reader may add stands in brackets, or is dots.
                 rest = re.sub(r" \[-.*?\.\.\.\]|\.\.\.$", "", rest)
+                # The rest of the line is the shell's.
+                rest = re.sub(r" [>&|].*", "", rest)
                 yield page, module, shlex.split(rest, comments=True)
 
 

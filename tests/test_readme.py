@@ -1,7 +1,9 @@
 """Runs the README and the guide: each `python` and `bash` block in the order of the page."""
 
+import contextlib
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+def free_ports(count):
+    """Numbers of ports that nobody listens to, as strings."""
+    with contextlib.ExitStack() as sockets:
+        found = [sockets.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [str(one.getsockname()[1]) for one in found]
 
 
 def blocks(page, language):
@@ -56,16 +65,21 @@ def test_commands_of_the_page_run_one_after_the_other(tmp_path):
     environment.pop("TF_CPP_MIN_LOG_LEVEL", None)  # what a user's screen would show
     commands = blocks("README.md", "bash")
     assert len(commands) >= 2
-    # The guides' are of the run that the README makes; its last block exports and asks.
+    # The guides' are of the run that the README makes; its last blocks export and serve.
     for page in ("docs/decoding.md", "docs/evaluation.md"):
-        commands[-1:-1] = blocks(page, "bash")
+        commands[-2:-2] = blocks(page, "bash")
     script = "set -e\n" + "\n".join(commands)
+    # On ports that nobody else uses here.
+    grpc_port, rest_port = free_ports(2)
+    script = script.replace("8500", grpc_port).replace("8501", rest_port)
+    script = script.replace("local_server ", f"local_server --port {grpc_port} --rest_api_port {rest_port} ")
     done = subprocess.run(
         ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert "BLEU = " in done.stdout and "signature" not in done.stderr
-    assert done.stdout.splitlines()[-2:] == ["412", "99"], done.stdout[-500:]
+    assert done.stdout.splitlines()[-4:] == ["412", "99", "1 AVAILABLE", "412"], done.stdout[-500:]
+    assert (tmp_path / "numbers/test.served").read_text().splitlines()[0].isdigit()
     noise = [line for line in done.stderr.splitlines() if re.match(r"^[IWE]\d{4} |WARNING", line)]
     assert not noise, "start-up noise of TensorFlow on the screen"
 
@@ -80,6 +94,7 @@ def test_commands_of_the_page_run_one_after_the_other(tmp_path):
         "docs/evaluation.md",
         "docs/serving.md",
         "SECURITY.md",
+        "docs/local_server.md",
         "benchmarks/README.md",
         "CONTRIBUTING.md",
     ],

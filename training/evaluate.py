@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import command_line
-from command_line import quiet
+from command_line import lines, quiet
 from command_line.search_options import SearchOptions
-from training import comparison, lines, report, run_folder, score
+from training import comparison, report, run_folder, score
 from training.config import TranslationConfig
 from training.measuring import measure
 from training.options import add_data

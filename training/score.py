@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import command_line
-from command_line import quiet
-from training import lines, run_folder
+from command_line import lines, quiet
+from training import run_folder
 from training.options import add_batch_size, add_data, check_batch_size
 
 

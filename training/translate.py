@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Literal
 
 import command_line
-from command_line import quiet
+from command_line import lines, quiet
 from command_line.search_options import SearchOptions
-from training import lines, run_folder
+from training import run_folder
 from training.options import add_batch_size, check_batch_size
 
 

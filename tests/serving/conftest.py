@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 import yaml
 
+from benchmarks.serving_double import Double, model_config, server_config, write_version
 from command_line.search_options import SearchOptions
 from keras_transformer import models, tokenizers
 from keras_transformer.special_ids import END_ID, PAD_ID
@@ -146,3 +147,61 @@ def exported(export_command):
     command, output = export_command
     assert command.returncode == 0, command.stderr
     return output / "1"
+
+
+@pytest.fixture(scope="session")
+def base_paths(exported, tmp_path_factory):
+    """Folders of the models that the test double serves: name -> base path."""
+    folder = tmp_path_factory.mktemp("served")
+    for number in (1, 2):
+        write_version(folder / "echo", number)
+    write_odd(folder / "odd")
+    return {"dates": exported.parent, "echo": folder / "echo", "odd": folder / "odd"}
+
+
+@pytest.fixture(scope="session")
+def configs(base_paths):
+    """Their `model_config`s: the newest version of all, and "both" with labels for the versions of "echo"."""
+    both = model_config(
+        "both", base_paths["echo"], "specific { versions: 1 versions: 2 }", {"stable": 1, "new": 2}
+    )
+    return {**{name: model_config(name, base) for name, base in base_paths.items()}, "both": both}
+
+
+@pytest.fixture(scope="session")
+def double(configs, tmp_path_factory):
+    """A running test double of TF Serving with these models."""
+    path = tmp_path_factory.mktemp("config") / "models.config"
+    path.write_text(server_config(*configs.values()), encoding="utf-8")
+    arguments = ["--model_config_file", path, "--file_system_poll_wait_seconds", 0.2]
+    with Double(*arguments, "--max_body_bytes", 2**20, "--client_seconds", 3) as double:
+        yield double
+        assert double.stop() == 0, double.said()
+
+
+def write_odd(base):
+    """A model with outputs that text models do not have."""
+    from serving import saved_model
+
+    def function(**outputs):
+        spec = tf.TensorSpec([None], tf.string, "text")
+
+        def answer(text):
+            return {name: make(text) for name, make in outputs.items()}
+
+        return tf.function(answer, input_signature=[spec], autograph=False)
+
+    def failing(text):
+        with tf.control_dependencies([tf.debugging.assert_equal(tf.size(text), 0, message="too many texts")]):
+            return tf.identity(text)
+
+    functions = {
+        "serving_default": function(same=tf.identity),
+        "binary": function(text_bytes=tf.identity),
+        "scalar": function(count=tf.size),
+        "uneven": function(once=tf.identity, twice=lambda text: tf.concat([text, text], 0)),
+        "numbers": function(small=lambda text: tf.fill(tf.shape(text), 0.1), whole=tf.strings.length),
+        "failing": function(same=failing),
+        "rows": function(rows=lambda text: tf.ones([tf.size(text), 2, 3])),
+    }
+    saved_model.write(functions, [tf.Variable(1.0)], [], base, 1)

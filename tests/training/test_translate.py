@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import command_line
+from command_line import lines
 from keras_transformer.hypotheses import Hypothesis
 from keras_transformer.translator import Translator
 from tests import tiny_runs
-from training import lines, translate
+from training import translate
 
 TEXTS = [b"5 March 2031", b"", b"2. 3. 1999", b"\xff\xfe broken", b"word " * 10_000]
 

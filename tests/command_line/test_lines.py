@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from training import lines
+from command_line import lines
 
 
 def test_a_column_holds_no_tab_and_no_line_end():

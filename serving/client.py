@@ -1,0 +1,268 @@
+"""Asks a served model: python -m serving.client --target HOST:PORT --model NAME [TEXT] [--input FILE]
+
+Over gRPC, or over REST with --rest: each has a port of its own. Without a text or a file, lines come from
+standard input, and answers keep their order. A signature with one output of texts answers a line with a
+line, any other with an object in JSON. --status tells the versions of the model, --metadata its signatures.
+"""
+
+import base64
+import contextlib
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+import command_line
+from command_line import lines
+from serving.client_errors import ServingError
+
+
+@dataclasses.dataclass(frozen=True)
+class Tls:
+    """Certificates, files in PEM.
+
+    Args:
+        ca: of the authorities that the server's certificate is checked with; the system's if None.
+        certificate, key: the client's own, where the server asks for one.
+    """
+
+    ca: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+
+    def read(self):
+        """Contents of the ca, key and certificate; None for those that are not given.
+
+        Raises:
+            ValueError: only one of certificate and key is given.
+            OSError: a file cannot be read.
+        """
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError(
+                "A client's certificate and its key belong together. "
+                f"Received: certificate={self.certificate}, key={self.key}."
+            )
+        return [path and Path(path).read_bytes() for path in (self.ca, self.key, self.certificate)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """What is asked: a model, its newest version unless one is named by number or label."""
+
+    model: str
+    signature: str | None = None
+    version: int | None = None
+    label: str | None = None
+
+
+class Client:
+    """Asks one model of a server.
+
+    Args:
+        target: "HOST:PORT".
+        model: name of the model.
+        rest: whether REST is spoken at that port, and not gRPC.
+        signature: name; serving_default if None.
+        version, label: number or label of the version, not both; the newest if None.
+        timeout: seconds that an answer may take; over gRPC all attempts together, over REST each.
+        retries: further attempts, with growing pauses, when the server is UNAVAILABLE; 0 to 4.
+        tls: `Tls`; None for a connection in the clear.
+
+    Raises:
+        ValueError: an argument is out of range.
+        OSError: a certificate cannot be read.
+
+    All methods raise `ServingError`, an OSError with a `code`, if there is no answer.
+    """
+
+    def __init__(
+        self,
+        target,
+        model,
+        rest=False,
+        signature=None,
+        version=None,
+        label=None,
+        timeout=30.0,
+        retries=4,
+        tls=None,
+    ):
+        if ":" not in target:
+            raise ValueError(f"`target` must be HOST:PORT. Received: target={target}.")
+        if version is not None and label is not None:
+            raise ValueError(f"Give a version or a label. Received: version={version}, label={label}.")
+        if timeout <= 0:
+            raise ValueError(f"`timeout` must be positive. Received: timeout={timeout}.")
+        if not 0 <= retries <= 4:  # gRPC's own limit
+            raise ValueError(f"`retries` must be from 0 to 4. Received: retries={retries}.")
+        self.spec = Spec(model, signature, version, label)
+        self.timeout = timeout
+        # Only what is spoken is imported.
+        if rest:
+            from serving.client_rest import Rest as Transport
+        else:
+            from serving.client_grpc import Grpc as Transport
+        self.transport = Transport(target, retries, tls)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        """Closes the connection."""
+        self.transport.close()
+
+    def predict(self, inputs) -> dict:
+        """Answers {output: nested lists} for {input: nested lists}, the batch first.
+
+        Values are str, bytes, bool, int or float. Texts that are answered are str; bytes if the output's
+        name ends in _bytes.
+        """
+        return self.transport.predict(self.spec, inputs, self.timeout)
+
+    def rows(self, texts) -> list[dict]:
+        """For each text {output: its row}, of a signature with one input, of texts or bytes."""
+        if not texts:
+            return []
+        outputs = self.predict({self.input_name(): list(texts)})
+        return [dict(zip(outputs, row, strict=True)) for row in zip(*outputs.values(), strict=True)]
+
+    def input_name(self) -> str:
+        """Name of the signature's one input; the server is asked once.
+
+        Raises:
+            ValueError: there is no such signature, or it has several inputs.
+        """
+        if not hasattr(self, "_input_name"):
+            known, name = self.metadata(), self.spec.signature or "serving_default"
+            if name not in known:
+                raise ValueError(f"The model's signatures are {', '.join(sorted(known))}. Received: {name}.")
+            inputs = sorted(known[name]["inputs"])
+            if len(inputs) != 1:
+                raise ValueError(f"The signature must have one input. Received: {name}, with {inputs}.")
+            (self._input_name,) = inputs
+        return self._input_name
+
+    def metadata(self) -> dict:
+        """The signatures: {name: SignatureDef as JSON}."""
+        found = self.transport.metadata(self.spec, self.timeout)
+        # TensorFlow's own begin so.
+        return {name: signature for name, signature in found.items() if not name.startswith("__")}
+
+    def status(self) -> list[dict]:
+        """The versions: [{"version", "state", "status": {"error_code", "error_message"}}], newest first."""
+        return self.transport.status(self.spec, self.timeout)
+
+
+def main(arguments=None):
+    """Reads the command line and asks."""
+    parser = command_line.parser("serving.client", __doc__)
+    parser.add_argument("text", type=str, nargs="?", help="a text")
+    add_connection(parser)
+    parser.add_argument("--input", type=str, help="file with one text a line")
+    parser.add_argument("--output", type=str, help="file to write to; standard output if absent")
+    parser.add_argument("--batch_size", type=int, default=32, help="texts in a request")
+    parser.add_argument("--status", action="store_true", help="tell the versions of the model and end")
+    parser.add_argument("--metadata", action="store_true", help="tell the signatures of the model and end")
+    options = parser.parse_args(arguments)
+    if options.text is not None and options.input:
+        raise ValueError(f"Give a text or --input. Received both: {options.text!r}, {options.input}.")
+    if options.batch_size < 1:
+        raise ValueError(f"`batch_size` must be positive. Received: batch_size={options.batch_size}.")
+    with told(options), connect(options) as client:
+        if options.status:
+            print("\n".join(map(version_line, client.status())))
+        if options.metadata:
+            for name, signature in sorted(client.metadata().items()):
+                print(f"{name}: {tensors(signature['inputs'])} -> {tensors(signature['outputs'])}")
+        if not options.status and not options.metadata:
+            translate(client, options)
+
+
+def add_connection(parser):
+    """Adds whom to ask, and how."""
+    parser.add_argument("--target", type=str, required=True, help="HOST:PORT")
+    parser.add_argument("--model", type=str, required=True, help="name of the model")
+    parser.add_argument("--rest", action="store_true", help="speak REST, not gRPC")
+    parser.add_argument("--signature", type=str, help="serving_default if absent")
+    parser.add_argument("--version", type=int, help="number of the version; the newest if absent")
+    parser.add_argument("--label", type=str, help="label of the version")
+    parser.add_argument("--timeout", type=float, default=30.0, help="seconds for an answer")
+    parser.add_argument(
+        "--retries", type=int, default=4, help="further attempts while the server is unavailable, 0 to 4"
+    )
+    parser.add_argument("--tls", action="store_true", help="encrypt; so does each of the next three")
+    parser.add_argument("--ca", type=str, help="PEM file of the authorities to trust; the system's if absent")
+    parser.add_argument("--certificate", type=str, help="PEM file, the client's own")
+    parser.add_argument("--key", type=str, help="PEM file of its key")
+
+
+def connect(options) -> Client:
+    """The client that the options of `add_connection` ask for."""
+    files = (options.ca, options.certificate, options.key)
+    tls = Tls(*files) if options.tls or any(files) else None
+    names = ("target", "model", "rest", "signature", "version", "label", "timeout", "retries")
+    return Client(**{name: options[name] for name in names}, tls=tls)
+
+
+@contextlib.contextmanager
+def told(options):
+    """Says which server did not answer."""
+    try:
+        yield
+    except ServingError as error:
+        raise OSError(f"{options.target} did not answer: {error}") from error
+
+
+def translate(client, options):
+    """Answers each line, in order."""
+    with contextlib.ExitStack() as files:
+        source, total, size = sys.stdin.buffer, None, options.batch_size
+        if options.text is not None:
+            source = [options.text.encode("utf-8", "surrogateescape")]
+        elif options.input:
+            if Path(options.input).is_file():
+                with open(options.input, "rb") as file:
+                    total = sum(1 for _ in file)
+            source = files.enter_context(open(options.input, "rb"))
+        elif sys.stdin.isatty():
+            size = 1  # A person at a terminal waits for each answer.
+        write = files.enter_context(lines.writer(options.output, inputs=[options.input]))
+        progress = files.enter_context(lines.progress_bar(total, options.output))
+        for chunk in lines.chunks(source, size):
+            # Bytes: invalid UTF-8 is the model's to replace.
+            write([line_of(row) for row in client.rows([line.rstrip(b"\r\n") for line in chunk])])
+            if progress:
+                progress(len(chunk))
+
+
+def line_of(row):
+    """An answer as a line: its only text, or JSON."""
+    if len(row) == 1:
+        (value,) = row.values()
+        if isinstance(value, str):
+            return lines.one_line(value)
+    return json.dumps(
+        row, ensure_ascii=False, default=lambda value: {"b64": base64.b64encode(value).decode()}
+    )
+
+
+def version_line(version):
+    """A version as a line: number, state, and the error of one that failed."""
+    error = version["status"].get("error_message", "")
+    return " ".join([str(version["version"]), version["state"], " ".join(error.split())]).rstrip()
+
+
+def tensors(infos):
+    """Tensors of a signature: "text string (-1,)"."""
+    found = []
+    for name, info in sorted(infos.items()):
+        sizes = ", ".join(str(dim["size"]) for dim in info["tensor_shape"].get("dim", []))
+        found.append(f"{name} {info['dtype'].removeprefix('DT_').lower()} ({sizes})")
+    return ", ".join(found)
+
+
+if __name__ == "__main__":
+    command_line.run(main)
