@@ -112,7 +112,7 @@ def write(signatures, resources, warm_up, base, version: int, samples=(), facts=
         module.resources = resources
         tf.saved_model.save(module, str(beside), signatures=signatures)
         op_closure.check(beside / "saved_model.pb")
-        _write_warm_up(warm_up, beside / WARM_UP_FILE)
+        write_warm_up(warm_up, beside / WARM_UP_FILE)
         manifest.write_samples(beside, signatures, samples)
         manifest.write(beside, version, facts or {})
         checksums.write(beside)
@@ -128,7 +128,8 @@ def write(signatures, resources, warm_up, base, version: int, samples=(), facts=
     return base / str(version)
 
 
-def _write_warm_up(requests, path):
+def write_warm_up(requests, path):
+    """Writes requests, (name of the signature, {input: value}), as the file that TF Serving plays."""
     path.parent.mkdir()
     with tf.io.TFRecordWriter(str(path)) as writer:
         for name, inputs in requests:
