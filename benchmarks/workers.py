@@ -27,7 +27,8 @@ from benchmarks.train_step import machine
 
 DATES = """
 --config training/configs/dates.yaml --data.num_examples 4000 --model.num_layers 1 --model.hidden_dim 64
---model.intermediate_dim 96 --model.num_heads 2 --optimizer.warmup_steps 20 --quality.num_pairs 20
+--model.intermediate_dim 96 --model.num_heads 2 --optimizer.warmup_steps 25
+--quality.num_pairs 20
 """.split()
 # Fifty steps, of which every tenth is logged; no chance but that of the data.
 SAME = """
