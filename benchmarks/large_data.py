@@ -2,7 +2,7 @@
 
 Generates pairs, prepares them as training.prepare does, and reads batches of two passes over the shards:
 pairs and tokens in a second, and the memory of the process behind each part. "tokenized" are batches of the
-same configuration made from the texts of fewer pairs, the tokenizing included, as a pass costs without shards.
+same configuration made from the texts of fewer pairs, tokenizing included: what a pass costs without shards.
 """
 
 import random
