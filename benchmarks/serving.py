@@ -46,6 +46,7 @@ def main(arguments=None):
     parser.add_argument("--swaps", type=int, default=20, help="new versions")
     parser.add_argument("--minutes", type=float, default=10.0, help="of steady")
     parser.add_argument("--seconds", type=float, default=20.0, help="of overload and overhead")
+    parser.add_argument("--queue", type=int, default=16, help="requests that may wait in the double")
     parser.add_argument("--requests", type=int, default=10_000, help="of in_flight")
     parser.add_argument("--bodies", type=int, default=100_000, help="of bodies")
     options = parser.parse_args(arguments)
@@ -66,7 +67,8 @@ def of_export(parts, options):
     texts = Path(options.input).read_text(encoding="utf-8").splitlines()
     if not texts:
         raise ValueError(f"`input` must have a line. Received: {options.input}, which is empty.")
-    with Double("--model_name", "m", "--model_base_path", options.base) as double:
+    arguments = ("--model_name", "m", "--model_base_path", options.base)
+    with Double(*arguments, "--queue", options.queue) as double:
         asked = (double, "m", texts)
         figures = {
             "first": lambda: serving_load.first(*asked),

@@ -152,6 +152,9 @@ async def start_grpc(models, options):
             ("grpc.max_receive_message_length", options.max_body_bytes),
             ("grpc.max_send_message_length", -1),
             ("grpc.so_reuseport", 0),  # A port that is taken is an error.
+            # Else the library cancels what stands behind 1,000 to 3,000 others before it is seen here.
+            ("grpc.server.max_pending_requests", 2**30),
+            ("grpc.server.max_pending_requests_hard_limit", 2**30),
         ]
     )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(Prediction(), server)

@@ -107,6 +107,13 @@ def test_tensors_go_there_and_back():
         assert from_tensor("x", tf.make_tensor_proto(value)) == value.tolist()
 
 
+def test_the_last_value_of_a_tensor_stands_for_those_that_are_left_out():
+    tensor = stubs.tensor_pb2.TensorProto(dtype=stubs.types_pb2.DT_INT32, int_val=[5, 7])
+    for size in (2, 3):
+        tensor.tensor_shape.dim.add(size=size)
+    assert from_tensor("x", tensor) == [[5, 7, 7], [7, 7, 7]]
+
+
 @pytest.mark.parametrize("value", [[["a"], ["b", "c"]], [1, "a"], [None]])
 def test_what_is_no_tensor_is_refused(value):
     with pytest.raises(ValueError, match="must be nested lists, of equal lengths, of one type"):

@@ -4,11 +4,13 @@ import concurrent.futures
 import gzip
 import json
 import socket
+import types
 import zlib
 
 import pytest
 import urllib3
 
+from benchmarks import serving_load
 from benchmarks.serving_double import wait_for
 from serving import local_server
 from serving.client import Client
@@ -50,6 +52,13 @@ def test_what_finds_the_queue_full_is_refused_and_what_was_queued_is_answered(re
         assert client.predict({"text": ["b"]}) == {"translation": ["b"]}
         assert server.models.in_flight == 0
         client.close()
+
+
+def test_of_thousands_at_once_each_is_answered_or_refused():
+    with served(Played(echo), threads=1, queue=3) as server:
+        double = types.SimpleNamespace(client=lambda *names: Client(server.grpc, *names, retries=0))
+        figures = serving_load.in_flight(double, "m", ["a"], 4000)
+    assert figures["answered"] + figures.get("UNAVAILABLE", 0) == 4000, figures
 
 
 @pytest.mark.parametrize("rest", [False, True])
