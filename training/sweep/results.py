@@ -82,11 +82,9 @@ def finish(tuner) -> None:
             f"A sweep needs a trial that ends. Received: {len(found)}, all failed; the last: {last}"
         )
     picture.draw(scored, tuner.hypermodel.space, name, tuner.oracle.objective.direction, tuner.folder)
-    run = tuner.folder_of(tuner.oracle.get_trial(scored[0]["trial"])).run
-    copy_run(run, tuner.folder / BEST)
-    print(
-        f"best: trial {scored[0]['trial']}, {name} {scored[0]['score']:.5g}; run folder: {tuner.folder / BEST}"
-    )
+    best, output = scored[0], tuner.folder / BEST
+    copy_run(tuner.folder_of(tuner.oracle.get_trial(best["trial"])).run, output)
+    print(f"best: trial {best['trial']}, {name} {best['score']:.5g}; run folder: {output}")
 
 
 def show(found: list[dict], objective: str) -> None:

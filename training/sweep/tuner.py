@@ -7,7 +7,6 @@ from pathlib import Path
 import keras
 import keras_tuner
 from keras_tuner.engine.trial import Trial, TrialStatus
-from keras_tuner.errors import FailedTrialError
 
 from keras_transformer.checkpoints import checkpoint_path
 from training.hypermodels import RunHyperModel
@@ -68,18 +67,24 @@ class SweepTuner(keras_tuner.Tuner):
         values = ", ".join(f"{name} {value}" for name, value in self.values_of(trial).items())
         print(f"trial {trial.trial_id}: {values}", flush=True)
 
+    def _try_run_and_update_trial(self, trial, *args, **kwargs):
+        # keras-tuner's own prints a traceback, and takes an error in a program for one of the trial.
+        try:
+            self._run_and_update_trial(trial, *args, **kwargs)
+            trial.status = TrialStatus.COMPLETED
+        except (process.TrialFailed, ValueError, OSError) as error:
+            trial.status = TrialStatus.FAILED
+            trial.message = " ".join(str(error).split())
+
     def run_trial(self, trial, *args, **kwargs):
         """Trains, and returns the objective of each epoch that has it, as a `keras.callbacks.History`."""
         folder = self.folder_of(trial)
-        try:
-            self.train(folder, self.hypermodel.config_of(trial.hyperparameters))
-        except (process.TrialFailed, OSError) as error:
-            raise FailedTrialError(str(error)) from error
+        self.train(folder, self.hypermodel.config_of(trial.hyperparameters))
         name = self.oracle.objective.name
         values = [record[name] for record in folder.records() if name in record]
         values = [value for value in values if not math.isnan(value)]
         if not values:
-            raise FailedTrialError(f"no epoch of the run has a {name}")
+            raise process.TrialFailed(f"no epoch of the run has a {name}")
         history = keras.callbacks.History()
         history.history = {name: values}
         return history
@@ -89,9 +94,6 @@ class SweepTuner(keras_tuner.Tuner):
             score = self.oracle.get_trial(trial.trial_id).metrics.get_best_value(self.oracle.objective.name)
             print(f"trial {trial.trial_id}: {self.oracle.objective.name} {score:.5g}", flush=True)
         else:
-            # keras-tuner's message is a whole traceback.
-            lines = (trial.message or "").strip().splitlines() or ["no reason"]
-            trial.message = lines[-1].removeprefix("keras_tuner.src.errors.FailedTrialError: ")
             self.folder_of(trial).write_reason(trial.message)
             print(f"trial {trial.trial_id} failed: {trial.message}", flush=True)
         super().on_trial_end(trial)
