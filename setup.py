@@ -31,7 +31,7 @@ TRAINING = [
 ]
 
 # keras-tuner imports the last, and scikit-learn, without depending on them.
-TUNING = [*TRAINING, "keras-tuner>=1.4.8", "scipy>=1.13"]
+TUNING = [*TRAINING, *PLOT, "keras-tuner>=1.4.8", "scipy>=1.13"]
 
 # aiohttp is for the test double of the server alone, urllib3 for the client's REST.
 SERVING = [
