@@ -54,16 +54,16 @@ def measure(run, data_dir=None):
     if config.model.kind != "masked_lm":
         raise ValueError(f"The run must be one of a masked_lm. Received: {run}, a {config.model.kind}.")
     with quiet.start_up():
-        import keras
         import numpy as np
 
+        from keras_transformer.model_files import load_model
         from training import tasks
     if data_dir is not None:
         config = replace(config, data=replace(config.data, data_dir=data_dir))
     task = tasks.make(config)
     task.load()
     task.load_tokenizers(Path(run))
-    model = keras.models.load_model(Path(run, "model.keras"))
+    model = load_model(Path(run, "model.keras"))
     tables = {name: counts(task.batches("train").ids, contexts) for name, contexts in BASELINES.items()}
     right = dict.fromkeys(["masked language model", *BASELINES], 0)
     total = 0

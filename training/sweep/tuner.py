@@ -9,6 +9,7 @@ import keras_tuner
 from keras_tuner.engine.trial import Trial, TrialStatus
 
 from keras_transformer.checkpoints import checkpoint_path
+from keras_transformer.model_files import load_model
 from training.hypermodels import RunHyperModel
 from training.sweep import oracles, process
 from training.sweep.settings import Sweep, read
@@ -110,7 +111,7 @@ class SweepTuner(keras_tuner.Tuner):
             raise ValueError(
                 f"Only a completed trial has a model. Received: {trial.trial_id}, {trial.status}."
             )
-        return keras.models.load_model(checkpoint_path(run, "best"))
+        return load_model(checkpoint_path(run, "best"))
 
     def values_of(self, trial: Trial) -> dict:
         """{field: value} of a trial, as its configuration has them."""
