@@ -30,8 +30,10 @@ DATES = """
 --model.intermediate_dim 96 --model.num_heads 2 --optimizer.warmup_steps 25
 --quality.num_pairs 20
 """.split()
-# Fifty steps, of which every tenth is logged; no chance but that of the data.
+# Fifty steps, of which every tenth is logged; no chance but that of the data. The rows of every batch are a
+# multiple of eight: they are rounded up to a multiple of the parts, and all jobs must have the same.
 SAME = """
+--data.bucket_boundaries [16,32,48,64] --data.batch_tokens 3072
 --fit.epochs 5 --fit.steps_per_epoch 10 --model.dropout 0.0 --fit.precision float32 --quality.num_shown 0
 --checkpoints.average none --fit.jit_compile off
 """.split()
@@ -58,7 +60,6 @@ def main(arguments=None):
 
 def compare(folder, options, training):
     """Prints losses and speeds of all numbers of workers."""
-    # The rows of a batch are rounded up to a multiple of both; all jobs must have the same batches.
     print("| workers | micro-batches | loss of the last 10 steps | largest difference | tokens/s |")
     print("|---|---|---|---|---|")
     first = None
