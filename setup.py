@@ -31,7 +31,7 @@ TRAINING = [
 ]
 
 # keras-tuner imports the last, and scikit-learn, without depending on them.
-TUNING = [*TRAINING, "keras-tuner>=1.4.8", "scipy>=1.13"]
+TUNING = [*TRAINING, *PLOT, "keras-tuner>=1.4.8", "scipy>=1.13"]
 
 # aiohttp is for the test double of the server alone, urllib3 for the client's REST.
 SERVING = [
@@ -46,6 +46,8 @@ SERVING = [
 
 # A runtime that can take a model over; here to compare with and to export to.
 CTRANSLATE2 = ["ctranslate2>=4.6"]
+# Not among `all`: its pins are for what the tests of this project need.
+ONNX = ["onnx>=1.19", "onnxruntime>=1.23", "tf2onnx>=1.17"]
 
 # setuptools builds the wheel that a test looks into; tensorflow-datasets' builder test needs dill.
 DEV = [
@@ -76,6 +78,7 @@ setup(
         "tuning": TUNING,
         "serving": SERVING,
         "ctranslate2": CTRANSLATE2,
+        "onnx": ONNX,
         "plot": PLOT,
         "dev": DEV,
         "all": ALL,

@@ -103,6 +103,7 @@ def write_version(base, number, warm_up=("a",)):
     """Writes a tiny model, text -> translation: the text with the number of the version behind it.
 
     It has all that a version may have: variables, a vocabulary file among its assets, a warm-up request.
+    `saved_model.write` would refuse the file: exports of this project hold none.
     """
     import tensorflow as tf
 
@@ -130,8 +131,12 @@ def write_version(base, number, warm_up=("a",)):
         spec = tf.TensorSpec([None], tf.string, "text")
         function = tf.function(answer, input_signature=[spec], autograph=False)
         requests = [("serving_default", {"text": list(warm_up)})]
-        resources = [variable, table, asset]
-        return saved_model.write({"serving_default": function}, resources, requests, base, number)
+        module = tf.Module()
+        module.resources = [variable, table, asset]
+        beside = Path(base) / f".incomplete-{number}"
+        tf.saved_model.save(module, str(beside), signatures={"serving_default": function})
+        saved_model.write_warm_up(requests, beside / saved_model.WARM_UP_FILE)
+        return beside.rename(Path(base) / str(number))
 
 
 def version_of(answer: dict) -> int:

@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import keras
 import numpy as np
 import tensorflow as tf
 import yaml
@@ -11,6 +10,7 @@ import yaml
 from keras_transformer import decoding, tokenizers
 from keras_transformer.checkpoints import checkpoint_path
 from keras_transformer.encoded_images import decode_images
+from keras_transformer.model_files import load_model
 from keras_transformer.special_ids import PAD_ID
 
 
@@ -69,7 +69,7 @@ class Captioner(tf.Module):
         facts = json.loads((folder / "images.json").read_text(encoding="utf-8"))
         if not isinstance(search, decoding.Search):
             search = search(data["max_length"])
-        model = keras.models.load_model(checkpoint_path(folder, checkpoint), compile=False)
+        model = load_model(checkpoint_path(folder, checkpoint))
         return cls(model, tokenizers.load(folder / "tokenizer" / "caption"), search, facts["image_shape"])
 
     def __call__(self, encoded):

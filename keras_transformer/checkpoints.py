@@ -7,6 +7,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_transformer.model_files import load_model
+
 INDEX_FILE = "index.json"
 
 
@@ -116,7 +118,7 @@ def average(paths):
     model, sums, shapes = None, [], []
     for path in paths:
         model = None  # the one before is freed first
-        model = keras.models.load_model(path, compile=False)
+        model = load_model(path, ours=False)
         received = [(variable.path, tuple(variable.shape)) for variable in model.variables]
         shapes = shapes or received
         if len(received) != len(shapes):

@@ -3,11 +3,11 @@
 import json
 from pathlib import Path
 
-import keras
 import tensorflow as tf
 
 from keras_transformer.checkpoints import checkpoint_path
 from keras_transformer.encoded_images import decode_images
+from keras_transformer.model_files import load_model
 
 
 class ImageClassifier(tf.Module):
@@ -53,7 +53,7 @@ class ImageClassifier(tf.Module):
                 "The run folder of an image classifier holds images.json with its classes. "
                 f"Received: {run_folder}, which does not."
             )
-        model = keras.models.load_model(checkpoint_path(run_folder, checkpoint), compile=False)
+        model = load_model(checkpoint_path(run_folder, checkpoint))
         return cls(model, facts["classes"], facts["image_shape"])
 
     def __call__(self, encoded):

@@ -3,12 +3,12 @@
 import dataclasses
 from pathlib import Path
 
-import keras
 import tensorflow as tf
 import yaml
 
 from keras_transformer import decoding, tokenizers
 from keras_transformer.checkpoints import checkpoint_path
+from keras_transformer.model_files import load_model
 from keras_transformer.special_ids import END_ID, PAD_ID
 
 
@@ -72,7 +72,7 @@ class TextGenerator(tf.Module):
                 f"`max_length` must be at most the window of the training, {window} tokens. "
                 f"Received: max_length={search.max_length}."
             )
-        model = keras.models.load_model(checkpoint_path(folder, checkpoint), compile=False)
+        model = load_model(checkpoint_path(folder, checkpoint))
         return cls(model, tokenizers.load(folder / "tokenizer" / "text"), search)
 
     def __call__(self, text):

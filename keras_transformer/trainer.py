@@ -73,11 +73,20 @@ class TokenMeanTrainer:
             self.step_statistics.update(_global_norm(gradients) / scale, total)
             with _sums_are_done(self.optimizer):
                 self.optimizer.apply(gradients, self.trainable_variables)
-            return self.get_metrics_result()
+            return _as_keras_reduces(self.get_metrics_result())
 
         def test_step(self, data):
             self._loss(data, training=False)
-            return self.get_metrics_result()
+            return _as_keras_reduces(self.get_metrics_result())
+
+        def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+            # Keras takes the mean of the replicas' batches, which have several shapes, and in which several
+            # workers would have to take part (keras#20585). One replica's batch tells as much.
+            if self._distribute_strategy is not None and iterator is not None:
+                _, _, batches = next(iter(iterator))
+                local = self.distribute_strategy.experimental_local_results
+                data_batch = keras.tree.map_structure(lambda values: local(values)[0], next(batches))
+            super()._maybe_symbolic_build(data_batch=data_batch)
 
     def _gradients(self, data, total):
         """Gradients of this replica's share of the loss, added up over its micro-batches."""
@@ -146,6 +155,15 @@ class StepStatistics:
         """Forgets all steps."""
         self.gradient_norm.reset_state()
         self.weight.reset_state()
+
+
+def _as_keras_reduces(logs):
+    """Under several workers Keras takes the mean of each log along its first axis, which a scalar has not."""
+    import tensorflow as tf
+
+    if isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy):
+        logs = {name: ops.reshape(value, [1]) for name, value in logs.items()}
+    return logs
 
 
 def _total_weight(model, data):

@@ -6,15 +6,17 @@ Legend: B texts, N hypotheses of a text, S source pieces, L longest translation 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import keras
 import tensorflow as tf
 import yaml
 
 from keras_transformer import decoding, tokenizers
 from keras_transformer.checkpoints import checkpoint_path
 from keras_transformer.hypotheses import Hypothesis, batches, read
+from keras_transformer.model_files import load_model
 from keras_transformer.special_ids import END_ID, PAD_ID, UNKNOWN_ID
 
+# White space and separators; no letter, digit or sign.
+BLANK = r"[\s\p{Z}]*"
 # Longest target in pieces that is scored whole: memory grows with the square of the length.
 MAX_SCORED_LENGTH = 1024
 
@@ -89,12 +91,16 @@ class Translator(tf.Module):
                     "The models of an ensemble must have the same tokenizers. "
                     f"Received: {folder}, whose tokenizers are not those of {folders[0]}."
                 )
-        loaded = [keras.models.load_model(file, compile=False) for file in files]
+        loaded = [load_model(file) for file in files]
         model = decoding.Ensemble(loaded) if len(loaded) > 1 else loaded[0]
         return cls(model, *sides[0], search, max_length)
 
     def source_ids(self, text):
-        """Strings (B,) -> int32 (B, S), cut to `max_source_length`, ended and padded."""
+        """Strings (B,) -> int32 (B, S), cut to `max_source_length`, ended and padded.
+
+        A text of white space is an empty one, whatever the tokenizer makes of it.
+        """
+        text = tf.where(tf.strings.regex_full_match(text, BLANK), "", text)
         return ended(self.source_tokenizer.tokenize(text), self.max_source_length)
 
     def __call__(self, text):

@@ -2,6 +2,7 @@
 
     FOLDER/model.bin, config.json               weights, and which tokens CTranslate2 adds by itself
     FOLDER/source_vocabulary.json, target_...   pieces in the order of their ids; shared_... if equal
+    FOLDER/tokenizer/source, tokenizer/target   the tokenizers, sentencepiece.model
 
 CTranslate2 reads and writes pieces, not text: `ctranslate2.Translator(FOLDER).translate_batch([pieces])`
 takes what the source tokenizer made, without the end token. What `decoding.Greedy(max_length=L)` decodes
@@ -19,6 +20,7 @@ import tensorflow as tf
 
 from keras_transformer import layers, models, tokenizers
 from keras_transformer.layers.positions import sinusoid
+from keras_transformer.translator import Translator
 
 TEMPORARY_PREFIX = ".incomplete-"
 # By the names that CTranslate2 gives them; its SWISH is also called silu.
@@ -27,6 +29,22 @@ ACTIVATIONS = {
     keras.activations.gelu: "GELU",
     keras.activations.silu: "SWISH",
 }
+
+
+def export(run_folder, output, quantization=None, checkpoint=None) -> Path:
+    """Writes the model and the tokenizers of a run; see `write`.
+
+    Args:
+        run_folder: what `training.train` made.
+        output: the folder to write; must not exist.
+        quantization: see `write`.
+        checkpoint: which model of the run, see `checkpoints.checkpoint_path`.
+
+    Returns:
+        `output`.
+    """
+    found = Translator.from_run(run_folder, checkpoint=checkpoint)
+    return write(found.model, found.source_tokenizer, found.target_tokenizer, output, quantization)
 
 
 def write(model, source_tokenizer, target_tokenizer, folder, quantization=None, max_length=1024) -> Path:
@@ -67,6 +85,8 @@ def write(model, source_tokenizer, target_tokenizer, folder, quantization=None, 
     beside = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=folder.parent))
     try:
         spec.save(str(beside))
+        source_tokenizer.save(beside / "tokenizer" / "source")
+        target_tokenizer.save(beside / "tokenizer" / "target")
         # mkdtemp makes folders that only their owner can read.
         beside.chmod(0o755)
         beside.rename(folder)

@@ -5,16 +5,21 @@ The signatures of translators are translate (also called serving_default), trans
 tokens; language models generate, captioners caption, image classifiers classify.
 """
 
+import dataclasses
 from pathlib import Path
+from typing import Literal
 
 import yaml
 
 import command_line
 from command_line import quiet
 from command_line.search_options import SearchOptions
+from serving.limits import Limits
 
 # Kinds of models that translate: they share `serving.signatures`.
 TRANSLATORS = ("transformer", "rnn_seq2seq", "conv_seq2seq")
+# How CTranslate2 may store weights.
+QUANTIZATIONS = ("float32", "float16", "int16", "int8", "int8_float32", "int8_float16")
 
 
 def main(arguments=None):
@@ -39,9 +44,33 @@ def main(arguments=None):
     parser.add_argument(
         "--head", type=int, help="head whose attention `align` returns, from 0; the mean if absent"
     )
+    parser.add_argument(
+        "--keep",
+        type=int,
+        help="versions that are kept, > 0, the new one among them: older ones are removed once it is there; "
+        "all if absent",
+    )
+    parser.add_argument(
+        "--format",
+        type=Literal["saved_model", "ctranslate2", "onnx"],
+        default="saved_model",
+        help="saved_model for TF Serving; ctranslate2 or onnx (encoder and one decoding step): OUTPUT is "
+        "then the folder of one model, which must not exist, without search and limits",
+    )
+    parser.add_argument(
+        "--quantization",
+        type=Literal[QUANTIZATIONS],
+        help="of the format ctranslate2: how weights are stored; float32 if absent",
+    )
+    parser.add_class_arguments(Limits, as_group=False)
     parser.add_class_arguments(SearchOptions, as_group=False)
     options = parser.parse_args(arguments)
     search = SearchOptions.read(options)
+    if options.quantization is not None and options.format != "ctranslate2":
+        raise ValueError(f"`quantization` is of the format ctranslate2. Received: format {options.format}.")
+    if options.format != "saved_model":
+        export_elsewhere(options, search)
+        return
     export(
         options.run,
         options.output,
@@ -51,11 +80,55 @@ def main(arguments=None):
         options.layer,
         options.head,
         options.checkpoint,
+        Limits.read(options),
+        options.keep,
     )
 
 
+def export_elsewhere(options, search) -> None:
+    """Writes the run's model for another runtime, as the command's options say.
+
+    Raises:
+        ValueError: an option has no meaning there, or that runtime cannot represent the model.
+    """
+    # What is chosen when the model is used, or is not a part of it.
+    given = [
+        name for name in ("version", "ensemble", "layer", "head", "keep") if options[name] not in (None, [])
+    ]
+    given += ["search"] * (search != SearchOptions()) + ["limits"] * (Limits.read(options) != Limits())
+    if given:
+        raise ValueError(
+            f"A model of the format {options.format} has no versions, ensemble, alignment, search or limits. "
+            f"Received: {', '.join(given)}."
+        )
+    kind = kind_of(options.run)
+    if kind != "transformer":
+        raise ValueError(
+            f"A model of the format {options.format} must be a transformer. "
+            f"Received: {options.run}, a {kind}."
+        )
+    with quiet.start_up():
+        from serving import ctranslate2_format, onnx_format
+    if options.format == "onnx":
+        folder = onnx_format.export(options.run, options.output, options.checkpoint)
+    else:
+        quantization = None if options.quantization == "float32" else options.quantization
+        folder = ctranslate2_format.export(options.run, options.output, quantization, options.checkpoint)
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    print(f"exported: {folder} ({size / 1e6:.1f} MB): {options.format}, {options.quantization or 'float32'}")
+
+
 def export(
-    run_folder, output, version=None, search=None, ensemble=(), layer=None, head=None, checkpoint=None
+    run_folder,
+    output,
+    version=None,
+    search=None,
+    ensemble=(),
+    layer=None,
+    head=None,
+    checkpoint=None,
+    limits=None,
+    keep=None,
 ) -> Path:
     """Writes a run's model as a new version of a served model.
 
@@ -68,24 +141,32 @@ def export(
         ensemble: further run folders, with the same tokenizers.
         layer, head: which attention `align` returns, see `serving.signatures`.
         checkpoint: which model of the run: "best", "last" or a file in checkpoints/; model.keras if None.
+        limits: how large a request may be; `Limits()` if None.
+        keep: versions that are kept; those beyond it that are older than the new one are removed. All if
+            None.
 
     Returns:
         The version's folder, `output`/`version`.
 
     Raises:
         ValueError: `run_folder` is no run folder or has no such checkpoint, `output` is no folder, `version`
-            is not positive or exists already, an option of the search is out of range, there is no such
-            layer or head, or the model has an op that TF Serving does not know. Nothing is left behind.
+            is not positive or exists already, an option of the search or a limit is out of range, there is
+            no such layer or head, or the model has an op that TF Serving does not know. Nothing is left
+            behind.
     """
     with quiet.start_up():
-        from keras_transformer.translator import Translator
-        from serving import saved_model, signatures, zoo_signatures
+        from serving import checksums, saved_model, signatures, zoo_signatures
 
     # Before the model is loaded: a wrong number is told at once.
     version = saved_model.choose_version(output, version)
-    search = search or SearchOptions()
+    if keep is not None and keep < 1:
+        raise ValueError(f"`keep` must be a positive integer. Received: keep={keep}.")
+    search, limits = search or SearchOptions(), limits or Limits()
     kind = kind_of(run_folder)
-    if kind not in TRANSLATORS:
+    common = (run_folder, search.search, limits, checkpoint)
+    if kind in TRANSLATORS:
+        served = signatures.translator(*common, ensemble, layer, head)
+    else:
         for name, value in (("ensemble", ensemble), ("layer", layer), ("head", head)):
             if value not in (None, (), []):
                 raise ValueError(f"`{name}` is for translators. Received: {name}={value}, and a {kind}.")
@@ -94,13 +175,31 @@ def export(
                 f"What is exported must be one of {', '.join((*TRANSLATORS, *zoo_signatures.KINDS))}. "
                 f"Received: {run_folder}, a {kind}."
             )
-        served = zoo_signatures.KINDS[kind](run_folder, search.search, checkpoint)
-        return _written(served.functions, served.resources, served.warm_up, output, version)
-    translator = Translator.from_run(run_folder, search.search, ensemble, checkpoint)
-    functions = signatures.functions(translator, layer, head)
-    resources = [translator.tf_variables, translator.source_tokenizer, translator.target_tokenizer]
-    requests = signatures.warm_up(translator, functions)
-    return _written(functions, resources, requests, output, version)
+        served = zoo_signatures.KINDS[kind](*common)
+    folder = saved_model.write(
+        served.functions,
+        served.resources,
+        served.warm_up,
+        output,
+        version,
+        served.samples,
+        _facts(kind, served),
+    )
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    print(
+        f"exported: {folder} ({size / 1e6:.1f} MB): {', '.join(served.functions)}; "
+        f"sha256 of {checksums.CHECKSUM_FILE}: {checksums.digest(folder / checksums.CHECKSUM_FILE)}"
+    )
+    if keep is not None:
+        for removed in saved_model.remove_older(output, version, keep):
+            print(f"removed: {removed}")
+    return folder
+
+
+def _facts(kind, served) -> dict:
+    """What the manifest says of this model."""
+    search = served.search and {"kind": type(served.search).__name__, **dataclasses.asdict(served.search)}
+    return {"kind": kind, "search": search, "limits": served.limits}
 
 
 def kind_of(run_folder) -> str:
@@ -116,15 +215,6 @@ def kind_of(run_folder) -> str:
     if not isinstance(config, dict) or not isinstance(config.get("model", {}), dict):
         raise ValueError(f"config.yaml must be what training.train wrote. Received: {path}, which is not.")
     return config.get("model", {}).get("kind", TRANSLATORS[0])
-
-
-def _written(functions, resources, requests, output, version) -> Path:
-    from serving import saved_model
-
-    folder = saved_model.write(functions, resources, requests, output, version)
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    print(f"exported: {folder} ({size / 1e6:.1f} MB): {', '.join(functions)}")
-    return folder
 
 
 if __name__ == "__main__":

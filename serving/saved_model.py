@@ -1,14 +1,15 @@
 """Writes graph functions as one version of a model that TF Serving loads.
 
     DIR/VERSION/saved_model.pb, variables/      the graph, with the tokenizers, and the weights
-    DIR/VERSION/assets.extra/                   requests that TF Serving plays before it says "available"
+    DIR/VERSION/assets.extra/                   requests that TF Serving plays before it says "available";
+                                                requests with their answers, for `serving.verify`
+    DIR/VERSION/manifest.json                   what the model is, see `serving.manifest`
     DIR/VERSION/SHA256SUMS                      sha256sum --check SHA256SUMS
 
 TF Serving looks for new versions every second. A version is therefore written beside, under a name
 that is no number, and renamed into place when it is complete.
 """
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -17,11 +18,11 @@ from pathlib import Path
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from serving import op_closure
+from serving import checksums, manifest, op_closure
 
 WARM_UP_FILE = "assets.extra/tf_serving_warmup_requests"
-CHECKSUM_FILE = "SHA256SUMS"
 TEMPORARY_PREFIX = ".incomplete-"
+REMOVED_PREFIX = ".removed-"
 
 
 def choose_version(base, version=None) -> int:
@@ -37,9 +38,7 @@ def choose_version(base, version=None) -> int:
     base = Path(base)
     if base.exists() and not base.is_dir():
         raise ValueError(f"The output must be a folder. Received: {base}, a file.")
-    # As TF Serving reads names: "0001" is version 1.
-    names = [path.name for path in base.iterdir()] if base.is_dir() else []
-    versions = [int(name) for name in names if name.isascii() and name.isdigit()]
+    versions = [number for number, _ in _versions(base)]
     if version is None:
         return max(versions, default=0) + 1
     if version < 1:
@@ -52,7 +51,37 @@ def choose_version(base, version=None) -> int:
     return version
 
 
-def write(signatures, resources, warm_up, base, version: int) -> Path:
+def remove_older(base, version, keep) -> list[Path]:
+    """Removes versions that are older than one, beyond the newest.
+
+    Args:
+        base: folder of the versions.
+        version: a number; neither it nor a newer one is removed.
+        keep: number of versions to keep, > 0.
+
+    Returns:
+        The folders that were removed.
+    """
+    base = Path(base)
+    for path in base.glob(f"{REMOVED_PREFIX}*"):  # of a removal that was interrupted
+        shutil.rmtree(path, ignore_errors=True)
+    found = sorted(_versions(base), reverse=True)
+    old = [path for number, path in found[keep:] if number < version and path.is_dir()]
+    for path in old:
+        # Aside first: a server sees the whole version or none of it. A number would still be a version.
+        aside = Path(tempfile.mkdtemp(prefix=REMOVED_PREFIX, dir=base))
+        path.rename(aside / path.name)
+        shutil.rmtree(aside)
+    return old
+
+
+def _versions(base):
+    """(number, folder) of each version, as TF Serving reads names: "0001" is version 1."""
+    paths = base.iterdir() if base.is_dir() else ()
+    return [(int(path.name), path) for path in paths if path.name.isascii() and path.name.isdigit()]
+
+
+def write(signatures, resources, warm_up, base, version: int, samples=(), facts=None) -> Path:
     """Writes one version and leaves nothing behind if that fails.
 
     Args:
@@ -63,12 +92,14 @@ def write(signatures, resources, warm_up, base, version: int) -> Path:
             that a version of which a part is missing never becomes available.
         base: folder of the versions; made if absent.
         version: number of the version; must not exist.
+        samples: requests as in `warm_up`, which are stored with their answers.
+        facts: for the manifest, see `manifest.write`.
 
     Returns:
         `base`/`version`.
 
     Raises:
-        ValueError: a graph has an op that a stock TF Serving does not know.
+        ValueError: a graph has an op that a stock TF Serving does not know, or a sample cannot be answered.
     """
     base = Path(base)
     is_new = not base.exists()
@@ -81,8 +112,10 @@ def write(signatures, resources, warm_up, base, version: int) -> Path:
         module.resources = resources
         tf.saved_model.save(module, str(beside), signatures=signatures)
         op_closure.check(beside / "saved_model.pb")
-        _write_warm_up(warm_up, beside / WARM_UP_FILE)
-        _write_checksums(beside)
+        write_warm_up(warm_up, beside / WARM_UP_FILE)
+        manifest.write_samples(beside, signatures, samples)
+        manifest.write(beside, version, facts or {})
+        checksums.write(beside)
         _flush_to_disk(beside)
         # mkdtemp makes folders that only their owner can read; the server is somebody else.
         beside.chmod(0o755)
@@ -95,7 +128,8 @@ def write(signatures, resources, warm_up, base, version: int) -> Path:
     return base / str(version)
 
 
-def _write_warm_up(requests, path):
+def write_warm_up(requests, path):
+    """Writes requests, (name of the signature, {input: value}), as the file that TF Serving plays."""
     path.parent.mkdir()
     with tf.io.TFRecordWriter(str(path)) as writer:
         for name, inputs in requests:
@@ -105,16 +139,6 @@ def _write_warm_up(requests, path):
             for key, value in inputs.items():
                 request.inputs[key].CopyFrom(tf.make_tensor_proto(value))
             writer.write(log.SerializeToString())
-
-
-def _write_checksums(folder):
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    lines = []
-    for path in paths:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        lines.append(f"{digest}  {path.relative_to(folder).as_posix()}\n")
-    (folder / CHECKSUM_FILE).write_text("".join(lines), encoding="utf-8")
 
 
 def _flush_to_disk(folder):

@@ -19,18 +19,61 @@ import tensorflow as tf
 from keras_transformer import decoding
 from keras_transformer.special_ids import END_ID
 from keras_transformer.translator import Translator
+from serving import guards
+from serving.limits import Limits
 
 # Score of a hypothesis that is not there: -inf, as far as JSON has a number for it.
 LOWEST = tf.float32.min
+# Texts whose answers are stored with the export.
+SAMPLES = ["1", "", "Ein Beispiel, 12.5 % \N{EM DASH} an example.", "\u00fc\u4e2d\u6587 \U0001f642"]
 
 
-def functions(translator, layer=None, head=None) -> dict:
+@dataclasses.dataclass(frozen=True)
+class Served:
+    """What is exported of a run.
+
+    Attributes:
+        functions: name of the signature -> `tf.function`.
+        resources: variables and tokenizers that the functions read.
+        warm_up, samples: requests, see `saved_model.write`.
+        search: how it decodes; None if there is nothing to search.
+        limits: how large a request may be, name -> number.
+    """
+
+    functions: dict
+    resources: list
+    warm_up: list
+    samples: list
+    search: decoding.Search | None
+    limits: dict
+
+
+def translator(run_folder, search, limits, checkpoint=None, ensemble=(), layer=None, head=None) -> Served:
+    """What is exported of a run that translates."""
+    found = Translator.from_run(run_folder, search, ensemble, checkpoint)
+    signatures = functions(found, layer, head, limits)
+    texts = SAMPLES[: limits.max_rows]
+    # Targets that fit any limit: at most three tokens.
+    samples = list(_requests(found, signatures, texts, ["1", "", "1", ""][: len(texts)]))
+    return Served(
+        signatures,
+        [found.tf_variables, found.source_tokenizer, found.target_tokenizer],
+        list(warm_up(found, signatures, limits)),
+        samples,
+        found.search,
+        limits.of("max_rows", "max_characters", "max_target_tokens")
+        | {"max_source_tokens": found.max_source_length, "max_steps": found.search.max_length},
+    )
+
+
+def functions(translator, layer=None, head=None, limits=None) -> dict:
     """The signatures of a translator.
 
     Args:
         translator: a `keras_transformer.translator.Translator`.
         layer, head: which attention `align` returns, counted from 0, negative from the end; the mean over all
             if None.
+        limits: how large a request may be; `Limits()` if None.
 
     Returns:
         Name of the signature -> `tf.function`.
@@ -39,6 +82,7 @@ def functions(translator, layer=None, head=None) -> dict:
         ValueError: the model has no such layer or head.
     """
     _check_attention(translator.model, layer, head)
+    limits = limits or Limits()
     # Whoever asks for one translation does not wait for N.
     best = Translator(
         translator.model,
@@ -51,7 +95,7 @@ def functions(translator, layer=None, head=None) -> dict:
     @_graph(text=tf.string)
     def translate(text):
         """Best translations: `text` (B,) -> `translation` (B,), strings."""
-        return {"translation": best(text)}
+        return {"translation": best(guards.text(text, limits))}
 
     @_graph(text=tf.string)
     def translate_nbest(text):
@@ -61,7 +105,7 @@ def functions(translator, layer=None, head=None) -> dict:
         the end token included. Where there are fewer than N the rest is empty, with the score
         `LOWEST`, -3.4028235e38: JSON has no -inf.
         """
-        translations, scores = translator.n_best(text)
+        translations, scores = translator.n_best(guards.text(text, limits))
         return {"translations": translations, "scores": tf.maximum(scores, LOWEST)}
 
     @_graph(source=tf.string, target=tf.string)
@@ -71,7 +115,8 @@ def functions(translator, layer=None, head=None) -> dict:
         `source`, `target` (B,), strings -> `log_prob` (B,), float32, and by piece of the target
         `token_log_probs` (B, T), zeros at padding. An empty source is a source like any other.
         """
-        token_log_probs, log_prob = translator.score(source, target)
+        target = guards.target(target, translator.target_tokenizer, limits)
+        token_log_probs, log_prob = translator.score(guards.text(source, limits), target)
         return {"log_prob": log_prob, "token_log_probs": token_log_probs}
 
     @_graph(text=tf.string)
@@ -82,16 +127,17 @@ def functions(translator, layer=None, head=None) -> dict:
         the end token, empty at padding; `attention` (B, T, S), float32: rows sum to 1, and are zero at
         padding.
         """
-        return best.align(text, layer, head)
+        return best.align(guards.text(text, limits), layer, head)
 
     @_graph(source_ids=tf.int32)
     def tokens(source_ids):
         """The model without tokenizers.
 
-        `source_ids` (B, S), int32, each row ended with `END_ID` and then padded with `PAD_ID` -> `target_ids`
-        (B, N, L), int32, without the start token, padded after the end token; `scores` (B, N) as
-        those of `translate_nbest`.
+        `source_ids` (B, S), int32, each row ended with `END_ID` and then padded with `PAD_ID`; S is at most
+        the translator's `max_source_length` -> `target_ids` (B, N, L), int32, without the start token,
+        padded after the end token; `scores` (B, N) as those of `translate_nbest`.
         """
+        source_ids = guards.ids(source_ids, translator.max_source_length, limits)
         target_ids, scores = translator.tokens(source_ids)
         return {"target_ids": target_ids, "scores": tf.maximum(scores, LOWEST)}
 
@@ -105,23 +151,32 @@ def functions(translator, layer=None, head=None) -> dict:
     }
 
 
-def warm_up(translator, signatures):
+def warm_up(translator, signatures, limits=None):
     """Requests that make a server prepare all that its answers need, before it says "available".
 
     Args:
         translator: what the signatures were made of.
         signatures: what `functions` returned.
+        limits: those of `functions`.
 
     Yields:
         For each signature the shortest and the longest text, alone and in a batch: its name, and
         {input: array or list}.
     """
-    shortest, longest = "1", " ".join(["1"] * translator.max_source_length)
-    for texts in ([shortest], [longest], [shortest, longest] * 4):
-        ids = translator.source_ids(tf.constant(texts)).numpy()
-        values = {"text": texts, "source": texts, "target": texts, "source_ids": ids}
-        for name, function in signatures.items():
-            yield name, {spec.name: values[spec.name] for spec in function.input_signature}
+    limits = limits or Limits()
+    # No tokenizer makes more than two tokens of " 1".
+    target_length = min(translator.max_source_length, (limits.max_target_tokens - 1) // 2)
+    short, long = ("1", ""), tuple(" ".join(["1"] * n) for n in (translator.max_source_length, target_length))
+    for pairs in ([short], [long], ([short, long] * 4)[: limits.max_rows]):
+        yield from _requests(translator, signatures, *map(list, zip(*pairs, strict=True)))
+
+
+def _requests(translator, signatures, texts, targets):
+    """A request to each signature."""
+    ids = translator.source_ids(tf.constant(texts)).numpy()
+    values = {"text": texts, "source": texts, "target": targets, "source_ids": ids}
+    for name, function in signatures.items():
+        yield name, {spec.name: values[spec.name] for spec in function.input_signature}
 
 
 def single(search):

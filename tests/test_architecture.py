@@ -27,29 +27,43 @@ MAY_IMPORT = {
     "attention_maps": {"special_ids"},
     "layers": {"layers", "masks", "special_ids"},
     "layer_paths": set(),
+    "layouts": set(),
     "models": {"models", "layers", "layer_paths", "masks", "special_ids", "trainer"},
-    "checkpoints": set(),
+    "model_files": set(),
+    "checkpoints": {"model_files"},
     "trainer": set(),
     "decoding": {"decoding", "masks", "special_ids"},
     "hypotheses": {"decoding"},
-    "translator": {"checkpoints", "decoding", "hypotheses", "tokenizers", "special_ids"},
-    "text_generator": {"checkpoints", "decoding", "tokenizers", "special_ids"},
+    "translator": {"checkpoints", "decoding", "hypotheses", "model_files", "tokenizers", "special_ids"},
+    "text_generator": {"checkpoints", "decoding", "model_files", "tokenizers", "special_ids"},
+    "mask_filler": {"checkpoints", "model_files", "tokenizers", "special_ids"},
     "encoded_images": set(),
-    "captioner": {"checkpoints", "decoding", "encoded_images", "tokenizers", "special_ids"},
-    "image_classifier": {"checkpoints", "encoded_images"},
+    "captioner": {"checkpoints", "decoding", "encoded_images", "model_files", "tokenizers", "special_ids"},
+    "image_classifier": {"checkpoints", "encoded_images", "model_files"},
     "callbacks": {
         "callbacks",
         "checkpoints",
         "decoding",
         "losses",
         "metrics",
+        "model_files",
         "quality",
         "tokenizers",
         "translator",
         "special_ids",
     },
     # The front door. What needs TensorFlow is imported by its own name.
-    "": {"decoding", "layers", "losses", "masks", "metrics", "models", "schedules", "token_masking"},
+    "": {
+        "decoding",
+        "layers",
+        "layouts",
+        "losses",
+        "masks",
+        "metrics",
+        "models",
+        "schedules",
+        "token_masking",
+    },
 }
 
 # What may be imported of other projects. Keras and NumPy, the base install, may be used anywhere.
@@ -61,10 +75,12 @@ THIRD_PARTY = {
     "trainer": {"tensorflow"},
     "translator": {"tensorflow", "yaml"},
     "text_generator": {"tensorflow", "yaml"},
+    "mask_filler": {"tensorflow", "yaml"},
     "captioner": {"tensorflow", "yaml"},
     "encoded_images": {"tensorflow"},
     "image_classifier": {"tensorflow"},
     "attention_maps": {"matplotlib"},
+    "model_files": {"h5py"},  # Keras depends on it
 }
 
 # Who asks an exported model needs nothing of the library: the export stands alone. Modules of serving/ among
@@ -81,6 +97,21 @@ STAND_ALONE = (
     "serving/local_json.py",
     "serving/local_models.py",
     "serving/local_servable.py",
+    "serving/replay.py",
+    "examples/ask_saved_model.py",
+)
+
+# Of training/: what answers before Keras is imported.
+BEFORE_KERAS = (
+    "monitors",
+    "tune",
+    "sweep.atomic",
+    "sweep.child",
+    "sweep.process",
+    "sweep.settings",
+    "sweep.space",
+    "sweep.trial_folder",
+    "sweep.worker",
 )
 
 MAX_LINES = 320
@@ -162,10 +193,10 @@ def test_only_the_tokenizers_import_tensorflow_text():
     users = [
         str(path)
         for path, tree in sources(LIBRARY, *PROGRAMS)
+        if path.as_posix() not in STAND_ALONE  # they load the ops as a server has them
         if any(top(name) == "tensorflow_text" for name in imports(path, tree))
     ]
-    # The test double loads the ops as a server has them.
-    assert users == ["keras_transformer/tokenizers/sentencepiece.py", "serving/local_servable.py"]
+    assert users == ["keras_transformer/tokenizers/sentencepiece.py"]
 
 
 def test_importing_the_library_reaches_no_module_with_tensorflow():
@@ -200,7 +231,23 @@ def test_what_the_commands_share_imports_neither_the_library_nor_keras_nor_tenso
         assert not wrong, f"{path} must not import {sorted(wrong)}"
 
 
-@pytest.mark.parametrize("file", [*STAND_ALONE, "examples/ask_saved_model.py"])
+def test_what_a_sweep_starts_with_imports_no_keras():
+    # A mistake in a space is told at once, and the process that watches a trial stays small.
+    light = {f"training.{name}" for name in BEFORE_KERAS}
+    for name in BEFORE_KERAS:
+        path = ROOT / "training" / f"{name.replace('.', '/')}.py"
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree.body = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+        wrong = {top(used) for used in imports(path.relative_to(ROOT), tree)}
+        wrong -= {"jsonargparse", "yaml", "command_line", "training"} | sys.stdlib_module_names
+        assert not wrong, f"{name} must not import {sorted(wrong)} at its top"
+        for used in imports(path.relative_to(ROOT), tree):
+            if top(used) == "training":
+                parts = {used, used.rpartition(".")[0]} & (light | {"training.config"})
+                assert parts or used.startswith("training.config."), f"{name} must not import {used}"
+
+
+@pytest.mark.parametrize("file", STAND_ALONE)
 def test_who_asks_the_exported_model_imports_nothing_of_the_library(file):
     allowed = {path.removesuffix(".py").replace("/", ".") for path in STAND_ALONE}
     allowed |= {"command_line", "command_line.lines", "command_line.quiet"}
@@ -271,6 +318,15 @@ def test_the_reader_of_calls_tells_safe_from_unsafe(code, found):
 def test_nothing_that_comes_with_data_is_run_as_code():
     for path, tree in sources(*PACKAGES):
         assert not unsafe(path, tree), f"{path} must not use {sorted(unsafe(path, tree))}"
+
+
+def test_models_are_loaded_in_one_place():
+    # There their files are looked at first.
+    for path, tree in sources(*PACKAGES):
+        used = {name for name, _ in calls(tree)} & {"keras.models.load_model", "keras.saving.load_model"}
+        assert not used or path.as_posix() == f"{LIBRARY}/model_files.py", (
+            f"{path}: use {LIBRARY}.model_files"
+        )
 
 
 def test_the_constraints_name_versions_and_no_places():

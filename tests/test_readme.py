@@ -92,6 +92,8 @@ def test_commands_of_the_page_run_one_after_the_other(tmp_path):
         "docs/decoding.md",
         "docs/training.md",
         "docs/evaluation.md",
+        "docs/serving.md",
+        "SECURITY.md",
         "docs/local_server.md",
         "benchmarks/README.md",
         "CONTRIBUTING.md",

@@ -6,28 +6,9 @@ from keras_transformer.callbacks import EarlyStopping, KeepCheckpoints
 from keras_transformer.checkpoints import average, choose
 from training.config import CheckpointsConfig, RunConfig
 from training.export_best import ExportBest
+from training.monitors import check_quality, mode
 
 FOLDER = "checkpoints"
-# Entries of the logs that this package makes, and which values of them are good.
-MODES = {"loss": "min", "perplexity": "min", "token_accuracy": "max", "accuracy": "max"}
-QUALITY_MODES = {"val_bleu": "max", "val_chrf": "max", "val_exact_match": "max"}
-
-
-def mode(config: CheckpointsConfig) -> str:
-    """ "max" or "min": which values of the monitor are good.
-
-    Raises:
-        ValueError: the monitor is not known and the configuration does not say.
-    """
-    if config.mode != "auto":
-        return config.mode
-    known = {**MODES, **{f"val_{name}": good for name, good in MODES.items()}, **QUALITY_MODES}
-    if config.monitor not in known:
-        raise ValueError(
-            f"`checkpoints.monitor` must be one of {', '.join(known)}, or checkpoints.mode be given. "
-            f"Received: checkpoints.monitor={config.monitor!r}."
-        )
-    return known[config.monitor]
 
 
 def check(config: RunConfig, has_validation: bool) -> None:
@@ -55,19 +36,7 @@ def check(config: RunConfig, has_validation: bool) -> None:
                 f"`checkpoints.{name}` needs validation data, or another checkpoints.monitor. "
                 f"Received: none, and checkpoints.monitor={checkpoints.monitor!r}."
             )
-        if checkpoints.monitor not in QUALITY_MODES:
-            continue
-        if not hasattr(config, "quality"):
-            raise ValueError(
-                f"`checkpoints.{name}` needs a checkpoints.monitor that a {config.model.kind} has, val_loss "
-                f"say. Received: checkpoints.monitor={checkpoints.monitor!r}."
-            )
-        if not 0 < config.quality.frequency <= config.fit.epochs:
-            raise ValueError(
-                f"`checkpoints.{name}` needs translations of the validation set for "
-                f"{checkpoints.monitor}: quality.frequency from 1 to fit.epochs. "
-                f"Received: quality.frequency={config.quality.frequency}."
-            )
+        check_quality(config, f"checkpoints.{name}")
 
 
 def make_callbacks(config: CheckpointsConfig, output, averages=None) -> list[keras.callbacks.Callback]:
@@ -82,10 +51,15 @@ def make_callbacks(config: CheckpointsConfig, output, averages=None) -> list[ker
     callbacks = [KeepCheckpoints(output / FOLDER, config.last, config.best, config.monitor, good)]
     if config.export_best is not None:
         callbacks.append(ExportBest(output, config.export_best))
-    if config.patience is not None:
-        metrics = output / "metrics.jsonl"
-        callbacks.append(EarlyStopping(metrics, config.monitor, good, config.patience, averages))
-    return callbacks
+    stopping = early_stopping(config, output / "metrics.jsonl", averages)
+    return [*callbacks, stopping] if stopping else callbacks
+
+
+def early_stopping(config: CheckpointsConfig, metrics, averages=None) -> EarlyStopping | None:
+    """What ends the training, reading `metrics`, the file of `MetricsFile`; None if nothing is to."""
+    if config.patience is None:
+        return None
+    return EarlyStopping(metrics, config.monitor, mode(config), config.patience, averages)
 
 
 def final_model(model, config: CheckpointsConfig, output):

@@ -1,14 +1,16 @@
 """From a configuration to a run folder: data, tokenizers, model, `fit`."""
 
+import json
 import shutil
 import sys
-from dataclasses import dataclass
+import tempfile
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import keras
 
 from keras_transformer.callbacks import MetricsFile, Resume, Throughput, restore
-from training import checkpointing, initial, plan, run_folder, tasks
+from training import checkpointing, devices, initial, plan, run_folder, tasks
 from training.config import RunConfig
 
 # In the run folder, while the training lasts: what it goes on from after an interruption.
@@ -41,38 +43,26 @@ def train(config: RunConfig, output: Path):
             folder that was made here is removed again if nothing has been learnt.
     """
     output = Path(output)
+    strategy = devices.make_strategy(config.fit.num_devices)
     config = initial.settled(config, output)
-    goes_on = run_folder.is_unfinished(output, config)
+    devices.check_same(strategy, "configuration", json.dumps(asdict(config), sort_keys=True).encode())
+    goes_on = bool(devices.from_chief(strategy, lambda: run_folder.is_unfinished(output, config)))
     keras.utils.set_random_seed(config.fit.seed)
     keras.config.set_dtype_policy(config.fit.precision)
-    prepared = prepare(config, output if goes_on else None)
-    task, batches, settled = prepared.task, prepared.batches, prepared.settled
-    steps_per_epoch = prepared.steps_per_epoch
-    model, epoch = restore(output / CHECKPOINTS) or (None, 0)
-    if model is None:
-        model = task.make_model(task.sizes)
-        if config.initial.run is not None:
-            initial.take_weights(model, task)
-        model.freeze(config.fit.freeze)
-        total_steps = steps_per_epoch * config.fit.epochs
-        tasks.compile_model(model, task, total_steps, settled.jit_compile, settled.num_micro_batches)
-    print(f"{task.summary()}; {model.count_params():,} parameters")
+    prepared = prepare(config, output if goes_on else None, strategy.num_replicas_in_sync)
+    with strategy.scope():
+        model, epoch = restore(output / CHECKPOINTS) or (make_model(prepared), 0)
+    print(f"{prepared.task.summary()}; {model.count_params():,} parameters")
     if goes_on:
         print(f"going on after {epoch} of {config.fit.epochs} epochs")
-    else:
-        run_folder.make(output, config, task, settled)
-    quality = task.quality(model)
+    if not devices.is_chief():
+        with tempfile.TemporaryDirectory() as folder:
+            fit(model, epoch, prepared, strategy, worker_callbacks(output, Path(folder), prepared, model))
+        return model
+    if not goes_on:
+        run_folder.make(output, config, prepared.task, prepared.settled)
     try:
-        model.fit(
-            batches["train"].stream(epoch * steps_per_epoch),
-            steps_per_epoch=steps_per_epoch,
-            initial_epoch=epoch,
-            epochs=config.fit.epochs,
-            validation_data=batches["validation"].dataset() if "validation" in batches else None,
-            callbacks=make_callbacks(output, config, quality),
-            shuffle=False,  # it is shuffled already
-            verbose=1 if sys.stdout.isatty() else 2,
-        )
+        fit(model, epoch, prepared, strategy, make_callbacks(output, config, prepared.task.quality(model)))
     except BaseException:
         if not goes_on and not any((output / "checkpoints").iterdir()):
             shutil.rmtree(output)  # nothing was learnt that would be lost
@@ -84,19 +74,55 @@ def train(config: RunConfig, output: Path):
     return model
 
 
+def make_model(prepared: Prepared):
+    """The compiled model before its first step."""
+    task, config = prepared.task, prepared.task.config
+    model = task.make_model(task.sizes)
+    if config.initial.run is not None:
+        initial.take_weights(model, task)
+    model.freeze(config.fit.freeze)
+    total_steps = prepared.steps_per_epoch * config.fit.epochs
+    settled = prepared.settled
+    tasks.compile_model(model, task, total_steps, settled.jit_compile, settled.num_micro_batches)
+    return model
+
+
+def fit(model, epoch, prepared: Prepared, strategy, callbacks):
+    """Keras's `fit`, from the end of an epoch on."""
+    batches, steps_per_epoch = prepared.batches, prepared.steps_per_epoch
+    validation = {}
+    if "validation" in batches:
+        validation["validation_data"] = devices.share_out(batches["validation"], strategy, endless=False)
+        validation["validation_steps"] = len(batches["validation"])
+    model.fit(
+        devices.share_out(batches["train"], strategy, epoch * steps_per_epoch),
+        steps_per_epoch=steps_per_epoch,
+        initial_epoch=epoch,
+        epochs=prepared.task.config.fit.epochs,
+        **validation,
+        callbacks=callbacks,
+        shuffle=False,  # it is shuffled already
+        verbose=1 if sys.stdout.isatty() else 2,
+    )
+    # Of all that can go wrong between machines this is what would spoil the result in silence.
+    devices.check_same(strategy, "weights", b"".join(weight.tobytes() for weight in model.get_weights()))
+
+
 def dry_run(config: RunConfig) -> str:
     """What a training would do and cost, as a page of text; see `plan.describe`. Trains nothing."""
     prepared = prepare(config)
     return plan.describe(prepared.task, prepared.batches["train"], prepared.settled)
 
 
-def prepare(config: RunConfig, unfinished: Path | None = None) -> Prepared:
+def prepare(config: RunConfig, unfinished: Path | None = None, num_replicas: int = 1) -> Prepared:
     """Data, tokenizers, batches, and what the configuration leaves open.
 
     Args:
         config: see `training.config`.
         unfinished: run folder of a training that was interrupted: its tokenizers and its plan are kept.
+        num_replicas: equal parts of each batch, over all workers and their devices.
     """
+    plan.check_replicas(config, num_replicas)
     task = tasks.make(config)
     task.load()
     checkpointing.check(config, has_validation=task.has("validation"))
@@ -113,12 +139,14 @@ def prepare(config: RunConfig, unfinished: Path | None = None) -> Prepared:
     batches = {}
     for split in ("train", "validation"):
         if task.has(split):
-            batches[split] = task.batches(split, num_micro_batches)
+            batches[split] = task.batches(split, num_micro_batches * num_replicas)
             print(f"{split}: {batches[split].summary()}")
     steps_per_epoch = config.fit.steps_per_epoch or len(batches["train"])
     if not unfinished:
         steps = steps_per_epoch * config.fit.epochs
-        jit_compile = plan.choose_jit_compile(task, batches["train"], steps, num_micro_batches)
+        jit_compile = num_replicas == 1 and plan.choose_jit_compile(
+            task, batches["train"], steps, num_micro_batches
+        )
         settled = plan.Plan(num_micro_batches, jit_compile)
     return Prepared(task, batches, steps_per_epoch, settled)
 
@@ -129,9 +157,7 @@ def make_callbacks(output: Path, config: RunConfig, quality=None):
     The order counts: validation, translation and the checkpoint are of the averaged weights, if there are
     any; what comes after the translation finds BLEU in its logs.
     """
-    averages = None
-    if config.optimizer.ema_momentum is not None:
-        averages = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
+    averages = make_averages(config)
     callbacks = [
         Throughput(),
         averages,
@@ -141,4 +167,30 @@ def make_callbacks(output: Path, config: RunConfig, quality=None):
         keras.callbacks.TensorBoard(output / "logs", write_graph=False),
         *checkpointing.make_callbacks(config.checkpoints, output, averages),
     ]
+    return [callback for callback in callbacks if callback is not None]
+
+
+def make_averages(config: RunConfig):
+    """What puts the averaged weights in place at the end of an epoch, if there are any."""
+    if config.optimizer.ema_momentum is None:
+        return None
+    return keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
+
+
+def worker_callbacks(output: Path, folder: Path, prepared: Prepared, model):
+    """Those of workers that are not the chief: they take part in everything, and write nothing that stays.
+
+    Args:
+        output: the run folder, which the chief writes.
+        folder: for this worker's own files.
+        prepared: see `prepare`.
+        model: in training.
+    """
+    config = prepared.task.config
+    metrics = folder / "metrics.jsonl"
+    if (output / metrics.name).exists():
+        shutil.copy(output / metrics.name, metrics)
+    averages = make_averages(config)
+    callbacks = [Throughput(), averages, prepared.task.quality(model), MetricsFile(metrics)]
+    callbacks.append(checkpointing.early_stopping(config.checkpoints, metrics, averages))
     return [callback for callback in callbacks if callback is not None]

@@ -3,12 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
-import keras
 import numpy as np
 from keras import ops
 
 from keras_transformer.checkpoints import checkpoint_path
 from keras_transformer.layer_paths import weight_paths
+from keras_transformer.model_files import load_model
 from keras_transformer.translator import vocabulary
 from training import run_folder, tasks
 from training.config import RunConfig
@@ -66,7 +66,7 @@ def take_weights(model, task) -> None:
     """
     config = task.config.initial
     path = checkpoint_path(config.run, config.checkpoint)
-    other = keras.models.load_model(path, compile=False)
+    other = load_model(path)
     own, theirs = weight_paths(model), weight_paths(other)
     for name in sorted(own.keys() ^ theirs.keys()):
         raise ValueError(

@@ -32,9 +32,8 @@ def measure(run, split, data_dir=None, search=None, checkpoint=None) -> list[str
             f"Options of a search are for what decodes. Received: a {config.model.kind}, {search}."
         )
     with quiet.start_up():
-        import keras
-
         from keras_transformer.checkpoints import checkpoint_path
+        from keras_transformer.model_files import load_model
         from training import tasks
     task = tasks.make(config)
     task.load()
@@ -42,6 +41,6 @@ def measure(run, split, data_dir=None, search=None, checkpoint=None) -> list[str
     task.load_split(split)
     if not task.has(split):
         raise ValueError(f"The run's data must have a {split} split. Received: none was configured.")
-    model = keras.models.load_model(checkpoint_path(run, checkpoint))
+    model = load_model(checkpoint_path(run, checkpoint), compile=True)
     found = search.search(config.data.max_length) if decodes else None
     return [str(measured) for measured in task.measure(model, split, found)]

@@ -36,6 +36,21 @@ class Plan:
         (folder / PLAN_FILE).write_text(json.dumps(asdict(self)), encoding="utf-8")
 
 
+def check_replicas(config, num_replicas: int) -> None:
+    """Raises ValueError if the configuration leaves open or asks for what several devices cannot have."""
+    if num_replicas == 1:
+        return
+    if config.fit.num_micro_batches == "auto":
+        raise ValueError(
+            "`fit.num_micro_batches` must be a number where several devices share a batch. Received: auto."
+        )
+    if config.fit.jit_compile == "on":
+        raise ValueError(
+            "`fit.jit_compile` must be auto or off where several devices share a batch: XLA cannot compile "
+            "the sum over them. Received: on."
+        )
+
+
 def find_num_micro_batches(task, memory_limit: int | None = None) -> int:
     """The smallest number of micro-batches with which a step of the longest shape fits into memory.
 

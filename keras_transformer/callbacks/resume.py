@@ -7,6 +7,8 @@ from pathlib import Path
 
 import keras
 
+from keras_transformer.model_files import load_model
+
 PATTERN = "epoch-*"
 TEMPORARY_NAME = ".incomplete"
 MODEL_FILE = "model.keras"
@@ -78,7 +80,7 @@ def restore(folder):
     newest = max(Path(folder).glob(PATTERN), default=None)
     if newest is None:
         return None
-    model = keras.models.load_model(newest / MODEL_FILE)
+    model = load_model(newest / MODEL_FILE, compile=True, ours=False)
     streams = json.loads((newest / STREAMS_FILE).read_text(encoding="utf-8"))
     for variable, state in zip(_random_streams(model), streams, strict=True):
         variable.assign(state)

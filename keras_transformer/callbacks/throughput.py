@@ -6,10 +6,11 @@ import keras
 
 
 class Throughput(keras.callbacks.Callback):
-    """Adds `tokens_per_second` and `gradient_norm` to the logs of each epoch.
+    """Adds `tokens`, `tokens_per_second` and `gradient_norm` to the logs of each epoch.
 
-    `tokens_per_second` counts real target tokens over the time of the training steps, without validation and
-    what other callbacks do at the end; the first epoch includes tracing and compiling. `gradient_norm` is the
+    `tokens` counts the real target tokens of the epoch, `tokens_per_second` over the time of the training
+    steps, without validation and what other callbacks do at the end; the first epoch includes tracing and
+    compiling. `gradient_norm` is the
     mean over the epoch's steps of the norm of all gradients together, before clipping. Put this before the
     callbacks that write logs.
 
@@ -35,4 +36,4 @@ class Throughput(keras.callbacks.Callback):
             # Reading them waits for the last step.
             tokens, norm = float(statistics.weight.result()), float(statistics.gradient_norm.result())
             seconds = time.perf_counter() - self.start
-            self.measures = {"tokens_per_second": tokens / seconds, "gradient_norm": norm}
+            self.measures = {"tokens": tokens, "tokens_per_second": tokens / seconds, "gradient_norm": norm}

@@ -9,7 +9,7 @@ import pytest
 
 from keras_transformer import decoding, models, tokenizers
 from keras_transformer.special_ids import END_ID, PAD_ID, START_ID
-from serving import ctranslate2_format
+from serving import ctranslate2_format, export
 
 ctranslate2 = pytest.importorskip("ctranslate2", reason="ctranslate2 is not installed")
 
@@ -213,3 +213,57 @@ def test_without_the_package_the_error_names_the_extra(tokenizer, tmp_path, monk
     model = make_model(tokenizer, tokenizer)
     with pytest.raises(ValueError, match=r"pip install \"keras-transformer\[ctranslate2\]\". Received: "):
         ctranslate2_format.write(model, tokenizer, tokenizer, tmp_path / "model")
+
+
+@pytest.fixture(scope="module")
+def subword_run(tokenizer, tmp_path_factory):
+    """A run folder whose both sides are sub-words."""
+    folder = tmp_path_factory.mktemp("runs") / "subwords"
+    model = make_model(tokenizer, tokenizer)
+    for side in ("source", "target"):
+        tokenizer.save(folder / "tokenizer" / side)
+    model.save(folder / "model.keras")
+    (folder / "config.yaml").write_text(f"data: {{max_length: {MAX_LENGTH}}}\n")
+    return folder
+
+
+@pytest.mark.parametrize("quantization", ["float32", "int8"])
+def test_the_command_writes_a_folder_that_ctranslate2_loads(subword_run, tmp_path, capsys, quantization):
+    output = tmp_path / "new" / "model"
+    arguments = ["--run", str(subword_run), "--output", str(output), "--format", "ctranslate2"]
+    export.main([*arguments, "--quantization", quantization])
+    assert capsys.readouterr().out.startswith(f"exported: {output} (")
+    assert (output / "tokenizer" / "source" / "sentencepiece.model").is_file()
+    found = ctranslate2.Translator(str(output), compute_type="int8" if quantization == "int8" else "float32")
+    assert found.translate_batch([["\u2581"]], beam_size=1, max_decoding_length=5)[0].hypotheses
+    with pytest.raises(ValueError, match="never overwritten"):
+        export.main(arguments)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["--version", "3"], "Received: version"),
+        (["--beam", "2", "--max_rows", "5"], "Received: search, limits"),
+        (["--keep", "1", "--head", "0"], "Received: head, keep"),
+    ],
+)
+def test_options_that_mean_nothing_there_are_refused(subword_run, tmp_path, options, message):
+    arguments = ["--run", str(subword_run), "--output", str(tmp_path / "new"), "--format", "ctranslate2"]
+    with pytest.raises(ValueError, match=message):
+        export.main([*arguments, *options])
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_run_that_ctranslate2_cannot_represent_is_refused_and_nothing_is_left(run_folder, tmp_path):
+    # Its target tokenizer is of characters.
+    arguments = ["--run", str(run_folder), "--output", str(tmp_path / "new"), "--format", "ctranslate2"]
+    with pytest.raises(ValueError, match="target tokenizer must be a SentencePieceTokenizer"):
+        export.main(arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_quantization_of_a_saved_model_is_refused(run_folder, tmp_path):
+    arguments = ["--run", str(run_folder), "--output", str(tmp_path / "new"), "--quantization", "int8"]
+    with pytest.raises(ValueError, match="is of the format ctranslate2. Received: format saved_model"):
+        export.main(arguments)

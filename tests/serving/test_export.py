@@ -1,6 +1,7 @@
 """The command: what it writes, what it says, and what it refuses."""
 
 import hashlib
+import json
 import shutil
 import subprocess
 
@@ -8,7 +9,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from serving import export, op_closure, saved_model
+from serving import checksums, export, op_closure, saved_model
 
 
 def write(base, version=1, function=tf.identity):
@@ -30,8 +31,10 @@ def test_a_version_folder_holds_what_tf_serving_reads_and_no_leftovers(exported)
     files = {str(path.relative_to(exported)) for path in exported.rglob("*") if path.is_file()}
     assert files == {
         "SHA256SUMS",
+        "assets.extra/samples.json",
         "assets.extra/tf_serving_warmup_requests",
         "fingerprint.pb",
+        "manifest.json",
         "saved_model.pb",
         "variables/variables.data-00000-of-00001",
         "variables/variables.index",
@@ -128,7 +131,7 @@ def test_the_version_appears_only_when_it_is_complete(tmp_path, monkeypatch):
     def spy(folder):
         seen.extend(path.name for path in tmp_path.iterdir())
 
-    monkeypatch.setattr(saved_model, "_write_checksums", spy)
+    monkeypatch.setattr(checksums, "write", spy)
     write(tmp_path)
     assert len(seen) == 1 and seen[0].startswith(".")
     assert [path.name for path in tmp_path.iterdir()] == ["1"]
@@ -191,3 +194,55 @@ def test_a_missing_option_is_one_line_and_status_2(capsys):
     assert stop.value.code == 2
     error = capsys.readouterr().err
     assert "output" in error and len(error.splitlines()) == 1
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def folders(base, *names):
+    for name in names:
+        (base / name).mkdir(parents=True)
+        (base / name / "saved_model.pb").write_text("x")
+
+
+def test_old_versions_beyond_the_newest_are_removed(tmp_path):
+    folders(tmp_path, "1", "2", "0003", "10", "11", "best", ".incomplete-x", "v1")
+    removed = saved_model.remove_older(tmp_path, 11, keep=3)
+    assert sorted(path.name for path in removed) == ["1", "2"]
+    assert names(tmp_path) == [".incomplete-x", "0003", "10", "11", "best", "v1"]
+
+
+def test_no_version_that_is_newer_and_no_file_is_removed(tmp_path):
+    folders(tmp_path, "1", "3", "7", "8", "9")
+    (tmp_path / "2").write_text("a file")
+    assert [path.name for path in saved_model.remove_older(tmp_path, 3, keep=1)] == ["1"]
+    assert names(tmp_path) == ["2", "3", "7", "8", "9"]
+
+
+def test_what_an_interrupted_removal_left_is_removed_and_links_are_not_followed(tmp_path):
+    folders(tmp_path / "served", ".removed-x", "2")
+    folders(tmp_path, "elsewhere")
+    (tmp_path / "served" / "1").symlink_to(tmp_path / "elsewhere")
+    saved_model.remove_older(tmp_path / "served", 2, keep=1)
+    assert names(tmp_path / "served") == ["2"] and names(tmp_path / "elsewhere") == ["saved_model.pb"]
+
+
+def test_a_version_is_renamed_before_it_is_deleted(tmp_path, monkeypatch):
+    folders(tmp_path, "1", "2")
+    seen = []
+    monkeypatch.setattr(saved_model.shutil, "rmtree", lambda path, **_: seen.append((path, names(tmp_path))))
+    saved_model.remove_older(tmp_path, 2, keep=1)
+    ((path, there),) = seen
+    assert path.name.startswith(".removed-") and there == [path.name, "2"]
+
+
+def test_the_command_keeps_so_many_and_refuses_none(run_folder, tmp_path):
+    arguments = ["--run", str(run_folder), "--output", str(tmp_path), "--max_length", "2", "--beam", "1"]
+    folders(tmp_path, "1", "2")
+    with pytest.raises(ValueError, match="`keep` must be a positive integer. Received: keep=0"):
+        export.main([*arguments, "--keep", "0"])
+    export.main([*arguments, "--keep", "2", "--max_rows", "5", "--max_characters", "9"])
+    assert names(tmp_path) == ["2", "3"]
+    limits = json.loads((tmp_path / "3" / "manifest.json").read_text())["limits"]
+    assert (limits["max_rows"], limits["max_characters"]) == (5, 9)

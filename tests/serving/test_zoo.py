@@ -12,6 +12,7 @@ import command_line
 from command_line.search_options import SearchOptions
 from keras_transformer.captioner import Captioner
 from keras_transformer.image_classifier import ImageClassifier
+from keras_transformer.mask_filler import MaskFiller
 from keras_transformer.text_generator import TextGenerator
 from keras_transformer.translator import Translator
 from serving import export
@@ -126,6 +127,23 @@ def test_language_models_generate_as_in_python(make_run, tmp_path):
     assert best["generated"][0].startswith("to")
 
 
+def test_masked_language_models_fill_the_gap_as_in_python(make_run, tmp_path):
+    run = make_run("masked_lm")
+    folder = export.export(run, tmp_path / "served")
+    texts = ["to [MASK]e", "[MASK]", "be, or not to be, or [MASK]ot to be, or not to be", "a[MASK]b[MASK]"]
+    candidates, probabilities = MaskFiller.from_run(run)(tf.constant(texts))
+    (answer,) = alone(folder, [("fill", {"text": texts})], tmp_path)
+    assert answer["candidates"] == [[text.decode() for text in row] for row in candidates.numpy()]
+    np.testing.assert_allclose(answer["probabilities"], probabilities, atol=1e-5)
+    assert all(len(set(row)) == 10 and row != [""] * 10 for row in answer["candidates"])
+    assert np.sum(answer["probabilities"], axis=1).max() <= 1.0001
+    # Neighbours in the batch change nothing.
+    (single,) = alone(folder, [("fill", {"text": texts[:1]})], tmp_path)
+    np.testing.assert_allclose(single["probabilities"][0], answer["probabilities"][0], atol=1e-5)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"must hold \[MASK\]"):
+        MaskFiller.from_run(run)(tf.constant(["to be"]))
+
+
 def encoded_images(shape):
     """PNG and JPEG bytes of different sizes."""
     pixels = np.random.default_rng(0).integers(256, size=(24, 30, shape[-1])).astype(np.uint8)
@@ -161,7 +179,7 @@ def test_classifiers_name_the_class_of_image_bytes_as_in_python(make_run, tmp_pa
 @pytest.mark.parametrize(
     ("kind", "options", "message"),
     [
-        ("masked_lm", {}, "a masked_lm"),
+        ("masked_lm", {"layer": 0}, "`layer` is for translators"),
         ("causal_lm", {"layer": 0}, "`layer` is for translators"),
         ("causal_lm", {"search": SearchOptions(max_length=9)}, "at most the window of the training, 8"),
     ],

@@ -46,11 +46,13 @@ class CaptionDataConfig(ImageDataConfig):
         name: scenes_of_digits or scenes_of_garments, generated (training/datasets/scenes.py), or
             image_files.
         num_examples: for scenes: number of training images.
+        distort: for scenes: whether each thing of a training image is turned, stretched and slanted a little.
         max_length: longest caption in tokens, end token included; images with longer ones are left out.
     """
 
     name: str = "scenes_of_digits"
     num_examples: int = 20_000
+    distort: bool = False
     max_length: int = 64
 
 

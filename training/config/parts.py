@@ -47,6 +47,8 @@ class FitConfig:
             more, a training of 5,000 steps and more tries both ways for a minute and takes the faster.
         num_micro_batches: parts that a batch is split into, one after the other, for less memory; the step is
             the same. auto tries in processes of their own how many it takes until a batch fits.
+        num_devices: devices of this machine (of each machine, if several train together) that share each
+            batch: GPUs, or where there are none virtual devices of the CPU, which are no faster.
         freeze: layers whose weights stay as they are: encoder, target_embedding, decoder/layer_0,
             decoder/layer_*/feed_forward, ...
     """
@@ -57,6 +59,7 @@ class FitConfig:
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     jit_compile: Literal["auto", "on", "off"] = "auto"
     num_micro_batches: int | Literal["auto"] = 1
+    num_devices: int = 1
     freeze: list[str] = field(default_factory=list)
 
 

@@ -45,6 +45,7 @@ class DataConfig(CorpusConfig):
             training pairs that differ more are left out; None for no limit.
         remove_duplicates: whether a training pair is left out that has the same two texts as one before it.
         remove_copies: whether a training pair is left out whose target is its source.
+        prepared: folder that training.prepare made of these corpora: their tokens are read from there.
         batch_tokens: padded tokens in a batch, on the longer side.
         bucket_boundaries: lengths in tokens that batches are padded to; by default 8 of them.
     """
@@ -57,6 +58,7 @@ class DataConfig(CorpusConfig):
     max_length_ratio: float | None = None
     remove_duplicates: bool = False
     remove_copies: bool = False
+    prepared: str | None = None
     batch_tokens: int = 4096
     bucket_boundaries: list[int] | None = None
 

@@ -29,11 +29,14 @@ def load_captions(config, split: str) -> tuple[np.ndarray, list[str]] | None:
     if config.name in SCENES:
         _check(config, takes_dir=config.name == "scenes_of_garments")
         count = config.num_examples if split == "train" else scenes.NUM_EXAMPLES.get(split, 0)
-        found = scenes.generate(split, count, 0, SCENES[config.name], config.data_dir)
+        distort = config.distort and split == "train"
+        found = scenes.generate(split, count, 0, SCENES[config.name], config.data_dir, distort)
         return np.stack([scene.image for scene in found])[..., None], [scene.caption for scene in found]
     if config.name != FILES:
         names = ", ".join([*SCENES, FILES])
         raise ValueError(f"Images with captions must be one of {names}. Received: {config.name!r}.")
+    if config.distort:
+        raise ValueError(f"`data.distort` is for scenes. Received: data.distort=True, for {config.name}.")
     return _load_files(config, split)
 
 

@@ -10,6 +10,7 @@ random, and the sentence names them in reading order: there is one right sentenc
 
 from __future__ import annotations
 
+import math
 import random
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -84,7 +85,12 @@ def load(
 
 
 def generate(
-    split: str, num_examples: int, seed: int, kind: str = "digits", data_dir: str | None = None
+    split: str,
+    num_examples: int,
+    seed: int,
+    kind: str = "digits",
+    data_dir: str | None = None,
+    distort: bool = False,
 ) -> list[Scene]:
     """Draws scenes of a split; their numbers of things, 1 to 4, are equally frequent.
 
@@ -97,6 +103,8 @@ def generate(
         seed: the same seed gives the same scenes on every platform.
         kind: "digits" or "fashion_mnist".
         data_dir: of fashion_mnist, see `pictures.load`.
+        distort: whether each picture is turned, stretched and slanted a little before it is placed, in its
+            box: there are not many pictures, and none then comes twice.
 
     Raises:
         ValueError: unknown split or kind, or `num_examples` out of range.
@@ -106,10 +114,10 @@ def generate(
     if num_examples < 1:
         raise ValueError(f"`num_examples` must be at least 1. Received: num_examples={num_examples}.")
     rng = random.Random(f"{seed}/{kind}/{split}")  # hashed by SHA-512, the same everywhere
-    return [_draw(data, rng) for _ in range(num_examples)]
+    return [_draw(data, rng, distort) for _ in range(num_examples)]
 
 
-def _draw(data: pictures.Pictures, rng: random.Random) -> Scene:
+def _draw(data: pictures.Pictures, rng: random.Random, distort: bool) -> Scene:
     size = data.images.shape[1]
     quarter = 3 * size // 2
     image = np.zeros((2 * quarter, 2 * quarter), np.uint8)
@@ -119,7 +127,8 @@ def _draw(data: pictures.Pictures, rng: random.Random) -> Scene:
         number = rng.randrange(len(data.images))
         top = quarter * (place // 2) + rng.randint(0, quarter - size)
         left = quarter * (place % 2) + rng.randint(0, quarter - size)
-        image[top : top + size, left : left + size] = data.images[number]
+        picture = data.images[number]
+        image[top : top + size, left : left + size] = _distorted(picture, rng) if distort else picture
 
         name = data.names[data.labels[number]]
         if caption:
@@ -129,3 +138,16 @@ def _draw(data: pictures.Pictures, rng: random.Random) -> Scene:
         things.append(Thing(name, span, (top, left, top + size, left + size)))
         caption += f"{name} at the {PLACES[place]}"
     return Scene(image, caption, tuple(things))
+
+
+def _distorted(picture: np.ndarray, rng: random.Random) -> np.ndarray:
+    """The picture turned by up to 10 degrees, stretched and slanted by up to a tenth, about its middle."""
+    from scipy import ndimage
+
+    angle = math.radians(rng.uniform(-10, 10))
+    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    change = np.eye(2) + np.array([[rng.uniform(-1, 1) for _ in range(2)] for _ in range(2)]) / 10
+    matrix = turn @ change
+    middle = (np.array(picture.shape) - 1) / 2
+    moved = ndimage.affine_transform(picture.astype(np.float32), matrix, middle - matrix @ middle, order=1)
+    return moved.round().astype(np.uint8)

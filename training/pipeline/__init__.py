@@ -9,7 +9,7 @@ from training.pipeline.augmentation import Augmentation
 from training.pipeline.base import Batches, Shape
 from training.pipeline.batches import BucketBatches, default_boundaries
 from training.pipeline.filters import Filters
-from training.pipeline.pairs import EncodedPairs, Rows, encode
+from training.pipeline.pairs import EncodedPairs, Rows, check_some_passed, encode, encoded_blocks
 from training.pipeline.windows import WindowBatches, encode_text
 
 __all__ = [
@@ -22,8 +22,10 @@ __all__ = [
     "Rows",
     "Shape",
     "WindowBatches",
+    "check_some_passed",
     "default_boundaries",
     "encode",
     "encode_text",
+    "encoded_blocks",
     "flipped_and_shifted",
 ]

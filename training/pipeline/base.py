@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -57,13 +58,34 @@ class Batches:
 
     def stream(self, start: int = 0) -> tf.data.Dataset:
         """Pass after pass without an end, as `dataset`, from batch number `start` on."""
+        return self._dataset(lambda: self._passes(start))
 
-        def batches():
-            first, skipped = divmod(start, len(self))
-            for number in itertools.count(first):
-                yield from self.batches_of_pass(number, skipped if number == first else 0)
+    def parts(self, count: int, numbers: range, start: int = 0, endless: bool = True) -> tf.data.Dataset:
+        """Some of the equal parts of each batch, one after the other, without an end.
 
-        return self._dataset(batches)
+        Args:
+            count: parts that a batch is split into along its rows, which are a multiple of it.
+            numbers: the parts that are wanted.
+            start: number of the batch to begin with, as of `stream`.
+            endless: whether a pass follows the other; else the first comes again and again.
+        """
+
+        def parts():
+            passes = self._passes(start) if endless else self._first_pass_again()
+            for batch in passes:
+                for number in numbers:
+                    yield tf.nest.map_structure(lambda x: np.split(x, count)[number], batch)  # noqa: B023
+
+        return self._dataset(parts)
+
+    def _passes(self, start):
+        first, skipped = divmod(start, len(self))
+        for number in itertools.count(first):
+            yield from self.batches_of_pass(number, skipped if number == first else 0)
+
+    def _first_pass_again(self):
+        while True:
+            yield from self.batches_of_pass(0)
 
     def dataset(self) -> tf.data.Dataset:
         """The batches of the first pass: a data set of (inputs, labels), of known cardinality."""

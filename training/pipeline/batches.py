@@ -10,7 +10,7 @@ import tensorflow as tf
 from keras_transformer.special_ids import END_ID, PAD_ID, START_ID
 from training.pipeline.augmentation import Augmentation
 from training.pipeline.base import Batches, Shape
-from training.pipeline.pairs import EncodedPairs
+from training.pipeline.pairs import EncodedPairs, Rows
 
 # Third number of a generator's seed, after seed and pass: what it draws. (No number counts as 0: the order.)
 _SHARES, _CHANGES = 1, 2
@@ -166,21 +166,23 @@ class BucketBatches(Batches):
 
     def _batch(self, index: int, rows: np.ndarray, generator):
         bucket, encoded = self.buckets[index], self.encoded
+        shape = bucket.batch_size, bucket.target_length
         source_ids = np.full((bucket.batch_size, bucket.source_length), PAD_ID, np.int32)
-        target_ids = np.full((bucket.batch_size, bucket.target_length), PAD_ID, np.int32)
-        labels = target_ids.copy()
+        target_ids, labels = np.full(shape, PAD_ID, np.int32), np.full(shape, PAD_ID, np.int32)
         if self.augmentation is None:
-            sources, targets = [encoded.source[row] for row in rows], [encoded.target[row] for row in rows]
+            sources, targets = encoded.source, encoded.target
         else:
             room = bucket.source_length - 1, bucket.target_length - 1
-            sources, targets = self.augmentation.ids(encoded, rows, *room, generator)
-        for row, (source, target) in enumerate(zip(sources, targets, strict=True)):
-            source_ids[row, : len(source)] = source
-            source_ids[row, len(source)] = END_ID
-            target_ids[row, 0] = START_ID
-            target_ids[row, 1 : len(target) + 1] = target
-            labels[row, : len(target)] = target
-            labels[row, len(target)] = END_ID
+            sides = self.augmentation.ids(encoded, rows, *room, generator)
+            sources, targets = (Rows.join([(np.concatenate(s), [len(row) for row in s])]) for s in sides)
+            rows = np.arange(len(rows))
+        places = np.arange(len(rows))
+        source_ids[places], lengths = sources.padded(rows, bucket.source_length)
+        source_ids[places, lengths] = END_ID
+        labels[places], lengths = targets.padded(rows, bucket.target_length)
+        target_ids[places, 0] = START_ID
+        target_ids[places, 1:] = labels[places, :-1]
+        labels[places, lengths] = END_ID
         if self.augmentation is not None:
             self.augmentation.drop_tokens(source_ids, target_ids, generator)
         return {"source_ids": source_ids, "target_ids": target_ids}, labels

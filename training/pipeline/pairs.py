@@ -1,11 +1,12 @@
 """Pairs of texts -> pairs of ids, held in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 
+from keras_transformer.special_ids import PAD_ID
 from training.pipeline.filters import Filters
 
 # Pairs that go through the tokenizers together.
@@ -35,6 +36,16 @@ class Rows:
     def lengths(self) -> np.ndarray:
         """(N,) int64."""
         return np.diff(self.splits)
+
+    def padded(self, rows: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
+        """Some rows, of at most `width` values: int32 (R, width), 0 behind each; and their lengths, (R,)."""
+        starts = self.splits[rows]
+        lengths = self.splits[rows + 1] - starts
+        places = np.arange(width)
+        is_real = places < lengths[:, None]
+        found = np.full((len(rows), width), PAD_ID, np.int32)
+        found[is_real] = self.values[(starts[:, None] + places)[is_real]]
+        return found, lengths
 
 
 @dataclass(frozen=True)
@@ -69,38 +80,83 @@ def encode(
     Raises:
         ValueError: no pairs, or none that passes.
     """
-
-    def tokenize(source, target):
-        return source, target, source_tokenizer.tokenize(source), target_tokenizer.tokenize(target)
-
     blocks, total = [], 0
     for number, pairs in enumerate(corpora):
-        tokenized = pairs.batch(TOKENIZER_BATCH).map(
-            tokenize, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-        )
-        for source_texts, target_texts, source, target in tokenized.prefetch(tf.data.AUTOTUNE):
-            texts = source_texts.numpy(), target_texts.numpy()
-            ids = _block(source), _block(target)
-            # One special token a side: END of the source; START of the target's input, END of its labels.
-            kept = filters.keep(*texts, *(lengths + 1 for _, lengths in ids))
-            total += len(kept)
-            block = [_rows(side, kept) for side in ids]
-            block += [_bytes(side[kept]) if keep_texts else None for side in texts]
-            blocks.append([*block, np.full(np.count_nonzero(kept), number)])
+        for block in encoded_blocks(pairs, source_tokenizer, target_tokenizer, filters, keep_texts):
+            total += block.num_read
+            blocks.append([*block.sides, *block.texts, np.full(len(block), number)])
     if not blocks:
         raise ValueError("`pairs` must hold at least one pair. Received: none.")
     *sides, corpus = zip(*blocks, strict=True)
     source, target, source_texts, target_texts = (
         Rows.join(side) if side[0] is not None else None for side in sides
     )
-    if not len(source):
-        counts = ", ".join(f"{count:,} {rule}" for rule, count in filters.dropped.items())
-        raise ValueError(
-            f"At least one pair must pass the filters (max_length={filters.max_length}, "
-            f"max_length_ratio={filters.max_length_ratio}). Received: {total:,} pairs, of them {counts}."
-        )
+    check_some_passed(len(source), total, filters)
     return EncodedPairs(
         source, target, np.concatenate(corpus), dict(filters.dropped), source_texts, target_texts
+    )
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some pairs that were tokenized together, less those that did not pass the filters.
+
+    Attributes:
+        num_read: pairs, with those that did not pass.
+        sides: of source and target, (ids end to end, lengths).
+        texts: of both, (UTF-8 bytes end to end, lengths), or None.
+    """
+
+    num_read: int
+    sides: list
+    texts: list
+
+    def __len__(self):
+        return len(self.sides[0][1])
+
+
+def encoded_blocks(
+    pairs: tf.data.Dataset,
+    source_tokenizer,
+    target_tokenizer,
+    filters: Filters,
+    keep_texts: bool = False,
+    skipped: int = 0,
+) -> Iterator[Block]:
+    """Tokenizes the pairs of one corpus, in order: see `encode`.
+
+    Args:
+        skipped: blocks of `TOKENIZER_BATCH` pairs at the beginning that are not wanted.
+    """
+
+    def tokenize(source, target):
+        return source, target, source_tokenizer.tokenize(source), target_tokenizer.tokenize(target)
+
+    tokenized = (
+        pairs.batch(TOKENIZER_BATCH)
+        .skip(skipped)
+        .map(tokenize, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    )
+    for source_texts, target_texts, source, target in tokenized.prefetch(tf.data.AUTOTUNE):
+        texts = source_texts.numpy(), target_texts.numpy()
+        ids = _block(source), _block(target)
+        # One special token a side: END of the source; START of the target's input, END of its labels.
+        kept = filters.keep(*texts, *(lengths + 1 for _, lengths in ids))
+        yield Block(
+            len(kept),
+            [_rows(side, kept) for side in ids],
+            [_bytes(side[kept]) if keep_texts else None for side in texts],
+        )
+
+
+def check_some_passed(num_kept: int, num_read: int, filters: Filters) -> None:
+    """Raises ValueError if the filters left out every pair."""
+    if num_kept:
+        return
+    counts = ", ".join(f"{count:,} {rule}" for rule, count in filters.dropped.items())
+    raise ValueError(
+        f"At least one pair must pass the filters (max_length={filters.max_length}, "
+        f"max_length_ratio={filters.max_length_ratio}). Received: {num_read:,} pairs, of them {counts}."
     )
 
 

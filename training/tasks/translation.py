@@ -2,12 +2,14 @@
 
 import functools
 import math
+from pathlib import Path
 
 from keras_transformer import decoding, models
 from keras_transformer.callbacks import TranslationQuality
 from keras_transformer.translator import Translator
-from training import datasets, pipeline
+from training import datasets, pipeline, prepared
 from training.config import CorpusConfig, DataConfig, TokenizersConfig
+from training.pipeline import shards
 from training.tasks.base import Task, rounded_up
 from training.tasks.tokenizing import train_tokenizer
 
@@ -24,9 +26,16 @@ class Translation(Task):
     vocabularies = {"source_embedding": "source", "target_embedding": "target"}
 
     def load_split(self, split):
-        self.examples[split] = load_pairs(self.config.data, split)
+        if split == "train" and self.config.data.prepared is not None:
+            prepared.check(self.config)
+            self.examples[split] = ()  # on disk
+        else:
+            self.examples[split] = load_pairs(self.config.data, split)
 
     def train_tokenizers(self):
+        if self.config.data.prepared is not None:
+            self.load_tokenizers(Path(self.config.data.prepared))
+            return
         sides = make_tokenizers(self.config.tokenizer, self.examples["train"])
         self.tokenizers = dict(zip(("source", "target"), sides, strict=True))
 
@@ -51,18 +60,26 @@ class Translation(Task):
     def batches(self, split, row_multiple=1):
         config, data = self.config, self.config.data
         source_tokenizer, target_tokenizer = self.tokenizers["source"], self.tokenizers["target"]
-        corpora, filters = [self.examples[split]], pipeline.Filters(data.max_length)
+        filters = pipeline.Filters(data.max_length)
         weights = augmentation = None
         if split == "train":
             # What is measured on stays as it is.
             augmentation = pipeline.Augmentation.of(config.augmentation, source_tokenizer, target_tokenizer)
             weights = [corpus.weight for corpus in (data, *data.also)]
-            corpora = load_corpora(data) if data.also else corpora
             filters = pipeline.Filters(
                 data.max_length, data.max_length_ratio, data.remove_duplicates, data.remove_copies
             )
         keep_texts = augmentation is not None and augmentation.reads_texts
-        encoded = pipeline.encode(corpora, source_tokenizer, target_tokenizer, filters, keep_texts)
+        if split == "train" and data.prepared is not None:
+            if keep_texts:
+                raise ValueError(
+                    "An `augmentation` that reads the texts needs pairs that are not prepared. "
+                    f"Received: data.prepared={data.prepared}."
+                )
+            encoded = shards.read(Path(data.prepared))
+        else:
+            corpora = load_corpora(data) if split == "train" else [self.examples[split]]
+            encoded = pipeline.encode(corpora, source_tokenizer, target_tokenizer, filters, keep_texts)
         return pipeline.BucketBatches(
             encoded,
             batch_tokens=data.batch_tokens,

@@ -1,0 +1,225 @@
+"""Checks an export before it is served: python -m serving.verify DIR/VERSION
+
+A line for each check: files, checksums, manifest, ops, signatures, answers. The model runs in the last one
+only, in a process of its own, when all others have passed. The first that fails is one line and status 1.
+
+The checksums are those that the export wrote beside its files: they find damage. Against somebody who can
+write there, give --sha256, the sum that `serving.export` printed.
+"""
+
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import command_line
+from command_line import quiet
+
+# All files that an export has. Anything else is refused, whatever the checksums say: beside saved_model.pb a
+# saved_model.cpb would be loaded in its place.
+FILES = re.compile(
+    r"SHA256SUMS|manifest\.json|saved_model\.pb|fingerprint\.pb|"
+    r"variables/variables\.(index|data-\d{5}-of-\d{5})|"
+    r"assets\.extra/(tf_serving_warmup_requests|samples\.json)"
+)
+# Bytes. A protocol buffer has at most 2 GiB; what is read whole has to be much smaller.
+MAX_SIZES = {"saved_model.pb": 2**31, "manifest.json": 2**24, "SHA256SUMS": 2**20, "fingerprint.pb": 2**20}
+MAX_SAMPLES_SIZE = 2**26
+# Relative and absolute: other processors add in another order.
+TOLERANCE = 1e-3
+REPLAY_SECONDS = 3600  # ends what hangs, also on a busy machine
+
+
+def main(arguments=None):
+    """Reads the command line and checks."""
+    parser = command_line.parser("serving.verify", __doc__)
+    parser.add_argument("folder", type=str, help="version of an exported model, DIR/VERSION")
+    parser.add_argument(
+        "--sha256",
+        type=str,
+        help="sum of the file SHA256SUMS that serving.export printed; not checked if absent",
+    )
+    options = parser.parse_args(arguments)
+    for line in verify(options.folder, options.sha256):
+        print(f"ok: {line}", flush=True)
+
+
+def verify(folder, sha256=None) -> Iterator[str]:
+    """Checks one version.
+
+    Args:
+        folder: DIR/VERSION.
+        sha256: sum of its SHA256SUMS, from elsewhere; None to do without.
+
+    Yields:
+        What was found, a line for each check that passed.
+
+    Raises:
+        ValueError: a check failed; nothing that comes after it was done.
+    """
+    folder = Path(folder)
+    yield _check_files(folder)
+    yield _check_sums(folder, sha256)
+    manifest = _read_json(folder / "manifest.json", dict)
+    yield _check_manifest(folder, manifest)
+    with quiet.start_up():
+        from serving import op_closure
+        from serving.manifest import SAMPLES_FILE, signatures
+
+    op_closure.check(folder / "saved_model.pb")
+    yield f"ops: {len(op_closure.ops(folder / 'saved_model.pb'))} kinds, all of the allowed list, no XLA"
+    found = signatures(folder / "saved_model.pb")
+    if found != manifest["signatures"]:
+        raise ValueError(
+            "The signatures must be those of manifest.json. Received: "
+            f"{', '.join(_differences(found, manifest['signatures']))}."
+        )
+    yield f"signatures: {', '.join(found)}"
+    samples = _read_json(folder / SAMPLES_FILE, list)
+    for sample in samples:
+        if not isinstance(sample, dict) or not {"signature_name", "inputs", "outputs"} <= sample.keys():
+            raise ValueError(f"{SAMPLES_FILE} holds requests with outputs. Received: {str(sample)[:80]}.")
+    yield _check_answers(folder, samples)
+
+
+def _check_files(folder):
+    """No link, nothing but what an export has, nothing oversized."""
+    if folder.is_symlink() or not folder.is_dir():
+        raise ValueError(f"What is verified is a folder, DIR/VERSION. Received: {folder}.")
+    size = count = 0
+    for path in _walk(folder):
+        name = path.relative_to(folder).as_posix()
+        status = path.lstat()
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError(f"An export holds files and no links. Received: {name}.")
+        if not FILES.fullmatch(name):
+            raise ValueError(f"An export holds no other files than its own. Received: {name}.")
+        limit = MAX_SAMPLES_SIZE if name.startswith("assets.extra/") else MAX_SIZES.get(name)
+        if limit is not None and status.st_size > limit:
+            raise ValueError(f"{name} must have at most {limit} bytes. Received: {status.st_size}.")
+        size, count = size + status.st_size, count + 1
+    for name in ("saved_model.pb", "variables/variables.index", "manifest.json", "SHA256SUMS"):
+        if not (folder / name).is_file():
+            raise ValueError(f"An export holds {name}. Received: {folder}, which does not.")
+    return f"files: {count}, {size / 1e6:.1f} MB"
+
+
+def _walk(folder):
+    """Everything in a folder that is no folder; links are not followed."""
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and not path.is_symlink():
+            yield from _walk(path)
+        else:
+            yield path
+
+
+def _check_sums(folder, sha256):
+    from serving.checksums import CHECKSUM_FILE, digest
+
+    if sha256 is not None and digest(folder / CHECKSUM_FILE) != sha256.lower():
+        raise ValueError(
+            f"{CHECKSUM_FILE} must have the SHA-256 {sha256}. Received: {digest(folder / CHECKSUM_FILE)}."
+        )
+    listed = {}
+    for line in (folder / CHECKSUM_FILE).read_text(encoding="utf-8").splitlines():
+        sum_, _, name = line.partition("  ")
+        if name in listed or not re.fullmatch("[0-9a-f]{64}", sum_):
+            raise ValueError(f"{CHECKSUM_FILE} lists each file once, with its SHA-256. Received: {line!r}.")
+        listed[name] = sum_
+    found = {path.relative_to(folder).as_posix() for path in _walk(folder)} - {CHECKSUM_FILE}
+    for what, names in (("missing", listed.keys() - found), ("not listed", found - listed.keys())):
+        if names:
+            raise ValueError(
+                f"The files must be those of {CHECKSUM_FILE}. Received: {what}: {', '.join(sorted(names))}."
+            )
+    changed = [name for name in sorted(listed) if digest(folder / name) != listed[name]]
+    if changed:
+        raise ValueError(
+            f"The files must have the sums of {CHECKSUM_FILE}. Received: changed: {', '.join(changed)}."
+        )
+    return f"checksums: {len(listed)} files" + (", and that of the list" if sha256 else "")
+
+
+def _check_manifest(folder, manifest):
+    needed = ("format", "version", "kind", "limits", "signatures", "made_with", "needs_tensorflow_serving")
+    missing = [key for key in needed if key not in manifest]
+    if missing:
+        raise ValueError(f"manifest.json holds {', '.join(needed)}. Received: none of {', '.join(missing)}.")
+    if manifest["format"] != 1:
+        raise ValueError(f"manifest.json must be of format 1. Received: {manifest['format']!r}.")
+    name = folder.resolve().name
+    if str(manifest["version"]) != name.lstrip("0"):
+        raise ValueError(
+            f"A version's folder has its number. Received: {name}, version {manifest['version']}."
+        )
+    if not isinstance(manifest["signatures"], dict):
+        raise ValueError("manifest.json holds the signatures by name. Received: other signatures.")
+    return f"manifest: {manifest['kind']}, version {manifest['version']}"
+
+
+def _check_answers(folder, samples):
+    """Asks the model in a process of its own."""
+    program = Path(__file__).with_name("replay.py")
+    requests = [{key: sample[key] for key in ("signature_name", "inputs")} for sample in samples]
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LD_LIBRARY_PATH") if name in os.environ}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", str(program), str(folder.resolve())],
+            input=json.dumps(requests).encode(),
+            env=kept | {"CUDA_VISIBLE_DEVICES": "-1"},
+            capture_output=True,
+            timeout=REPLAY_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise ValueError(
+            f"The samples must be answered in {REPLAY_SECONDS} s. Received: no answer."
+        ) from None
+    if done.returncode:
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or [f"status {done.returncode}"]
+        raise ValueError(f"The model must answer its samples. Received: {lines[-1]}")
+    for number, (sample, answer) in enumerate(zip(samples, json.loads(done.stdout), strict=True)):
+        wrong = [key for key in sample["outputs"] if not _same(sample["outputs"][key], answer.get(key))]
+        if wrong or answer.keys() != sample["outputs"].keys():
+            raise ValueError(
+                "The answers must be those that were stored. Received: another one to sample "
+                f"{number}, {sample['signature_name']}: {', '.join(wrong) or 'other outputs'}."
+            )
+    return f"answers: {len(samples)} samples, as stored"
+
+
+def _same(expected, received):
+    """Equal text, and numbers that are close."""
+    if isinstance(expected, list):
+        return (
+            isinstance(received, list)
+            and len(expected) == len(received)
+            and all(map(_same, expected, received))
+        )
+    if isinstance(expected, float):
+        return isinstance(received, float) and abs(expected - received) <= TOLERANCE * max(1, abs(expected))
+    return expected == received
+
+
+def _differences(found, expected):
+    return sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
+
+
+def _read_json(path, kind):
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path.name} must be JSON. Received: {error}.") from error
+    if not isinstance(value, kind):
+        raise ValueError(
+            f"{path.name} must be what serving.export wrote. Received: a {type(value).__name__}."
+        )
+    return value
+
+
+if __name__ == "__main__":
+    command_line.run(main)

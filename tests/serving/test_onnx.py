@@ -1,0 +1,57 @@
+"""ONNX Runtime on a folder that the command wrote: step by step it decodes what greedy search decodes."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_transformer import decoding, models
+from keras_transformer.special_ids import PAD_ID, START_ID
+from keras_transformer.translator import Translator
+from serving import export, onnx_format
+
+from .conftest import MAX_LENGTH, QUESTIONS
+
+pytest.importorskip("tf2onnx", reason="tf2onnx is not installed")
+onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+
+
+def named(session, values):
+    names = [spec.name for spec in session.get_inputs()]
+    return dict(zip(names, values, strict=True))
+
+
+def decode(folder, source_ids, steps):
+    """Greedy search by a caller, (B, steps); goes on behind an end token."""
+    encoder, step = (onnxruntime.InferenceSession(folder / f"{name}.onnx") for name in ("encoder", "step"))
+    state = encoder.run(None, {"source_ids": source_ids})
+    num_source = len(step.get_inputs()) - 2 - (len(step.get_outputs()) - 1)
+    source, target, found = state[:num_source], state[num_source:], []
+    token_ids = np.full(len(source_ids), START_ID, "int32")
+    for index in range(steps):
+        logits, *target = step.run(None, named(step, [token_ids, np.int32(index), *source, *target]))
+        logits[:, [PAD_ID, START_ID]] = -np.inf
+        token_ids = logits.argmax(axis=1).astype("int32")
+        found.append(token_ids)
+    return np.stack(found, axis=1)
+
+
+def test_encoder_and_steps_decode_what_greedy_search_decodes(run_folder, tmp_path, capsys):
+    output = tmp_path / "new" / "model"
+    export.main(["--run", str(run_folder), "--output", str(output), "--format", "onnx"])
+    assert capsys.readouterr().out.startswith(f"exported: {output} (")
+    assert sorted(path.name for path in output.iterdir()) == ["encoder.onnx", "step.onnx", "tokenizer"]
+    translator = Translator.from_run(run_folder, decoding.Greedy(max_length=MAX_LENGTH))
+    source_ids = translator.source_ids(tf.constant([text for text in QUESTIONS if text]))
+    expected, _ = decoding.generate(translator.model, {"source_ids": source_ids}, translator.search)
+    found = decode(output, source_ids.numpy(), MAX_LENGTH)
+    np.testing.assert_array_equal(np.where(expected == PAD_ID, PAD_ID, found), expected)
+    with pytest.raises(ValueError, match="never overwritten"):
+        export.main(["--run", str(run_folder), "--output", str(output), "--format", "onnx"])
+
+
+def test_a_model_of_another_precision_is_refused():
+    model = models.Transformer(
+        5, 7, num_layers=1, hidden_dim=6, num_heads=2, intermediate_dim=11, dtype="mixed_bfloat16"
+    )
+    with pytest.raises(ValueError, match="must be a float32 Transformer"):
+        onnx_format.graphs(model, 3)

@@ -1,0 +1,84 @@
+"""How a training is shared out among devices and workers."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.training.conftest import TINY
+from training import devices, fitting, pipeline
+from training.config import read
+
+CLUSTER = {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        "{}",
+        json.dumps({"cluster": CLUSTER}),
+        json.dumps({"cluster": CLUSTER, "task": {"type": "worker", "index": 2}}),
+        json.dumps({"cluster": CLUSTER, "task": {"type": "worker", "index": -1}}),
+        json.dumps({"cluster": CLUSTER, "task": {"type": "chief", "index": 0}}),
+        json.dumps({"cluster": {"worker": ["10.0.0.1"]}, "task": {"type": "worker", "index": 0}}),
+        json.dumps({"cluster": {"worker": "here:1"}, "task": {"type": "worker", "index": 0}}),
+        json.dumps({"cluster": {**CLUSTER, "ps": ["a:1"]}, "task": {"type": "worker", "index": 0}}),
+    ],
+)
+def test_a_malformed_cluster_is_refused(monkeypatch, text):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(ValueError, match="TF_CONFIG must be .* Received: "):
+        devices.num_workers()
+
+
+def test_the_first_worker_is_the_chief(monkeypatch):
+    assert devices.num_workers() == 1 and devices.is_chief()
+    for index in (0, 1):
+        task = {"type": "worker", "index": index}
+        monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": CLUSTER, "task": task}))
+        assert devices.num_workers() == 2
+        assert devices.is_chief() == (index == 0)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("num_devices", 0, "must be at least 1. Received: 0"),
+        ("num_micro_batches", "auto", "must be a number where several devices"),
+        ("jit_compile", "on", "must be auto or off where several devices"),
+    ],
+)
+def test_what_several_devices_cannot_have_is_refused(field, value, message):
+    config = read({**TINY, "fit": {**TINY["fit"], field: value}})
+    with pytest.raises(ValueError, match=message):
+        if field == "num_devices":
+            devices.make_strategy(config.fit.num_devices)
+        fitting.prepare(config, num_replicas=2)
+
+
+class Counting(pipeline.Batches):
+    """Three batches of six rows in a pass."""
+
+    signature = tf.TensorSpec((None,), tf.int32)
+
+    def __len__(self):
+        return 3
+
+    def batches_of_pass(self, number, start=0):
+        for place in range(start, len(self)):
+            yield np.arange(6, dtype=np.int32) + 100 * number + 10 * place
+
+
+@pytest.mark.parametrize("endless", [True, False])
+def test_the_parts_of_all_workers_are_the_batches(endless):
+    batches = Counting()
+    start = 2 if endless else 0
+    first = batches.parts(3, range(0, 2), start, endless).take(8)
+    second = batches.parts(3, range(2, 3), start, endless).take(4)
+    first, second = (np.array(list(part.as_numpy_iterator())) for part in (first, second))
+    together = [np.concatenate([*first[2 * place : 2 * place + 2], second[place]]) for place in range(4)]
+    expected = [batch for number in (0, 1) for batch in batches.batches_of_pass(number if endless else 0)]
+    np.testing.assert_array_equal(together, expected[start : start + 4])

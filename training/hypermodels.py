@@ -1,0 +1,157 @@
+"""Models with choices, for keras-tuner: a configuration, and what may differ from it.
+
+    model = TransformerHyperModel(config, space)
+    tuner = keras_tuner.RandomSearch(model, keras_tuner.Objective("val_bleu", "max"), max_trials=5)
+    tuner.search(epochs=3)
+
+`python -m training.tune` uses them too, and there each trial is a process of its own; see docs/tuning.md.
+"""
+
+import copy
+from pathlib import Path
+
+import keras
+import keras_tuner
+
+from training import fitting, tasks
+from training.config import RunConfig, config_class
+from training.sweep import space as spaces
+
+SPACES = Path(__file__).parent / "spaces"
+
+
+class RunHyperModel(keras_tuner.HyperModel):
+    """The models that one configuration makes with other values; of any kind of model.
+
+    To extend it, override `declare_hyperparameters` and `config_of`, or `build`.
+
+    Args:
+        config: a run's configuration; that of the class's `kind` by default.
+        space: the fields that differ, see `training.sweep.space`; those of training/spaces/KIND.yaml by
+            default.
+
+    Raises:
+        ValueError: the configuration is of another kind of model than the class.
+    """
+
+    kind = None
+
+    def __init__(self, config: RunConfig | None = None, space: tuple[spaces.Field, ...] | None = None):
+        super().__init__()
+        if config is None:
+            if self.kind is None:
+                raise ValueError("A RunHyperModel needs a configuration. Received: none.")
+            config = config_class(self.kind)()
+        if self.kind not in (None, config.model.kind):
+            raise ValueError(
+                f"`config` must be of a {self.kind}. Received: a configuration of a {config.model.kind}."
+            )
+        self.config = config
+        self.space = spaces.read(SPACES / f"{config.model.kind}.yaml", config) if space is None else space
+        self._prepared = None, None
+
+    def declare_hyperparameters(self, hp):
+        for field in self.space:
+            field.declare(hp)
+
+    def config_of(self, hp) -> RunConfig:
+        """The configuration with the values of a trial in it.
+
+        Hyperband's tuner/epochs become fit.epochs. A trial that it promotes is trained from the beginning.
+
+        Args:
+            hp: `keras_tuner.HyperParameters` with values.
+        """
+        values = {field.name: field.value(hp.get(field.name)) for field in self.space}
+        if "tuner/epochs" in hp.values:
+            values["fit.epochs"] = hp.values["tuner/epochs"]
+        return spaces.changed(self.config, values)
+
+    def build(self, hp):
+        """The compiled model of a trial; data and tokenizers are read again if they differ.
+
+        Raises:
+            ValueError: its sizes do not fit together, or the data cannot be used.
+        """
+        self.declare_hyperparameters(hp)
+        config = self.config_of(hp)
+        keras.utils.set_random_seed(config.fit.seed)
+        prepared = self._prepare(config)
+        task = copy.copy(prepared.task)
+        task.config = config
+        model = task.make_model(task.sizes)
+        model.freeze(config.fit.freeze)
+        settled, steps = prepared.settled, prepared.steps_per_epoch * config.fit.epochs
+        tasks.compile_model(model, task, steps, settled.jit_compile, settled.num_micro_batches)
+        return model
+
+    def fit(self, hp, model, *args, **kwargs):
+        """Trains on the data of the configuration, or on that of the arguments, as `model.fit` does.
+
+        `epochs` are fit.epochs by default; quality is measured as in a run, so that val_bleu is in the logs.
+        """
+        if not args and "x" not in kwargs:
+            prepared = self._prepare(self.config_of(hp))
+            batches = prepared.batches
+            kwargs = {
+                "x": batches["train"].stream(0),
+                "steps_per_epoch": prepared.steps_per_epoch,
+                "epochs": self.config_of(hp).fit.epochs,
+                "validation_data": batches["validation"].dataset() if "validation" in batches else None,
+                "shuffle": False,  # it is shuffled already
+                **kwargs,
+            }
+            quality = prepared.task.quality(model)
+            if quality is not None:  # first: the others find it in the logs
+                kwargs["callbacks"] = [quality, *kwargs.get("callbacks", [])]
+        return super().fit(hp, model, *args, **kwargs)
+
+    def _prepare(self, config):
+        """`fitting.prepare`, once for all trials in a row that differ in model, optimizer and epochs only."""
+        masked = getattr(config.model, "masked", None)  # of a masked language model: part of its batches
+        key = spaces.changed(config, {"model": masked, "optimizer": None, "fit.epochs": None})
+        if self._prepared[0] != key:
+            self._prepared = key, fitting.prepare(config)
+        return self._prepared[1]
+
+
+class TransformerHyperModel(RunHyperModel):
+    """Of `models.Transformer`."""
+
+    kind = "transformer"
+
+
+class RNNSeq2SeqHyperModel(RunHyperModel):
+    """Of `models.RNNSeq2Seq`."""
+
+    kind = "rnn_seq2seq"
+
+
+class ConvSeq2SeqHyperModel(RunHyperModel):
+    """Of `models.ConvSeq2Seq`."""
+
+    kind = "conv_seq2seq"
+
+
+class CausalLMHyperModel(RunHyperModel):
+    """Of `models.CausalLM`."""
+
+    kind = "causal_lm"
+
+
+class MaskedLMHyperModel(RunHyperModel):
+    """Of `models.MaskedLM`."""
+
+    kind = "masked_lm"
+
+
+class ImageCaptionerHyperModel(RunHyperModel):
+    """Of `models.ImageCaptioner`."""
+
+    kind = "image_captioner"
+
+
+class AttentionCNNHyperModel(RunHyperModel):
+    """Of `models.AttentionCNN`."""
+
+    kind = "attention_cnn"
