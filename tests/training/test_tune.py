@@ -46,7 +46,7 @@ def test_what_cannot_work_ends_in_one_line_and_leaves_nothing(
     assert "`objective` must be one of" in fails(tune.main, *usual, "--objective", "val_blue")
     assert "grid" in fails(tune.main, *usual, "--tuner", "grid")
     assert "`workers` must be" in fails(tune.main, *usual, "--workers", "0")
-    assert "--model.num_layers" in fails(tune.main, *usual, "--model.num_layer", "3")
+    assert "Nearest: model.num_layers" in fails(tune.main, *usual, "--model.num_layer", "3")
     monkeypatch.setenv("KERASTUNER_TUNER_ID", "chief")
     assert "set together" in fails(tune.main, *usual)
     assert not output.exists()
@@ -58,7 +58,7 @@ def test_what_cannot_work_ends_in_one_line_and_leaves_nothing(
 
 def test_two_commands_never_share_a_folder(tmp_path):
     with running._alone(tmp_path / "sweep"):
-        with pytest.raises(ValueError, match="one sweep at a time"):
+        with pytest.raises(ValueError, match="One sweep at a time"):
             running.run(fakes.make(), tmp_path / "sweep")
 
 

@@ -88,6 +88,8 @@ class Restartable:
 
     def end_trial(self, trial):
         if trial.trial_id in self.end_order:  # by a worker that was thought to be gone
+            running = self.ongoing_trials.items()
+            self.ongoing_trials = {name: one for name, one in running if one.trial_id != trial.trial_id}
             return
         if trial.status != TrialStatus.COMPLETED:
             # keras-tuner does not send the message from a worker to its chief.

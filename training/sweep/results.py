@@ -38,7 +38,7 @@ def rows(tuner) -> list[dict]:
             {
                 "trial": trial.trial_id,
                 "status": trial.status.lower(),
-                "score": trial.score if is_scored else None,
+                "score": float(trial.score) if is_scored else None,
                 "epoch": scored[0]["epoch"] if is_scored and scored else None,
                 "epochs": len(records),
                 "minutes": round(folder.seconds / 60, 2),

@@ -15,19 +15,19 @@ from training.sweep.tuner import load
 @pytest.fixture(scope="module")
 def tuner(tmp_path_factory):
     def loss(config, epoch):
-        if config.model.dropout > 0.39:
+        if config.model.dropout > 0.36:
             raise ValueError("too much | [dropout]")
         return config.model.dropout + (epoch - 2) ** 2
 
     return fakes.search(
-        fakes.make(max_trials=14), tmp_path_factory.mktemp("sweeps") / "sweep", fakes.Trainings(loss)
+        fakes.make(max_trials=16), tmp_path_factory.mktemp("sweeps") / "sweep", fakes.Trainings(loss)
     )
 
 
 def test_the_table_has_the_best_trial_first_and_says_why_others_failed(tuner, capsys):
     found = results.rows(tuner)
     scores = [row["score"] for row in found if row["score"] is not None]
-    assert len(found) == 14 and scores == sorted(scores) and 10 <= len(scores) < 14
+    assert len(found) == 16 and scores == sorted(scores) and 10 <= len(scores) < 16
     assert found[0]["epoch"] == 2 and found[0]["epochs"] == 3 and found[0]["tokens"] == 30
     assert found[0]["score"] == found[0]["model.dropout"]
     results.show(found, "val_loss")
@@ -52,8 +52,9 @@ def test_the_best_run_is_copied_and_replaced_by_a_better_one(tuner):
     best = results.rows(tuner)[0]["trial"]
     assert (tuner.folder / "best/model.keras").read_text() == best
     (tuner.folder / ".incomplete-best").mkdir()  # of a copy that was killed
-    results.copy_run(tuner.folder / f"trial_{'00' if best != '00' else '01'}/run", tuner.folder / "best")
-    assert (tuner.folder / "best/model.keras").read_text() != best
+    second = results.rows(tuner)[1]["trial"]
+    results.copy_run(tuner.folder / f"trial_{second}/run", tuner.folder / "best")
+    assert (tuner.folder / "best/model.keras").read_text() == second
     assert not list(tuner.folder.glob(".*-best"))
     results.finish(load(tuner.folder))
     assert (tuner.folder / "best/model.keras").read_text() == best
@@ -67,7 +68,7 @@ def test_a_sweep_of_failures_has_no_best(tmp_path, capsys):
     with pytest.raises(ValueError, match="3, all failed; the last: no data"):
         results.finish(tuner)
     assert not (tmp_path / "sweep/best").exists()
-    with pytest.raises(ValueError, match="A completed trial has a model. Received: 0, FAILED"):
+    with pytest.raises(ValueError, match="Only a completed trial has a model. Received: 0, FAILED"):
         tuner.load_model(tuner.oracle.trials["0"])
 
 
@@ -82,7 +83,8 @@ def test_the_field_that_decides_is_the_most_important():
 def test_the_picture_shows_importance_once_there_are_enough_trials(tuner, tmp_path, number, is_wider):
     scored = [row for row in results.rows(tuner) if row["score"] is not None][:number]
     picture.draw(scored, tuner.hypermodel.space, "val_loss", "min", tmp_path)
-    width, height = Image.open(tmp_path / "results.png").size
+    with Image.open(tmp_path / "results.png") as image:
+        width, height = image.size
     assert height == round(4.2 * 120)
     assert (width > 1000) == is_wider
 
