@@ -136,7 +136,7 @@ def test_the_folder_holds_what_ctranslate2_reads_and_everybody_may_read_it(writt
     model, _, _, folder = written
     names = {"shared_vocabulary.json"} if model.share_embeddings else set()
     names = names or {"source_vocabulary.json", "target_vocabulary.json"}
-    assert {path.name for path in folder.iterdir()} == {"model.bin", "config.json", *names}
+    assert {path.name for path in folder.iterdir()} == {"model.bin", "config.json", "tokenizer", *names}
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
     assert folder.stat().st_mode & 0o755 == 0o755
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))

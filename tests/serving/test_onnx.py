@@ -28,7 +28,7 @@ def decode(folder, source_ids, steps):
     source, target, found = state[:num_source], state[num_source:], []
     token_ids = np.full(len(source_ids), START_ID, "int32")
     for index in range(steps):
-        logits, *target = step.run(None, named(step, [token_ids, np.int32(index), *source, *target]))
+        logits, *target = step.run(None, named(step, [token_ids, np.array(index, "int32"), *source, *target]))
         logits[:, [PAD_ID, START_ID]] = -np.inf
         token_ids = logits.argmax(axis=1).astype("int32")
         found.append(token_ids)
