@@ -9,7 +9,7 @@ import pytest
 
 from tests.training.interruptions import Killed
 from tests.training.sweep import fakes
-from training.sweep import settings, worker
+from training.sweep import results, settings, worker
 from training.sweep.chief import Chief
 from training.sweep.tuner import SweepTuner
 
@@ -187,3 +187,14 @@ def test_the_environment_says_what_a_process_is(monkeypatch, values, expected):
     else:
         with pytest.raises(ValueError, match=expected):
             worker.role()
+
+
+def test_the_reason_of_a_worker_reaches_its_chief(tmp_path, monkeypatch, chief):
+    def loss(config, epoch):
+        if config.model.dropout > 0.3:
+            raise ValueError("too much dropout")
+        return 1.0
+
+    chief[1].serve(tmp_path / "sweep", start(monkeypatch, chief, fakes.Trainings(loss)))
+    reasons = {row["model.dropout"] > 0.3: row["reason"] for row in results.rows(chief[0])}
+    assert reasons == {True: "too much dropout", False: None}
