@@ -149,6 +149,7 @@ def test_a_result_that_comes_twice_counts_once(tmp_path):
     trial = tuner.oracle.trials["1"]
     tuner.oracle.update_trial("1", {"val_loss": -1.0})
     tuner.oracle.end_trial(trial)
+    assert trial.metrics.get_best_value("val_loss") == trial.score
     assert fakes.trials_of(tuner) == before and tuner.oracle.end_order == ["0", "1", "2"]
 
 
