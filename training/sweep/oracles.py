@@ -128,6 +128,13 @@ class HyperbandOracle(Restartable, keras_tuner.oracles.HyperbandOracle):
 class BayesianOracle(Restartable, keras_tuner.oracles.BayesianOptimizationOracle):
     """Values that a Gaussian process expects much of (upper confidence bound)."""
 
+    def populate_space(self, trial_id):
+        response = super().populate_space(trial_id)
+        values = response.get("values")
+        if values and self._duplicate(values):  # the process may expect most of what was tried already
+            return self._random_populate_space()
+        return response
+
 
 def make(sweep: Sweep):
     """The oracle of a sweep."""

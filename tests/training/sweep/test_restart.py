@@ -113,6 +113,15 @@ def test_a_budget_ends_the_sweep_after_the_running_trial_and_survives_a_kill(tmp
     assert trainings.ended[3:] == ["03", "04"]
 
 
+def test_bayesian_search_finds_what_is_good_and_tries_nothing_twice(tmp_path):
+    tuner = fakes.search(fakes.make("bayesian", max_trials=14), tmp_path / "sweep", fakes.Trainings())
+    values = [str(tuner.values_of(trial)) for trial in tuner.oracle.trials.values()]
+    assert len(set(values)) == 14
+    # Nine are drawn at random; the loss is least without dropout.
+    dropouts = [tuner.values_of(trial)["model.dropout"] for trial in tuner.oracle.trials.values()]
+    assert min(dropouts[9:]) < min(dropouts[:9])
+
+
 def test_hyperband_trains_the_best_for_longer_and_from_the_beginning(tmp_path):
     tuner = fakes.search(fakes.make("hyperband"), tmp_path / "sweep", fakes.Trainings())
     found = {row["trial"]: row for row in results.rows(tuner)}
