@@ -81,14 +81,16 @@ def compare(folder, options, training):
 def disturb(folder, options, training):
     """Kills one worker of two in each of several jobs, and prints their final losses."""
     chance = random.Random(options.seed)
+    begin = time.monotonic()
     start(folder / "undisturbed", training, 2, 1).wait()
+    duration = time.monotonic() - begin
     wanted = records(folder / "undisturbed")[-1]["loss"]
-    print(f"\nundisturbed: {wanted:.6f}")
+    print(f"\nundisturbed: final loss {wanted:.6f} after {duration:.0f} s")
     num_same = 0
     for number in range(options.kills):
         run = folder / f"killed-{number}"
         begin, job = time.monotonic(), start(run, training, 2, 1)
-        moment, index = chance.uniform(5, 60), chance.randrange(2)
+        moment, index = chance.uniform(0.1, 0.9) * duration, chance.randrange(2)
         killed = "ended before"
         while job.poll() is None:
             workers = sorted(child.pid for child in psutil.Process(job.pid).children())
@@ -108,11 +110,6 @@ def start(run, training, count, parts):
     command = [sys.executable, "-m", "training.launch", "--workers", str(count), "--", *options]
     with run.with_suffix(".log").open("w", encoding="utf-8") as file:
         return subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
-
-
-def losses(found):
-    """Of training and validation, epoch by epoch."""
-    return [line[name] for line in found for name in ("loss", "val_loss")]
 
 
 def records(run):
