@@ -2,8 +2,8 @@
 
 The workers are processes of this machine, started by training.launch, with one global batch: the losses must
 be those of one process (largest difference over the epochs of 50 steps), and the weights the same on all
-workers, which training.train checks at its end. With --kills, a job of two is disturbed as often: each time
-one of the two is killed at a random moment, and the final loss compared with the undisturbed job's.
+workers, which training.train checks at its end. With --kills, so many jobs of two are disturbed: one of
+the two is killed at a random moment, and the final loss compared with the undisturbed job's.
 
 Other options go to training.train, in place of those for small dates:
 python -m benchmarks.workers -- --config training/configs/multi30k_de_en.yaml --data.data_dir DATA
@@ -86,22 +86,27 @@ def disturb(folder, options, training):
     duration = time.monotonic() - begin
     wanted = records(folder / "undisturbed")[-1]["loss"]
     print(f"\nundisturbed: final loss {wanted:.6f} after {duration:.0f} s")
-    num_same = 0
-    for number in range(options.kills):
-        run = folder / f"killed-{number}"
-        begin, job = time.monotonic(), start(run, training, 2, 1)
+    num_killed = num_same = 0
+    while num_killed < options.kills:
         moment, index = chance.uniform(0.1, 0.9) * duration, chance.randrange(2)
-        killed = "ended before"
+        run = folder / f"killed-{num_killed}-{moment}"
+        begin, job = time.monotonic(), start(run, training, 2, 1)
+        is_killed = False
         while job.poll() is None:
             workers = sorted(child.pid for child in psutil.Process(job.pid).children())
-            if time.monotonic() - begin > moment and len(workers) == 2 and killed == "ended before":
+            if not is_killed and time.monotonic() - begin > moment and len(workers) == 2:
                 os.kill(workers[index], signal.SIGKILL)
-                killed = f"worker {index} killed after {moment:.0f} s"
+                is_killed = True
             time.sleep(0.05)
+        if not is_killed:  # It ended before the moment came: it says nothing.
+            continue
         loss = records(run)[-1]["loss"]
+        num_killed += 1
         num_same += job.returncode == 0 and abs(loss - wanted) < 1e-4
-        print(f"job {number + 1}: {killed}, final loss {loss:.6f}", flush=True)
-    print(f"{num_same} of {options.kills} jobs ended with the loss of the undisturbed one, to 1e-4")
+        print(
+            f"job {num_killed}: worker {index} killed after {moment:.0f} s, final loss {loss:.6f}", flush=True
+        )
+    print(f"{num_same} of {num_killed} jobs ended with the loss of the undisturbed one, to 1e-4")
 
 
 def start(run, training, count, parts):
