@@ -17,6 +17,7 @@ test double: its figures say that nothing is lost or mixed up, and not how fast 
 """
 
 import itertools
+import json
 import tempfile
 from importlib import metadata
 from pathlib import Path
@@ -37,10 +38,7 @@ def main(arguments=None):
     parser = command_line.parser("benchmarks.serving", __doc__)
     parser.add_argument("part", type=Literal["all", *OF_EXPORT, *TINY], help="see above")
     parser.add_argument("--base", type=str, help="folder of versions that serving.export wrote")
-    parser.add_argument(
-        "--run", type=str, help="equality: run folder that was exported, with the same search"
-    )
-    parser.add_argument("--beam", type=int, default=1, help="equality: hypotheses of the exported search")
+    parser.add_argument("--run", type=str, help="equality: run folder that was exported")
     parser.add_argument("--input", type=str, help="file with one text a line, to ask the export for")
     parser.add_argument("--sentences", type=int, default=1000, help="of equality")
     parser.add_argument("--swaps", type=int, default=20, help="new versions")
@@ -115,10 +113,13 @@ def equality(double, texts, options) -> dict:
     with quiet.start_up():
         import tensorflow as tf
 
-        from command_line.search_options import SearchOptions
+        from keras_transformer import decoding
         from keras_transformer.translator import Translator
-    translator = Translator.from_run(options.run, SearchOptions(beam=options.beam).search)
-    loaded = tf.saved_model.load(str(newest(options.base)))
+    folder = newest(options.base)
+    search = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["search"]
+    kind = getattr(decoding, search.pop("kind"))
+    translator = Translator.from_run(options.run, kind(**search))
+    loaded = tf.saved_model.load(str(folder))
     clients = {name: double.client("m", name == "REST") for name in ("gRPC", "REST")}
     answers = {name: [] for name in ("Python", "SavedModel", *clients)}
     for start in range(0, len(texts), 32):

@@ -27,15 +27,14 @@ from benchmarks.train_step import machine
 
 DATES = """
 --config training/configs/dates.yaml --data.num_examples 4000 --model.num_layers 1 --model.hidden_dim 64
---model.intermediate_dim 96 --model.num_heads 2 --optimizer.warmup_steps 25
---quality.num_pairs 20
+--model.intermediate_dim 96 --model.num_heads 2
 """.split()
 # Fifty steps, of which every tenth is logged; no chance but that of the data. The rows of every batch are a
 # multiple of eight: they are rounded up to a multiple of the parts, and all jobs must have the same.
 SAME = """
 --data.bucket_boundaries [16,32,48,64] --data.batch_tokens 3072
---fit.epochs 5 --fit.steps_per_epoch 10 --model.dropout 0.0 --fit.precision float32 --quality.num_shown 0
---checkpoints.average none --fit.jit_compile off
+--fit.epochs 5 --fit.steps_per_epoch 10 --model.dropout 0.0 --fit.precision float32 --optimizer.warmup_steps 25
+--quality.num_pairs 20 --quality.num_shown 0 --checkpoints.average none --fit.jit_compile off
 """.split()
 
 
@@ -100,12 +99,14 @@ def disturb(folder, options, training):
             time.sleep(0.05)
         if not is_killed:  # It ended before the moment came: it says nothing.
             continue
-        loss = records(run)[-1]["loss"]
         num_killed += 1
-        num_same += job.returncode == 0 and abs(loss - wanted) < 1e-4
-        print(
-            f"job {num_killed}: worker {index} killed after {moment:.0f} s, final loss {loss:.6f}", flush=True
-        )
+        if job.returncode:
+            ended = f"ended with {log(run).splitlines()[-1]}"
+        else:
+            loss = records(run)[-1]["loss"]
+            num_same += abs(loss - wanted) < 1e-4
+            ended = f"final loss {loss:.6f}"
+        print(f"job {num_killed}: worker {index} killed after {moment:.0f} s, {ended}", flush=True)
     print(f"{num_same} of {num_killed} jobs ended with the loss of the undisturbed one, to 1e-4")
 
 
@@ -117,10 +118,15 @@ def start(run, training, count, parts):
         return subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
 
 
+def log(run):
+    """What a job printed."""
+    return run.with_suffix(".log").read_text(encoding="utf-8")
+
+
 def records(run):
     """The metrics of a run, by epoch."""
     if not (run / "model.keras").exists():
-        raise ValueError(f"A job must end well. Received: {run.with_suffix('.log').read_text()[-500:]}")
+        raise ValueError(f"A job must end well. Received: {log(run)[-500:]}")
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 
 
