@@ -33,8 +33,8 @@ DATES = """
 # multiple of eight: they are rounded up to a multiple of the parts, and all jobs must have the same.
 SAME = """
 --data.bucket_boundaries [16,32,48,64] --data.batch_tokens 3072
---fit.epochs 5 --fit.steps_per_epoch 10 --model.dropout 0.0 --fit.precision float32 --optimizer.warmup_steps 25
---quality.num_pairs 20 --quality.num_shown 0 --checkpoints.average none --fit.jit_compile off
+--fit.epochs 5 --fit.steps_per_epoch 10 --model.dropout 0.0 --fit.precision float32 --fit.jit_compile off
+--optimizer.warmup_steps 25 --quality.num_pairs 20 --quality.num_shown 0 --checkpoints.average none
 """.split()
 
 

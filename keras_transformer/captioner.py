@@ -105,20 +105,28 @@ class Captioner(tf.Module):
             found += [text.decode("utf-8", "replace") for text in texts.numpy()[:, 0]]
         return found
 
-    def look(self, images):
+    def look(self, images, layer=None, head=None):
         """The best caption of each image, piece by piece, and where was looked for each.
 
         Args:
             images: uint8, (N, H, W, C).
+            layer: which decoder layer looks, from 0; the mean over layers if None.
+            head: which head, from 0; the mean over heads if None.
 
         Returns:
-            For each image: pieces, list of T str; weights, float32 (T, H', W'), the mean over layers and
-            heads. What `attention_maps.attention_over_image` draws.
+            For each image: pieces, list of T str; weights, float32 (T, H', W').
+            What `attention_maps.attention_over_image` draws.
+
+        Raises:
+            ValueError: there is no such layer or head.
         """
         ids, _, attention = decoding.generate_with_attention(
             self.model, {"image": tf.constant(images, tf.uint8)}, self.search
         )
-        weights = tf.cast(decoding.soft_alignment(attention), tf.float32).numpy()[:, 0]
+        for name, value, size in zip(("layer", "head"), (layer, head), attention.shape[-3:-1], strict=True):
+            if value is not None and not 0 <= value < size:
+                raise ValueError(f"`{name}` must be from 0 to {size - 1}. Received: {name}={value}.")
+        weights = tf.cast(decoding.soft_alignment(attention, layer, head), tf.float32).numpy()[:, 0]
         grid = self.model.grid_shape(*self.image_shape[:2])
         found = []
         for row, row_weights in zip(ids.numpy()[:, 0], weights, strict=True):

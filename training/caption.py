@@ -19,9 +19,14 @@ def main(arguments=None):
     parser.add_argument("images", type=Path, nargs="+", help="files")
     parser.add_argument("--run", type=str, required=True, help="run folder of an image_captioner")
     parser.add_argument("--picture", type=Path, help="file to draw the attention into: *.png, *.svg, *.pdf")
+    parser.add_argument("--layer", type=int, help="of the picture, from 0; the mean of all if absent")
+    parser.add_argument("--head", type=int, help="of the picture, from 0; the mean of all if absent")
     command_line.add_checkpoint(parser)
     parser.add_class_arguments(SearchOptions, as_group=False, skip={"n_best", "max_ratio", "min_ratio"})
     options = parser.parse_args(arguments)
+    for name in ("layer", "head"):
+        if options[name] is not None and not options.picture:
+            raise ValueError(f"`{name}` needs --picture. Received: {name}={options[name]} without it.")
     config = run_folder.load_config(options.run)
     if not isinstance(config, CaptioningConfig):
         raise ValueError(
@@ -38,7 +43,7 @@ def main(arguments=None):
     if options.picture:
         from keras_transformer.attention_maps import attention_over_image
 
-        ((pieces, weights),) = captioner.look(images[:1])
+        ((pieces, weights),) = captioner.look(images[:1], options.layer, options.head)
         attention_over_image(images[0], weights, pieces).savefig(options.picture)
 
 
