@@ -1,7 +1,7 @@
 """Serving, measured on the test double: python -m benchmarks.serving PART [--base DIR] [--input FILE] ...
 
     first       the first request after the warm-up
-    equality    the same texts through Python, the SavedModel, gRPC and REST       --run, --sentences
+    equality    the same texts through Python, SavedModel, C API, gRPC and REST    --run, --sentences
     overhead    of the double, apart from the model's own time                     --seconds
     steady      70 % of capacity                                                   --minutes
     overload    twice the capacity                                                 --seconds
@@ -113,6 +113,7 @@ def equality(double, texts, options) -> dict:
     with quiet.start_up():
         import tensorflow as tf
 
+        from benchmarks.same_answers import ask_c_api, batches_of
         from keras_transformer import decoding
         from keras_transformer.translator import Translator
     folder = newest(options.base)
@@ -122,8 +123,10 @@ def equality(double, texts, options) -> dict:
     loaded = tf.saved_model.load(str(folder))
     clients = {name: double.client("m", name == "REST") for name in ("gRPC", "REST")}
     answers = {name: [] for name in ("Python", "SavedModel", *clients)}
-    for start in range(0, len(texts), 32):
-        batch = texts[start : start + 32]
+    batches = batches_of(32, len(texts))
+    answers["C API"] = [text for _, text, _ in ask_c_api(folder, texts, batches)]
+    for numbers in batches:
+        batch = [texts[number] for number in numbers]
         found = loaded.signatures["serving_default"](text=tf.constant(batch))["translation"]
         answers["SavedModel"] += [text.decode() for text in found.numpy()]
         answers["Python"] += [text.decode() for text in translator(tf.constant(batch)).numpy()]

@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 
 from keras_transformer.callbacks import MetricsFile, Resume, Throughput, restore
+from keras_transformer.model_files import load_model
 from training import checkpointing, devices, initial, plan, run_folder, tasks
 from training.config import RunConfig
 
@@ -46,6 +47,9 @@ def train(config: RunConfig, output: Path):
     strategy = devices.make_strategy(config.fit.num_devices)
     config = initial.settled(config, output)
     devices.check_same(strategy, "configuration", json.dumps(asdict(config), sort_keys=True).encode())
+    if devices.num_workers() > 1 and is_finished(strategy, config, output):
+        print(f"run folder: {output}, finished before")
+        return load_model(output / run_folder.MODEL_FILE)
     goes_on = bool(devices.from_chief(strategy, lambda: run_folder.is_unfinished(output, config)))
     keras.utils.set_random_seed(config.fit.seed)
     keras.config.set_dtype_policy(config.fit.precision)
@@ -72,6 +76,11 @@ def train(config: RunConfig, output: Path):
     shutil.rmtree(output / CHECKPOINTS, ignore_errors=True)
     print(f"run folder: {output}")
     return model
+
+
+def is_finished(strategy, config, output) -> bool:
+    """Whether nothing is left to do: a worker was killed behind the end, and all were started again."""
+    return bool(devices.from_chief(strategy, lambda: run_folder.is_finished(output, config)))
 
 
 def make_model(prepared: Prepared):

@@ -12,6 +12,7 @@ from training.config import RunConfig
 
 # Shape of the images, names of the classes; of tasks with images.
 IMAGES_FILE = "images.json"
+MODEL_FILE = "model.keras"
 
 
 def make(folder: Path, config: RunConfig, task, settled) -> None:
@@ -53,25 +54,41 @@ def is_unfinished(folder: Path, config: RunConfig) -> bool:
     """
     if not folder.exists():
         return False
-    if (folder / "model.keras").exists():
+    if (folder / MODEL_FILE).exists():
         raise ValueError(f"The run folder must not hold a finished run. Received: {folder}, which does.")
+    _check_same_config(folder, config)
+    return True
+
+
+def is_finished(folder: Path, config: RunConfig) -> bool:
+    """Whether a folder holds a finished run of this configuration.
+
+    Raises:
+        ValueError: it is finished, and of another configuration.
+    """
+    if not (folder / MODEL_FILE).exists():
+        return False
+    _check_same_config(folder, config)
+    return True
+
+
+def _check_same_config(folder, config):
     before, now = asdict(load_config(folder)), asdict(config)
     for part, values in now.items():
         for name, value in values.items():
             had = before.get(part, {}).get(name)
             if had != value:
                 raise ValueError(
-                    f"An interrupted run goes on with the configuration that it began with, {part}.{name}: "
+                    f"A run goes on with the configuration that it began with, {part}.{name}: "
                     f"{had!r}. Received: {value!r}, for {folder}."
                 )
-    return True
 
 
 def save_model(model, folder: Path) -> None:
     """Writes model.keras beside and renames it into place: a reader never sees half a file."""
     beside = folder / ".model.keras"  # the suffix tells Keras the format
     model.save(beside)
-    beside.rename(folder / "model.keras")
+    beside.rename(folder / MODEL_FILE)
 
 
 def load_config(folder) -> RunConfig:

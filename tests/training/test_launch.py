@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -80,6 +81,17 @@ def test_two_workers_train_as_one_process(config, alone, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
     names = {path.name for path in alone.iterdir()}
     assert {path.name for path in (tmp_path / "run").iterdir()} == names
+
+
+def test_workers_that_start_again_behind_the_end_leave_all_as_it_is(config, alone, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(alone, run)
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    process = start(config, run)
+    printed, _ = process.communicate(timeout=500)
+    assert process.returncode == 0, printed
+    assert "finished before" in printed
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
 
 
 @pytest.mark.slow
