@@ -6,7 +6,7 @@ workers, which training.train checks at its end. With --kills, so many jobs of t
 the two is killed at a random moment, and the final loss compared with the undisturbed job's.
 
 Other options go to training.train, in place of those for small dates:
-python -m benchmarks.workers -- --config training/configs/multi30k_de_en.yaml --data.data_dir DATA
+python -m benchmarks.workers -- --config training/configs/multi30k_en_de_tiny.yaml --data.data_dir DATA
 """
 
 import json
@@ -31,10 +31,12 @@ DATES = """
 """.split()
 # Fifty steps, of which every tenth is logged; no chance but that of the data. The rows of every batch are a
 # multiple of eight: they are rounded up to a multiple of the parts, and all jobs must have the same.
+# Sums over workers round otherwise, and Adam's usual epsilon makes whole steps of mere rounding.
 SAME = """
 --data.bucket_boundaries [16,32,48,64] --data.batch_tokens 3072
 --fit.epochs 5 --fit.steps_per_epoch 10 --model.dropout 0.0 --fit.precision float32 --fit.jit_compile off
---optimizer.warmup_steps 25 --quality.num_pairs 20 --quality.num_shown 0 --checkpoints.average none
+--optimizer.epsilon 1e-5 --optimizer.warmup_steps 25
+--quality.num_pairs 20 --quality.num_shown 0 --checkpoints.average none
 """.split()
 
 
