@@ -4,6 +4,7 @@ Works in both environments: where TensorFlow is not installed, Keras runs on the
 names.
 """
 
+import functools
 import os
 from pathlib import Path
 
@@ -48,3 +49,15 @@ def data_folder():
         return folder
 
     return find
+
+
+@pytest.fixture(scope="session")
+def zoo_run(tmp_path_factory):
+    """`zoo_run(kind, **model)`: a run folder to be read, see `tiny_runs.train`; each is trained once."""
+    from tests import tiny_runs  # here: it needs TensorFlow
+
+    @functools.cache
+    def run(kind, **model):
+        return tiny_runs.train(tmp_path_factory.mktemp(kind), kind, **model)
+
+    return run

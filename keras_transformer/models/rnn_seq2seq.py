@@ -32,8 +32,8 @@ class RNNSeq2Seq(AutoregressiveModel):
         cell: "gru" or "lstm".
         attention: "additive" (Bahdanau et al.), "dot", "general", "concat" (Luong et al., section 3.1), or
             "none".
-        attention_scope: "global", or "local" (Luong et al., section 3.2, local-p).
-        window: D_w of local attention, in source tokens to each side, >= 1.
+        window: D_w, source tokens to each side that local attention sees, >= 1 (Luong et al., section 3.2,
+            local-p; the paper's is 10); None for global attention.
         reverse_source: whether the encoder reads the source's real tokens last to first (Sutskever et al.
             2014, section 3.3); for attention="none". A bidirectional encoder reads both ways already.
         dropout: probability of dropping one value of an embedding, between two layers, or of the
@@ -51,7 +51,7 @@ class RNNSeq2Seq(AutoregressiveModel):
 
     Raises:
         ValueError: a size or name is out of range, vocabularies of two sizes are to share embeddings, or
-            `reverse_source` or local attention is asked for where it would change nothing.
+            `reverse_source` or `window` is given where it would change nothing.
     """
 
     def __init__(
@@ -63,8 +63,7 @@ class RNNSeq2Seq(AutoregressiveModel):
         embedding_dim=None,
         cell="gru",
         attention="additive",
-        attention_scope="global",
-        window=10,
+        window=None,
         reverse_source=False,
         dropout=0.1,
         share_embeddings=False,
@@ -80,16 +79,8 @@ class RNNSeq2Seq(AutoregressiveModel):
                 "`reverse_source` needs attention='none': with attention, the encoder reads both ways. "
                 f"Received: attention={attention!r}."
             )
-        if attention_scope not in ("global", "local"):
-            raise ValueError(
-                "`attention_scope` must be 'global' or 'local'. "
-                f"Received: attention_scope={attention_scope!r}."
-            )
-        if attention_scope != "global" and attention == "none":
-            raise ValueError(
-                "`attention_scope` must be 'global' where attention='none'. "
-                f"Received: attention_scope={attention_scope!r}."
-            )
+        if window is not None and attention == "none":
+            raise ValueError(f"`window` must be None where attention='none'. Received: window={window}.")
         check_shared(share_embeddings, source_vocabulary_size, target_vocabulary_size)
         self.source_vocabulary_size = source_vocabulary_size
         self.target_vocabulary_size = target_vocabulary_size
@@ -98,7 +89,6 @@ class RNNSeq2Seq(AutoregressiveModel):
         self.embedding_dim = embedding_dim
         self.cell = cell
         self.attention_name = attention  # `attention` is what every model of the zoo calls its method
-        self.attention_scope = attention_scope
         self.window = window
         self.reverse_source = reverse_source
         self.dropout = dropout
@@ -113,9 +103,7 @@ class RNNSeq2Seq(AutoregressiveModel):
             attend = layers.FinalState(dtype=policy, name="final_state")
         else:
             score = SCORES[attention](dtype=policy, name="score")
-            attend = layers.RecurrentAttention(
-                score, window if attention_scope == "local" else None, dtype=policy, name="attention"
-            )
+            attend = layers.RecurrentAttention(score, window, dtype=policy, name="attention")
         width = hidden_dim if embedding_dim is None else embedding_dim
         self.target_embedding = layers.TokenEmbedding(
             target_vocabulary_size, width, dtype=policy, name="target_embedding"
@@ -183,12 +171,19 @@ class RNNSeq2Seq(AutoregressiveModel):
             "embedding_dim": self.embedding_dim,
             "cell": self.cell,
             "attention": self.attention_name,
-            "attention_scope": self.attention_scope,
             "window": self.window,
             "reverse_source": self.reverse_source,
             "dropout": self.dropout,
             "share_embeddings": self.share_embeddings,
         }
+
+    @classmethod
+    def from_config(cls, config):
+        # Older files have `attention_scope`, and beside "global" a window that was not used.
+        config = dict(config)
+        if config.pop("attention_scope", "local") == "global":
+            config["window"] = None
+        return super().from_config(config)
 
 
 def reverse_real(ids, mask):

@@ -30,7 +30,7 @@ def small(**kwargs):
 def small_other(**kwargs):
     """The other choice wherever there is one."""
     options = {"num_layers": 2, "hidden_dim": D, "embedding_dim": 5, "cell": "lstm", "dropout": 0.0}
-    options |= {"attention": "general", "attention_scope": "local", "window": 2, "share_embeddings": True}
+    options |= {"attention": "general", "window": 2, "share_embeddings": True}
     return models.RNNSeq2Seq(VOCABULARY, VOCABULARY, **{**options, **kwargs})
 
 
@@ -168,12 +168,8 @@ def test_dropout_acts_in_training_only():
     "options, match",
     [
         ({"attention": "multiplicative"}, "`attention` must be one of.*'multiplicative'"),
-        ({"attention_scope": "near"}, "`attention_scope` must be 'global' or 'local'.*'near'"),
-        (
-            {"attention_scope": "local", "attention": "none"},
-            "`attention_scope` must be 'global' where.*'local'",
-        ),
-        ({"attention_scope": "local", "window": 0}, "`window` must be a positive integer.*window=0"),
+        ({"window": 3, "attention": "none"}, "`window` must be None where attention='none'.*window=3"),
+        ({"window": 0}, "`window` must be a positive integer.*window=0"),
         ({"reverse_source": True}, "`reverse_source` needs attention='none'.*'additive'"),
         ({"cell": "elman"}, "`cell` must be one of.*'elman'"),
         ({"hidden_dim": 7}, "`hidden_dim` must be even.*hidden_dim=7"),
@@ -185,6 +181,13 @@ def test_dropout_acts_in_training_only():
 def test_options_are_checked(options, match):
     with pytest.raises(ValueError, match=match):
         small(**options)
+
+
+@pytest.mark.parametrize(("scope", "window"), [("global", None), ("local", 10)])
+def test_files_from_before_the_window_alone_said_what_is_seen_are_read(scope, window):
+    config = small(window=10).get_config()
+    model = models.RNNSeq2Seq.from_config({**config, "attention_scope": scope})
+    assert model.window == model.decoder.attention.window == window
 
 
 def test_without_attention_the_width_may_be_odd():

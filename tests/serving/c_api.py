@@ -7,9 +7,11 @@ A line of standard input is a request, one of standard output its answer, in JSO
     {"signature": "serving_default", "inputs": {"text": ["ein hund", "zwei"]}}
     {"translation": ["a dog", "two"]}
 
+Bytes that are no text are {"b64": "..."}, as in TF Serving's JSON.
 An error of TensorFlow is one line on standard error, `code N: message`, and exit status 1.
 """
 
+import base64
 import ctypes
 import importlib.util
 import json
@@ -149,7 +151,8 @@ class CApi:
         data = self.TF_TensorData(tensor)
         if kind == TF_STRING:
             for place, text in enumerate(flat):
-                string, encoded = data + place * TSTRING_SIZE, text.encode()
+                string = data + place * TSTRING_SIZE
+                encoded = text.encode() if isinstance(text, str) else base64.b64decode(text["b64"])
                 self.TF_StringInit(string)
                 self.TF_StringCopy(string, encoded, len(encoded))
         elif flat:

@@ -1,5 +1,6 @@
 """A run folder with a tiny untrained model, and its export by the command, made once for all tests."""
 
+import base64
 import importlib.util
 import json
 import os
@@ -47,9 +48,18 @@ def python(*arguments, folder=REPOSITORY, **kwargs):
 def through_c_api(folder, requests, tmp_path, libraries=("_sentencepiece_tokenizer.so",)):
     """Runs c_api.py with op libraries of tensorflow_text; requests are (signature, inputs)."""
     text_ops = Path(importlib.util.find_spec("tensorflow_text").origin).parent / "python" / "ops"
-    lines = [json.dumps({"signature": name, "inputs": inputs}) for name, inputs in requests]
     paths = [text_ops / library for library in libraries]
-    return python("-I", C_API, folder, *paths, folder=tmp_path, input="\n".join(lines).encode())
+    return python("-I", C_API, folder, *paths, folder=tmp_path, input=as_lines(requests))
+
+
+def as_lines(requests):
+    """Requests (signature, inputs) in JSON, a line each; bytes as {"b64": "..."}."""
+
+    def encoded(x):
+        return {"b64": base64.b64encode(x).decode()}
+
+    lines = [json.dumps({"signature": name, "inputs": inputs}, default=encoded) for name, inputs in requests]
+    return "\n".join(lines).encode()
 
 
 def ask(function, inputs):

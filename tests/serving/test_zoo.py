@@ -1,12 +1,10 @@
-"""Exports of all kinds of models: the same answers as in Python, by a process without this project."""
+"""Exports of all kinds of models: the same answers as in Python, by processes without this project."""
 
-import base64
 import json
 
 import numpy as np
 import pytest
 import tensorflow as tf
-import yaml
 
 import command_line
 from command_line.search_options import SearchOptions
@@ -16,34 +14,8 @@ from keras_transformer.mask_filler import MaskFiller
 from keras_transformer.text_generator import TextGenerator
 from keras_transformer.translator import Translator
 from serving import export
-from tests.serving.conftest import python
-from training import train
+from tests.serving.conftest import as_lines, python, same, through_c_api
 
-SHORT = {
-    "optimizer": {"schedule": "cosine", "warmup_steps": 1},
-    "fit": {"epochs": 1, "steps_per_epoch": 2},
-}
-DATES = {
-    "data": {"name": "dates", "num_examples": 60, "max_length": 20, "bucket_boundaries": [20]},
-    "tokenizer": {"source": {"kind": "bytes"}, "target": {"kind": "code_points"}},
-    "quality": {"frequency": 0},
-}
-LAYER = {"num_layers": 1, "hidden_dim": 8}
-HEADS = {"num_heads": 2, "intermediate_dim": 11}
-TEXT = {"name": "text", "window": 8, "batch_size": 4}
-RUNS = {
-    "rnn_seq2seq": DATES | {"model": LAYER | {"cell": "lstm", "attention": "general"}},
-    "conv_seq2seq": DATES | {"model": LAYER},
-    "causal_lm": {"data": TEXT, "tokenizer": {"kind": "code_points"}, "model": LAYER | HEADS},
-    "masked_lm": {"data": TEXT, "tokenizer": {"kind": "code_points"}, "model": LAYER | HEADS},
-    "image_captioner": {
-        "data": {"num_examples": 40, "batch_size": 8, "max_length": 160},
-        "tokenizer": {"kind": "code_points"},
-        "model": LAYER | {"decoder": "transformer", "filters": [4, 4]},
-        "quality": {"frequency": 0},
-    },
-    "attention_cnn": {"data": {"name": "digits", "batch_size": 32}, "model": {"filters": [4, 4]}},
-}
 # Loads an export with TensorFlow and its ops alone, and answers requests, a line each.
 ALONE = """
 import base64, json, sys
@@ -52,51 +24,30 @@ assert not any(name.startswith(("keras_transformer", "training", "serving")) for
 functions = tf.saved_model.load(sys.argv[1]).signatures
 for line in sys.stdin:
     request = json.loads(line)
-    values = {k: tf.constant([base64.b64decode(x) for x in v]) for k, v in request["inputs"].items()}
+    values = {
+        k: tf.constant([base64.b64decode(x["b64"]) if isinstance(x, dict) else x for x in v])
+        for k, v in request["inputs"].items()
+    }
     answer = functions[request["signature"]](**values)
     texts = {k: v.numpy().tolist() for k, v in answer.items()}
     print(json.dumps(texts, default=lambda x: x.decode("utf-8")))
 """
 
 
-@pytest.fixture(scope="module")
-def make_run(tmp_path_factory):
-    """Kind -> a run folder, trained for two steps when it is first asked for."""
-    folder, made = tmp_path_factory.mktemp("zoo"), {}
-    (folder / "text").write_text("to be, or not to be\n" * 9)
-
-    def make(kind):
-        if kind not in made:
-            config = SHORT | RUNS[kind]
-            config["model"] = {"kind": kind, **config["model"]}
-            if config["data"] is TEXT:
-                config["data"] = TEXT | {"train": [str(folder / "text")]}
-            path = folder / f"{kind}.yaml"
-            path.write_text(yaml.safe_dump(config))
-            made[kind] = folder / kind
-            train.main(["--config", str(path), "--output", str(made[kind])])
-        return made[kind]
-
-    return make
-
-
 def alone(folder, requests, tmp_path):
-    """What the export answers in a process of its own."""
-    lines = []
-    for name, inputs in requests:
-        inputs = {
-            key: [base64.b64encode(x if isinstance(x, bytes) else x.encode()).decode() for x in values]
-            for key, values in inputs.items()
-        }
-        lines.append(json.dumps({"signature": name, "inputs": inputs}))
-    done = python("-I", "-c", ALONE, folder, folder=tmp_path, input="\n".join(lines).encode())
-    assert done.returncode == 0, done.stderr.decode()[-2000:]
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    """What the export answers in a process of its own, with TensorFlow and through its C API: the same."""
+    fresh = python("-I", "-c", ALONE, folder, folder=tmp_path, input=as_lines(requests))
+    answers = []
+    for done in (fresh, through_c_api(folder, requests, tmp_path)):
+        assert done.returncode == 0, done.stderr.decode()[-2000:]
+        answers.append([json.loads(line) for line in done.stdout.splitlines()])
+    assert same(*answers), "the C API answers otherwise"
+    return answers[0]
 
 
 @pytest.mark.parametrize("kind", ["rnn_seq2seq", "conv_seq2seq"])
-def test_translators_of_all_kinds_answer_as_in_python(make_run, tmp_path, kind):
-    run = make_run(kind)
+def test_translators_of_all_kinds_answer_as_in_python(zoo_run, tmp_path, kind):
+    run = zoo_run(kind)
     search = SearchOptions(beam=3, n_best=2)
     folder = export.export(run, tmp_path / "served", search=search)
     texts = ["3 May 2024", "", "mardi 5 mars 2024"]
@@ -113,8 +64,8 @@ def test_translators_of_all_kinds_answer_as_in_python(make_run, tmp_path, kind):
     assert np.asarray(aligned["attention"]).ndim == 3
 
 
-def test_language_models_generate_as_in_python(make_run, tmp_path):
-    run = make_run("causal_lm")
+def test_language_models_generate_as_in_python(zoo_run, tmp_path):
+    run = zoo_run("causal_lm")
     search = SearchOptions(temperature=2.0, n_best=3, seed=5)
     folder = export.export(run, tmp_path / "served", search=search)
     texts = ["to", "", "be, or not to be, or not"]
@@ -127,8 +78,8 @@ def test_language_models_generate_as_in_python(make_run, tmp_path):
     assert best["generated"][0].startswith("to")
 
 
-def test_masked_language_models_fill_the_gap_as_in_python(make_run, tmp_path):
-    run = make_run("masked_lm")
+def test_masked_language_models_fill_the_gap_as_in_python(zoo_run, tmp_path):
+    run = zoo_run("masked_lm")
     folder = export.export(run, tmp_path / "served")
     texts = ["to [MASK]e", "[MASK]", "be, or not to be, or [MASK]ot to be, or not to be", "a[MASK]b[MASK]"]
     candidates, probabilities = MaskFiller.from_run(run)(tf.constant(texts))
@@ -152,8 +103,8 @@ def encoded_images(shape):
     return [tf.io.encode_png(pixels).numpy(), tf.io.encode_jpeg(pixels[:12]).numpy()]
 
 
-def test_captioners_describe_image_bytes_as_in_python(make_run, tmp_path):
-    run = make_run("image_captioner")
+def test_captioners_describe_image_bytes_as_in_python(zoo_run, tmp_path):
+    run = zoo_run("image_captioner", decoder="transformer")
     search = SearchOptions(beam=2, n_best=2, max_length=9)
     folder = export.export(run, tmp_path / "served", search=search)
     captioner = Captioner.from_run(run, search.search)
@@ -166,8 +117,8 @@ def test_captioners_describe_image_bytes_as_in_python(make_run, tmp_path):
     assert best["caption"] == [row[0] for row in nbest["captions"]]
 
 
-def test_classifiers_name_the_class_of_image_bytes_as_in_python(make_run, tmp_path):
-    run = make_run("attention_cnn")
+def test_classifiers_name_the_class_of_image_bytes_as_in_python(zoo_run, tmp_path):
+    run = zoo_run("attention_cnn")
     folder = export.export(run, tmp_path / "served")
     classifier = ImageClassifier.from_run(run)
     images = encoded_images(classifier.image_shape)
@@ -186,13 +137,13 @@ def test_classifiers_name_the_class_of_image_bytes_as_in_python(make_run, tmp_pa
         ("causal_lm", {"search": SearchOptions(max_length=9)}, "at most the window of the training, 8"),
     ],
 )
-def test_what_cannot_be_exported_is_refused_and_nothing_is_left(make_run, tmp_path, kind, options, message):
+def test_what_cannot_be_exported_is_refused_and_nothing_is_left(zoo_run, tmp_path, kind, options, message):
     with pytest.raises(ValueError, match=message):
-        export.export(make_run(kind), tmp_path / "served", **options)
+        export.export(zoo_run(kind), tmp_path / "served", **options)
     assert not (tmp_path / "served").exists()
 
 
-def test_the_command_exports_what_the_run_is_of(make_run, tmp_path, capsys):
-    arguments = ["--run", str(make_run("attention_cnn")), "--output", str(tmp_path / "served")]
+def test_the_command_exports_what_the_run_is_of(zoo_run, tmp_path, capsys):
+    arguments = ["--run", str(zoo_run("attention_cnn")), "--output", str(tmp_path / "served")]
     command_line.run(lambda: export.main(arguments))
     assert "serving_default, classify" in capsys.readouterr().out

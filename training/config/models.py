@@ -50,8 +50,8 @@ class RNNSeq2SeqConfig:
         embedding_dim: width of the embeddings; hidden_dim if None.
         cell: gru or lstm.
         attention: additive (Bahdanau et al. 2015), dot, general, concat (Luong et al. 2015), or none.
-        attention_scope: global, or local (Luong et al. 2015, local-p).
-        window: of local attention, in source tokens to each side.
+        window: source tokens to each side that local attention sees (Luong et al. 2015, local-p: 10); None
+            for global attention.
         reverse_source: whether the source is read last to first; for attention none.
         dropout: probability of dropping a value of an embedding, between layers, and before the logits.
         share_embeddings: whether source, target and logits share one matrix; None: where the
@@ -64,8 +64,7 @@ class RNNSeq2SeqConfig:
     embedding_dim: int | None = None
     cell: Literal["gru", "lstm"] = "gru"
     attention: Literal["additive", "dot", "general", "concat", "none"] = "additive"
-    attention_scope: Literal["global", "local"] = "global"
-    window: int = 10
+    window: int | None = None
     reverse_source: bool = False
     dropout: float = 0.1
     share_embeddings: bool | None = None

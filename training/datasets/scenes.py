@@ -8,20 +8,15 @@ A canvas has four quarters, half as wide again as a picture. Each holds one thin
 random, and the sentence names them in reading order: there is one right sentence for each scene.
 """
 
-from __future__ import annotations
-
 import math
 import random
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from training.datasets import pictures
 
-if TYPE_CHECKING:
-    import tensorflow as tf
-
-NUM_EXAMPLES = {"train": 20_000, "validation": 1_000, "test": 1_000}  # scenes, by default
+NUM_EXAMPLES = {"validation": 1_000, "test": 1_000}  # scenes; of training as many as are asked for
 PLACES = ("top left", "top right", "bottom left", "bottom right")
 
 
@@ -51,37 +46,6 @@ class Scene(NamedTuple):
     image: np.ndarray
     caption: str
     things: tuple[Thing, ...]
-
-
-def load(
-    split: str,
-    *,
-    kind: str = "digits",
-    num_examples: int = NUM_EXAMPLES["train"],
-    seed: int = 0,
-    data_dir: str | None = None,
-) -> tf.data.Dataset:
-    """Generates a split.
-
-    Args:
-        split: "train", "validation" or "test".
-        kind: "digits" or "fashion_mnist".
-        num_examples: number of training scenes; the other splits have 1,000 each.
-        seed: see `generate`.
-        data_dir: of fashion_mnist, see `pictures.load`.
-
-    Returns:
-        Dataset of (image, caption): tf.uint8 (H, W, 1), of 24x24 pixels for digits and 84x84 for garments,
-        and scalar tf.string.
-
-    Raises:
-        ValueError, FileNotFoundError: see `generate`.
-    """
-    import tensorflow as tf  # here: `generate` is of use without it
-
-    count = num_examples if split == "train" else NUM_EXAMPLES.get(split, 0)
-    images, captions, _ = zip(*generate(split, count, seed, kind, data_dir), strict=True)
-    return tf.data.Dataset.from_tensor_slices((np.stack(images)[..., None], list(captions)))
 
 
 def generate(

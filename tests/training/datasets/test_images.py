@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from training.config import CaptionDataConfig, ImageDataConfig
-from training.datasets import images
+from training.datasets import images, scenes
 
 
 @pytest.fixture
@@ -38,8 +38,13 @@ def test_images_can_be_read_as_grey(listed):
 def test_digits_and_scenes():
     found, names = images.load_classes(ImageDataConfig(), "test")
     assert found.shape[1:] == (8, 8, 1) and len(found) == len(names) and set(names) >= {"zero", "nine"}
-    found, captions = images.load_captions(CaptionDataConfig(num_examples=5), "train")
-    assert found.shape == (5, 24, 24, 1) and all(" at the " in caption for caption in captions)
+    config = CaptionDataConfig(num_examples=5)
+    found, captions = images.load_captions(config, "train")
+    expected = scenes.generate("train", 5, seed=0)
+    assert found.dtype == np.uint8 and found.shape == (5, 24, 24, 1)
+    np.testing.assert_array_equal(found[..., 0], [scene.image for scene in expected])
+    assert captions == [scene.caption for scene in expected]
+    assert len(images.load_captions(config, "test")[1]) == 1_000
 
 
 @pytest.mark.parametrize(
