@@ -7,15 +7,17 @@ batch, see `keras_transformer.trainer`.
 import hashlib
 import json
 import os
+import signal
 
 import tensorflow as tf
 
+from training import rendezvous
 from training.pipeline import Batches
 
 CLUSTER = "TF_CONFIG"
 
 
-def make_strategy(num_devices: int) -> tf.distribute.Strategy:
+def make_strategy(num_devices: int, config: dict | None = None) -> tf.distribute.Strategy:
     """The strategy of a training; must come before anything that uses TensorFlow's devices.
 
     With the environment variable TF_CONFIG this process is one of several workers, else it is alone. Where
@@ -23,9 +25,10 @@ def make_strategy(num_devices: int) -> tf.distribute.Strategy:
 
     Args:
         num_devices: of each worker, >= 1: GPUs if there are any.
+        config: what must be the same on all workers, plain values by name.
 
     Raises:
-        ValueError: there are fewer GPUs, or TF_CONFIG is not what it must be.
+        ValueError: there are fewer GPUs, TF_CONFIG is not what it must be, or see `rendezvous.meet`.
     """
     if num_devices < 1:
         raise ValueError(f"`fit.num_devices` must be at least 1. Received: {num_devices}.")
@@ -40,7 +43,11 @@ def make_strategy(num_devices: int) -> tf.distribute.Strategy:
             cpu, [tf.config.LogicalDeviceConfiguration()] * num_devices
         )
     if num_workers() > 1:
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        rendezvous.meet(*_cluster(), config or {})
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        # TensorFlow catches it, and goes on.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        return strategy
     if num_devices > 1:
         kind = "GPU" if gpus else "CPU"
         return tf.distribute.MirroredStrategy([f"{kind}:{index}" for index in range(num_devices)])

@@ -1,6 +1,5 @@
 """From a configuration to a run folder: data, tokenizers, model, `fit`."""
 
-import json
 import shutil
 import sys
 import tempfile
@@ -43,9 +42,8 @@ def train(config: RunConfig, output: Path):
             folder that was made here is removed again if nothing has been learnt.
     """
     output = Path(output)
-    strategy = devices.make_strategy(config.fit.num_devices)
     config = initial.settled(config, output)
-    devices.check_same(strategy, "configuration", json.dumps(asdict(config), sort_keys=True).encode())
+    strategy = devices.make_strategy(config.fit.num_devices, asdict(config))
     goes_on = bool(devices.from_chief(strategy, lambda: run_folder.is_unfinished(output, config)))
     keras.utils.set_random_seed(config.fit.seed)
     keras.config.set_dtype_policy(config.fit.precision)

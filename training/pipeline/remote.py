@@ -86,7 +86,10 @@ class Service:
 
 
 class _Answers:
-    """What the service gives for a data set, in any order. A thread asks: a call that waits cannot be ended."""
+    """What the service gives for a data set, in any order.
+
+    A thread asks: a call that waits cannot be ended.
+    """
 
     def __init__(self, dataset, address):
         self.address = address
@@ -108,7 +111,7 @@ class _Answers:
             ) from None
         if isinstance(found, tf.errors.OpError):
             raise ValueError(
-                "The workers must be able to do the work, and have the folder of the texts under the same path. "
+                "The workers must be able to do the work, and have the folder under the same path. "
                 f"Received: {self.address}: {found.message.splitlines()[0]}"
             ) from found
         self.ended = found is None
