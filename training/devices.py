@@ -4,6 +4,7 @@ Of each batch every replica takes an equal part of the rows; the update is that 
 batch, see `keras_transformer.trainer`.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -15,6 +16,13 @@ from training import rendezvous
 from training.pipeline import Batches
 
 CLUSTER = "TF_CONFIG"
+# What TensorFlow raises in a worker when another is not there any more.
+LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+)
 
 
 def make_strategy(num_devices: int, config: dict | None = None) -> tf.distribute.Strategy:
@@ -52,6 +60,20 @@ def make_strategy(num_devices: int, config: dict | None = None) -> tf.distribute
         kind = "GPU" if gpus else "CPU"
         return tf.distribute.MirroredStrategy([f"{kind}:{index}" for index in range(num_devices)])
     return tf.distribute.get_strategy()
+
+
+@contextlib.contextmanager
+def losses_told():
+    """Raises ValueError in place of TensorFlow's errors when another worker has gone inside the block."""
+    try:
+        yield
+    except LOST as error:
+        if num_workers() == 1:
+            raise
+        raise ValueError(
+            "All workers must stay until the end. Received: another one has gone, which may have said why. "
+            "Started again, all go on from the last whole checkpoint."
+        ) from error
 
 
 def num_workers() -> int:

@@ -26,6 +26,7 @@ class Prepared:
     settled: plan.Plan
 
 
+@devices.losses_told()
 def train(config: RunConfig, output: Path):
     """Trains by a configuration, or goes on with a training that was interrupted.
 
