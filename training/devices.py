@@ -100,12 +100,12 @@ def _cluster():
     try:
         config = json.loads(text)
         workers, task = config["cluster"]["worker"], config["task"]
-        index = int(task["index"])
+        index = int(str(task["index"]))  # 1.5 is no index
         addresses = [worker.rpartition(":") for worker in workers]
         is_good = (
             task["type"] == "worker" and list(config["cluster"]) == ["worker"] and 0 <= index < len(workers)
         )
-        is_good = is_good and all(host and port.isdigit() for host, _, port in addresses)
+        is_good = is_good and all(host and 0 < int(port) < 2**16 for host, _, port in addresses)
     except (ValueError, TypeError, KeyError, AttributeError):
         is_good = False
     if not is_good:

@@ -1,4 +1,4 @@
-"""Workers that are started one by one, as on several machines: what keeps them from training ends all, in a line."""
+"""Workers started one by one, as on several machines: what keeps them from training ends each in a line."""
 
 import json
 import os
