@@ -4,18 +4,28 @@ Of each batch every replica takes an equal part of the rows; the update is that 
 batch, see `keras_transformer.trainer`.
 """
 
+import contextlib
 import hashlib
 import json
 import os
+import signal
 
 import tensorflow as tf
 
+from training import rendezvous
 from training.pipeline import Batches
 
 CLUSTER = "TF_CONFIG"
+# What TensorFlow raises in a worker when another is not there any more.
+LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+)
 
 
-def make_strategy(num_devices: int) -> tf.distribute.Strategy:
+def make_strategy(num_devices: int, config: dict | None = None) -> tf.distribute.Strategy:
     """The strategy of a training; must come before anything that uses TensorFlow's devices.
 
     With the environment variable TF_CONFIG this process is one of several workers, else it is alone. Where
@@ -23,9 +33,10 @@ def make_strategy(num_devices: int) -> tf.distribute.Strategy:
 
     Args:
         num_devices: of each worker, >= 1: GPUs if there are any.
+        config: what must be the same on all workers, plain values by name.
 
     Raises:
-        ValueError: there are fewer GPUs, or TF_CONFIG is not what it must be.
+        ValueError: there are fewer GPUs, TF_CONFIG is not what it must be, or see `rendezvous.meet`.
     """
     if num_devices < 1:
         raise ValueError(f"`fit.num_devices` must be at least 1. Received: {num_devices}.")
@@ -40,11 +51,29 @@ def make_strategy(num_devices: int) -> tf.distribute.Strategy:
             cpu, [tf.config.LogicalDeviceConfiguration()] * num_devices
         )
     if num_workers() > 1:
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        rendezvous.meet(*_cluster(), config or {})
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        # TensorFlow catches it, and goes on.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        return strategy
     if num_devices > 1:
         kind = "GPU" if gpus else "CPU"
         return tf.distribute.MirroredStrategy([f"{kind}:{index}" for index in range(num_devices)])
     return tf.distribute.get_strategy()
+
+
+@contextlib.contextmanager
+def losses_told():
+    """Raises ValueError in place of TensorFlow's errors when another worker has gone inside the block."""
+    try:
+        yield
+    except LOST as error:
+        if num_workers() == 1:
+            raise
+        raise ValueError(
+            "All workers must stay until the end. Received: another one has gone, which may have said why. "
+            "Started again, all go on from the last whole checkpoint."
+        ) from error
 
 
 def num_workers() -> int:
@@ -71,12 +100,12 @@ def _cluster():
     try:
         config = json.loads(text)
         workers, task = config["cluster"]["worker"], config["task"]
-        index = int(task["index"])
+        index = int(str(task["index"]))  # 1.5 is no index
         addresses = [worker.rpartition(":") for worker in workers]
         is_good = (
             task["type"] == "worker" and list(config["cluster"]) == ["worker"] and 0 <= index < len(workers)
         )
-        is_good = is_good and all(host and port.isdigit() for host, _, port in addresses)
+        is_good = is_good and all(host and 0 < int(port) < 2**16 for host, _, port in addresses)
     except (ValueError, TypeError, KeyError, AttributeError):
         is_good = False
     if not is_good:

@@ -1,6 +1,5 @@
 """From a configuration to a run folder: data, tokenizers, model, `fit`."""
 
-import json
 import shutil
 import sys
 import tempfile
@@ -28,6 +27,7 @@ class Prepared:
     settled: plan.Plan
 
 
+@devices.losses_told()
 def train(config: RunConfig, output: Path):
     """Trains by a configuration, or goes on with a training that was interrupted.
 
@@ -44,9 +44,8 @@ def train(config: RunConfig, output: Path):
             folder that was made here is removed again if nothing has been learnt.
     """
     output = Path(output)
-    strategy = devices.make_strategy(config.fit.num_devices)
     config = initial.settled(config, output)
-    devices.check_same(strategy, "configuration", json.dumps(asdict(config), sort_keys=True).encode())
+    strategy = devices.make_strategy(config.fit.num_devices, asdict(config))
     if devices.num_workers() > 1 and is_finished(strategy, config, output):
         print(f"run folder: {output}, finished before")
         return load_model(output / run_folder.MODEL_FILE)

@@ -23,6 +23,13 @@ CLUSTER = {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}
         json.dumps({"cluster": CLUSTER, "task": {"type": "worker", "index": 2}}),
         json.dumps({"cluster": CLUSTER, "task": {"type": "worker", "index": -1}}),
         json.dumps({"cluster": CLUSTER, "task": {"type": "chief", "index": 0}}),
+        "null",
+        json.dumps({"cluster": CLUSTER, "task": {"type": "worker", "index": 0.5}}),
+        json.dumps({"cluster": CLUSTER, "task": {"type": "worker", "index": None}}),
+        json.dumps({"cluster": {"worker": []}, "task": {"type": "worker", "index": 0}}),
+        json.dumps({"cluster": {"worker": ["a:1", "a:b"]}, "task": {"type": "worker", "index": 0}}),
+        json.dumps({"cluster": {"worker": ["a:1", "b:70000"]}, "task": {"type": "worker", "index": 0}}),
+        json.dumps({"cluster": {"worker": ["a:1", 2]}, "task": {"type": "worker", "index": 0}}),
         json.dumps({"cluster": {"worker": ["10.0.0.1"]}, "task": {"type": "worker", "index": 0}}),
         json.dumps({"cluster": {"worker": "here:1"}, "task": {"type": "worker", "index": 0}}),
         json.dumps({"cluster": {**CLUSTER, "ps": ["a:1"]}, "task": {"type": "worker", "index": 0}}),
@@ -57,6 +64,21 @@ def test_what_several_devices_cannot_have_is_refused(field, value, message):
         if field == "num_devices":
             devices.make_strategy(config.fit.num_devices)
         fitting.prepare(config, num_replicas=2)
+
+
+def test_a_lost_worker_is_told_and_other_errors_stay(monkeypatch):
+    def lose(error):
+        with devices.losses_told():
+            raise error(None, None, "recvmsg: Connection reset")
+
+    with pytest.raises(tf.errors.UnavailableError):
+        lose(tf.errors.UnavailableError)  # of one process: nobody has gone
+    task = {"type": "worker", "index": 0}
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": CLUSTER, "task": task}))
+    with pytest.raises(ValueError, match="another one has gone"):
+        lose(tf.errors.UnavailableError)
+    with pytest.raises(tf.errors.ResourceExhaustedError):
+        lose(tf.errors.ResourceExhaustedError)
 
 
 class Counting(pipeline.Batches):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import yaml
@@ -54,6 +55,14 @@ def test_what_cannot_work_ends_in_one_line_and_leaves_nothing(
     (output / "mine.txt").write_text("")
     monkeypatch.delenv("KERASTUNER_TUNER_ID")
     assert "holds something else" in fails(tune.main, *usual)
+
+
+def test_the_folder_of_another_space_is_refused_in_one_line(fails, tiny_config, tmp_path, space_file):
+    config = read(yaml.safe_load(Path(tiny_config).read_text()))
+    settings.enter(settings.make(config, space.parse(SPACE, config)), tmp_path / "sweep")
+    space_file.write_text(yaml.safe_dump({**SPACE, "model.num_layers": {"choice": [1, 3]}}))
+    line = fails(tune.main, "--config", tiny_config, "--space", space_file, "--output", tmp_path / "sweep")
+    assert "goes on as it began, space model.num_layers" in line and "(1, 3)" in line
 
 
 def test_two_commands_never_share_a_folder(tmp_path):
