@@ -177,14 +177,6 @@ class RNNSeq2Seq(AutoregressiveModel):
             "share_embeddings": self.share_embeddings,
         }
 
-    @classmethod
-    def from_config(cls, config):
-        # Older files have `attention_scope`, and beside "global" a window that was not used.
-        config = dict(config)
-        if config.pop("attention_scope", "local") == "global":
-            config["window"] = None
-        return super().from_config(config)
-
 
 def reverse_real(ids, mask):
     """Ids (B, S) with each row's real tokens last to first; padding, which comes last, stays there."""

@@ -183,12 +183,5 @@ def test_options_are_checked(options, match):
         small(**options)
 
 
-@pytest.mark.parametrize(("scope", "window"), [("global", None), ("local", 10)])
-def test_files_from_before_the_window_alone_said_what_is_seen_are_read(scope, window):
-    config = small(window=10).get_config()
-    model = models.RNNSeq2Seq.from_config({**config, "attention_scope": scope})
-    assert model.window == model.decoder.attention.window == window
-
-
 def test_without_attention_the_width_may_be_odd():
     small(attention="none", hidden_dim=7).build()

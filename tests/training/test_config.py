@@ -52,12 +52,6 @@ def test_a_kind_or_a_field_that_is_not_there_is_told_in_one_line(fails):
     assert "quality" in fails(train.main, "--model.kind", "causal_lm", "--quality.frequency", "2")
 
 
-@pytest.mark.parametrize(("scope", "window"), [("global", None), ("local", 10)])
-def test_runs_from_before_the_window_alone_said_what_is_seen_are_read(scope, window):
-    model = {"kind": "rnn_seq2seq", "attention_scope": scope, "window": 10}
-    assert configs.read({"model": model}).model == configs.RNNSeq2SeqConfig(window=window)
-
-
 def test_defaults_fit_the_task():
     language_model = configs.config_class("causal_lm")()
     assert language_model.checkpoints.monitor == "val_loss"

@@ -76,18 +76,7 @@ def read(mapping: dict) -> RunConfig:
     kind = config_class(_kind_in(mapping) or DEFAULT_KIND)
     parser = command_line.parser("training", "")
     parser.add_class_arguments(kind, as_group=False)
-    return command_line.instantiate(parser, parser.parse_object(_renewed(mapping)), kind)
-
-
-def _renewed(mapping):
-    """A mapping as it is written now; older ones have `attention_scope`, see `RNNSeq2Seq.from_config`."""
-    model = mapping.get("model") if isinstance(mapping, dict) else None
-    if not isinstance(model, dict) or model.get("attention_scope") not in ("global", "local"):
-        return mapping
-    model = dict(model)
-    if model.pop("attention_scope") == "global":
-        model["window"] = None
-    return {**mapping, "model": model}
+    return command_line.instantiate(parser, parser.parse_object(mapping), kind)
 
 
 def _kind_in(mapping) -> str | None:
