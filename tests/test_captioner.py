@@ -78,6 +78,20 @@ def test_each_piece_of_a_caption_was_looked_for_somewhere_in_the_grid(captioner,
         np.testing.assert_allclose(weights.sum(axis=(1, 2)), 1, atol=1e-5)
 
 
+def test_the_mean_is_that_of_all_heads(captioner):
+    num_heads = 1 if captioner.model.decoder_name == "gru" else 4  # the default
+    each = [captioner.look(IMAGES, 0, head)[0][1] for head in range(num_heads)]
+    assert num_heads == 1 or not np.allclose(each[0], each[-1])
+    np.testing.assert_allclose(np.mean(each, axis=0), captioner.look(IMAGES)[0][1], atol=1e-6)
+
+
+@pytest.mark.parametrize("choice", [{"layer": 9}, {"head": -1}])
+def test_a_layer_or_head_that_is_not_there_is_refused(captioner, choice):
+    ((name, value),) = choice.items()
+    with pytest.raises(ValueError, match=f"`{name}` must be from 0 to .*Received: {name}={value}"):
+        captioner.look(IMAGES, **choice)
+
+
 def test_a_tokenizer_with_other_ids_is_refused(captioner):
     other = tokenizers.CharacterTokenizer.train(["ab"])
     ids = captioner.model.vocabulary_size

@@ -111,6 +111,11 @@ def test_the_attention_over_an_image_is_drawn(zoo_run, picture, tmp_path, capsys
     assert drawn.stat().st_size > 1000
 
 
+def test_a_head_is_for_a_picture(zoo_run, fails, picture):
+    message = fails(caption.main, "--run", zoo_run("image_captioner"), picture, "--head", "0")
+    assert "`head` needs --picture" in message
+
+
 def test_an_image_is_classified_with_a_probability(zoo_run, picture, capsys):
     classify.main(["--run", str(zoo_run("attention_cnn")), picture, picture])
     first, second = (line.split("\t") for line in capsys.readouterr().out.splitlines())
