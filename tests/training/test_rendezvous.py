@@ -111,7 +111,7 @@ def test_who_is_no_worker_is_ignored(monkeypatch):
         b"",
         None,
     ):
-        while True:
+        while chief.is_alive():
             try:
                 stranger = socket.create_connection(("127.0.0.1", int(workers[0].rpartition(":")[2])))
                 strangers.append(stranger)
