@@ -7,7 +7,7 @@
     overload    twice the capacity                                                 --seconds
     in_flight   requests at once                                                   --requests
     bodies      generated bodies                                                   --bodies
-    damaged     six kinds of damaged new versions under load
+    damaged     seven kinds of damaged new versions under load
     swaps       new versions under load                                            --swaps
     rollbacks   to an old version under load, by label and by version policy
     all         one after the other

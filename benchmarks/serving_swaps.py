@@ -127,6 +127,10 @@ def _flip(path):
     path.write_bytes(data)
 
 
+def _rename(path, old, new):
+    path.write_bytes(path.read_bytes().replace(old, new))
+
+
 VARIABLES = "variables/variables.data-00000-of-00001"
 WARM_UP = "assets.extra/tf_serving_warmup_requests"
 # What is wrong -> what is done to the folder of a version.
@@ -136,6 +140,7 @@ DAMAGES = {
     "a flipped bit in the variables": lambda folder: _flip(folder / VARIABLES),
     "no index of the variables": lambda folder: (folder / "variables/variables.index").unlink(),
     "no asset": lambda folder: (folder / "assets/vocabulary.txt").unlink(),
+    "an unknown operation": lambda folder: _rename(folder / "saved_model.pb", b"AsString", b"NoString"),
     "a warm-up file that is none": lambda folder: (folder / WARM_UP).write_bytes(b"none" * 100),
 }
 

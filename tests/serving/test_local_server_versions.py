@@ -29,7 +29,7 @@ def test_new_versions_take_over_without_a_gap(double, base_paths):
 
 def test_a_damaged_version_leaves_the_old_one_serving(double, base_paths):
     figures = serving_swaps.damaged(double, base_paths["echo"], "echo", first=100)
-    assert figures["damaged versions refused"] == "6 of 6", figures
+    assert figures["damaged versions refused"] == "7 of 7", figures
     assert figures["old version alone answered"]
     assert figures["failed"] == {} and figures["not of one version"] == 0
     assert all(figures["errors"].values())
