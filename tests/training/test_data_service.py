@@ -145,6 +145,20 @@ def test_the_workers_do_the_work(servers, tmp_path):
     assert time.time() > before
 
 
+def test_results_that_come_in_any_order_are_put_in_order(servers, tmp_path, monkeypatch):
+    monkeypatch.setattr(remote, "MAX_WAITING", 6)
+    given, held = remote._Answers.next, []
+
+    def backwards(self):
+        if not held:
+            held.extend(iter(lambda: given(self), None))
+            held.sort(key=lambda answer: int(answer[0]))
+        return held.pop() if held else None
+
+    monkeypatch.setattr(remote._Answers, "next", backwards)
+    assert values(mapped(servers, tmp_path, 13)) == list(range(13))
+
+
 def test_results_that_wait_for_one_that_stays_away_are_few(servers, tmp_path, monkeypatch):
     monkeypatch.setattr(remote, "MAX_WAITING", 3)
     monkeypatch.setattr(remote, "ROUND", 60)
