@@ -257,14 +257,6 @@ def test_eager_function_and_data_set_agree(tokenizer):
         np.testing.assert_array_equal(from_dataset, expected)
 
 
-def test_a_portable_tokenizer_is_the_same_and_needs_nothing_of_this_process(tokenizer):
-    portable = tokenizer.portable()
-    function = tf.function(portable.tokenize).get_concrete_function(tf.TensorSpec((None,), tf.string))
-    assert not function.captured_inputs
-    for made in (function(tf.constant(TEXTS)), portable.tokenize(TEXTS)):
-        assert made.to_list() == tokenizer.tokenize(TEXTS).to_list()
-
-
 def test_a_saved_model_carries_the_tokenizer(tokenizer, tmp_path):
     class Echo(tf.Module):
         def __init__(self):

@@ -80,7 +80,6 @@ def prepare(
         sides["target"] = sides["source"]
     mapped = None
     if service is not None:
-        sides = {name: tokenizer.portable() for name, tokenizer in sides.items()}
         mapped = remote.Service(service, output.resolve() / ".texts").mapped
     known = shards.facts(output)
     if known and config.data.remove_duplicates:

@@ -79,10 +79,6 @@ class CharacterTokenizer(tf.Module):
         is_known = tf.gather(self._codes, index) == codes.flat_values
         return codes.with_flat_values(tf.where(is_known, index + len(SPECIAL_PIECES), UNKNOWN_ID))
 
-    def portable(self) -> "CharacterTokenizer":
-        """This one: it has nothing that a graph in another process would miss."""
-        return self
-
     def detokenize(self, ids) -> tf.Tensor:
         """Ids (B, T), dense or ragged -> text (B,), valid UTF-8.
 

@@ -1,6 +1,5 @@
 """Sub-words of a SentencePiece model (BPE or unigram) in the TensorFlow graph."""
 
-import copy
 import hashlib
 import io
 import re
@@ -147,13 +146,6 @@ class SentencePieceTokenizer(tf.Module):
         """What draws other segmentations of texts into the same pieces: see `SubwordSampler`."""
         return SubwordSampler(self._model, alpha)
 
-    def portable(self) -> "SentencePieceTokenizer":
-        """The same, for a graph that another process runs: the model goes along in the graph."""
-        made = copy.copy(self)
-        made._tokenizer = copy.copy(self._tokenizer)
-        made._tokenizer._model_resource = _CarriedModel(self._model)
-        return made
-
     def detokenize(self, ids) -> tf.Tensor:
         """Ids (B, T), dense or ragged -> text (B,), valid UTF-8.
 
@@ -192,24 +184,8 @@ class _LastingModel(tf.saved_model.experimental.TrackableResource):
         _ = self.resource_handle  # Reading it creates the resource.
 
     def _create_resource(self):
-        return _model_op(self._model)
-
-
-class _CarriedModel:
-    """A SentencePiece model that is made where it is used, in each graph anew: a tensor of this process,
-    which `_LastingModel` holds, means nothing in another."""
-
-    def __init__(self, model: bytes):
-        self._model = model
-
-    @property
-    def resource_handle(self):
-        return _model_op(self._model)
-
-
-def _model_op(model):
-    name = "sentencepiece_" + hashlib.sha256(model).hexdigest()
-    return gen_sentencepiece_tokenizer.sentencepiece_op(model=model, shared_name=name)
+        name = "sentencepiece_" + hashlib.sha256(self._model).hexdigest()
+        return gen_sentencepiece_tokenizer.sentencepiece_op(model=self._model, shared_name=name)
 
 
 def _training_error(message: str, vocabulary_size: int) -> str:

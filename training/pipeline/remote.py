@@ -40,7 +40,7 @@ class Service:
 
         Args:
             batches: elements (source, target), strings (B,) each.
-            function: its graph must need nothing of this process, see `portable` of the tokenizers.
+            function: becomes a graph that is sent; the models of TF Text that it uses go along.
 
         Raises:
             ValueError: a worker cannot read the folder or fails otherwise, or none answers.
