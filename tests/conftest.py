@@ -14,8 +14,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
-import keras
 import pytest
+
+from command_line import quiet
+
+# Lines of TensorFlow's start-up would come behind pytest's own last line.
+with quiet.start_up():
+    import keras
 
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf

@@ -56,6 +56,7 @@ class Servers:
         for process in self.processes:
             process.kill()
             process.wait()
+            process.stdout.close()
 
 
 @pytest.fixture(scope="module")
