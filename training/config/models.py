@@ -139,6 +139,7 @@ class MaskedLMConfig:
         num_heads: attention heads.
         intermediate_dim: width inside the feed-forward networks.
         dropout: probability of dropping a value of a sub-layer's output or an embedding.
+        norm_first: whether sub-layers normalise their input, with a final norm, and not their output.
         masked: share of the tokens that are hidden.
     """
 
@@ -148,6 +149,7 @@ class MaskedLMConfig:
     num_heads: int = 12
     intermediate_dim: int = 3072
     dropout: float = 0.1
+    norm_first: bool = False
     masked: float = 0.15
 
 
