@@ -63,7 +63,7 @@ def make_strategy(num_devices: int, config: dict | None = None) -> tf.distribute
 
 
 @contextlib.contextmanager
-def losses_told():
+def lost_workers_told():
     """Raises ValueError in place of TensorFlow's errors when another worker has gone inside the block."""
     try:
         yield

@@ -27,7 +27,7 @@ class Prepared:
     settled: plan.Plan
 
 
-@devices.losses_told()
+@devices.lost_workers_told()
 def train(config: RunConfig, output: Path):
     """Trains by a configuration, or goes on with a training that was interrupted.
 
@@ -41,7 +41,8 @@ def train(config: RunConfig, output: Path):
 
     Raises:
         ValueError: the configuration or the data cannot be used, or `output` holds something else. A
-            folder that was made here is removed again if nothing has been learnt.
+            folder that was made here is removed again if nothing has been learnt. Among several workers
+            a finished run of the same configuration is no error, but returned as it is.
     """
     output = Path(output)
     config = initial.settled(config, output)
