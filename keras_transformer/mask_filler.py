@@ -11,13 +11,12 @@ from keras_transformer.model_files import load_model
 from keras_transformer.special_ids import END_ID, PAD_ID
 
 MASK = "[MASK]"
-BEFORE, AFTER = r"(?s)\[MASK\].*", r"(?s)^.*?\[MASK\]"
 
 
 class MaskFiller(tf.Module):
     """Says which tokens may stand in the place of `[MASK]`; can be exported as it is.
 
-    What stands before the gap and what comes after it are tokenized each for itself. A SentencePiece model so
+    What stands before a gap and what comes after it are tokenized each for itself. A SentencePiece model so
     reads what comes after as the beginning of a word: gaps are for whole words.
 
     Args:
@@ -69,7 +68,8 @@ class MaskFiller(tf.Module):
         """The likeliest tokens for the first gap of each text.
 
         Args:
-            text: strings, (B,), each with `[MASK]`; one without fails with InvalidArgumentError.
+            text: strings, (B,), each with `[MASK]`; one without fails with InvalidArgumentError. The model
+                reads every further `[MASK]` as a gap too.
             num_candidates: N; no more than the tokenizer has ordinary tokens.
 
         Returns:
@@ -81,14 +81,9 @@ class MaskFiller(tf.Module):
             tf.reduce_all(has_gap), [f"Each text must hold {MASK}. Received: one without."]
         )
         with tf.control_dependencies([check]):
-            before = self.tokenizer.tokenize(tf.strings.regex_replace(text, BEFORE, ""))
-        after = self.tokenizer.tokenize(tf.strings.regex_replace(text, AFTER, ""))
-        half = self.window // 2
-        before, after = before[:, -half:], after[:, : self.window - 1 - half]
-        gap = tf.fill([tf.shape(text)[0], 1], self.mask_id)
-        token_ids = tf.concat([before, gap, after], axis=1).to_tensor(PAD_ID)
+            token_ids, gaps = self._token_ids(text)
         logits = self.model({"token_ids": token_ids}, training=False)  # (B, T, V)
-        logits = tf.gather(logits, before.row_lengths(), batch_dims=1)  # (B, V), in the gap
+        logits = tf.gather(logits, gaps, batch_dims=1)  # (B, V), in the gap
         ordinary = tf.cast(logits[:, END_ID + 1 : self.mask_id], tf.float32)
         probabilities, places = tf.math.top_k(
             tf.nn.softmax(ordinary), min(num_candidates, self.mask_id - END_ID - 1)
@@ -96,3 +91,16 @@ class MaskFiller(tf.Module):
         ids = tf.reshape(places + END_ID + 1, [-1, 1])
         candidates = tf.reshape(self.tokenizer.detokenize(ids), tf.shape(places))
         return candidates, probabilities
+
+    def _token_ids(self, text):
+        """Ids around the first gap, int32 (B, T), T <= window, and where the gap is in them, (B,)."""
+        pieces = tf.strings.split(text, MASK)  # (B, gaps + 1)
+        ids = self.tokenizer.tokenize(pieces.flat_values)
+        gaps = tf.gather(ids.row_lengths(), pieces.row_starts())
+        # A gap behind every piece, also behind the last, where none is.
+        ids = tf.concat([ids, tf.fill([ids.nrows(), 1], self.mask_id)], axis=1)
+        ids = pieces.with_flat_values(ids).merge_dims(1, 2)[:, :-1]
+        first = tf.maximum(gaps - self.window // 2, 0)
+        behind = tf.minimum(gaps - self.window // 2 + self.window, ids.row_lengths())
+        seen = tf.gather(ids, tf.ragged.range(first, behind), batch_dims=1)
+        return seen.to_tensor(PAD_ID), gaps - first

@@ -1,5 +1,6 @@
 """Every kind of model by the commands: trained, gone on with, measured, used; too tiny to learn."""
 
+import io
 import json
 
 import keras
@@ -9,7 +10,7 @@ import tensorflow as tf
 
 from tests import tiny_runs
 from tests.training.interruptions import Killed, kill_after
-from training import average, caption, classify, evaluate, generate, train
+from training import average, caption, classify, evaluate, fill, generate, train
 
 
 @pytest.fixture(scope="module")
@@ -126,10 +127,34 @@ def test_an_image_is_classified_with_a_probability(zoo_run, picture, capsys):
     assert 0.1 <= float(first[1]) <= 1
 
 
-@pytest.mark.parametrize("command", [generate, caption, classify])
+def test_a_gap_is_filled_with_the_likeliest_tokens(zoo_run, capsys, monkeypatch):
+    fill.main(["--run", str(zoo_run("masked_lm")), "be, [MASK]r", "--candidates", "3"])
+    lines = capsys.readouterr().out.splitlines()
+    tokens, probabilities = zip(*(line.split("\t") for line in lines), strict=True)
+    assert len(lines) == 3 and {json.loads(token) for token in tokens} < set("to be, or not to be\n")
+    assert 1 > float(probabilities[0]) >= float(probabilities[1]) >= float(probabilities[2]) > 0
+    monkeypatch.setattr("sys.stdin", io.StringIO("be, [MASK]r\nto [MASK]\n"))
+    fill.main(["--run", str(zoo_run("masked_lm")), "--candidates", "3"])
+    from_input = capsys.readouterr().out.splitlines()
+    assert from_input[:3] == lines and len(from_input) == 6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["to be"], "must hold [MASK]. Received: 'to be'"),
+        (["[MASK]", "--candidates", "0"], "`candidates` must be at least 1. Received: 0"),
+    ],
+)
+def test_what_cannot_be_filled_is_said(zoo_run, fails, arguments, message):
+    assert message in fails(fill.main, "--run", zoo_run("masked_lm"), *arguments)
+
+
+@pytest.mark.parametrize("command", [generate, caption, classify, fill])
 def test_a_run_of_another_kind_is_refused(zoo_run, fails, picture, command):
-    arguments = ["to be"] if command is generate else [picture]
-    assert "a masked_lm" in fails(command.main, "--run", zoo_run("masked_lm"), *arguments)
+    kind = "causal_lm" if command is fill else "masked_lm"
+    arguments = [picture] if command in (caption, classify) else ["to be"]
+    assert f"a {kind}" in fails(command.main, "--run", zoo_run(kind), *arguments)
 
 
 @pytest.mark.parametrize(
