@@ -4,7 +4,9 @@ Works in both environments: where TensorFlow is not installed, Keras runs on the
 names.
 """
 
+import contextlib
 import functools
+import importlib.util
 import os
 from pathlib import Path
 
@@ -16,10 +18,12 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import pytest
 
-from command_line import quiet
+start_up = contextlib.nullcontext
+if importlib.util.find_spec("tensorflow"):
+    from command_line.quiet import start_up
 
 # Lines of TensorFlow's start-up would come behind pytest's own last line.
-with quiet.start_up():
+with start_up():
     import keras
 
 if keras.backend.backend() == "tensorflow":

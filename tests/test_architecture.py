@@ -1,6 +1,7 @@
 """The rules of docs/architecture.md that can be read from the code: who imports whom, what is never done."""
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -245,6 +246,27 @@ def test_what_a_sweep_starts_with_imports_no_keras():
             if top(used) == "training":
                 parts = {used, used.rpartition(".")[0]} & (light | {"training.config"})
                 assert parts or used.startswith("training.config."), f"{name} must not import {used}"
+
+
+def test_the_tests_of_any_backend_import_only_what_their_environment_has():
+    # `make test-jax` runs them where neither TensorFlow nor the packages of the programs are.
+    listed = re.search(r"^ANY_BACKEND := ((?:.*\\\n)*.*)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    waiting = ["tests/conftest.py", *listed.group(1).replace("\\", "").split()]
+    reached = set()
+    while waiting:
+        file = ROOT / waiting.pop()
+        for path in file.rglob("*.py") if file.is_dir() else [file]:
+            if path in reached or not path.exists():  # `from tests import x`: x may be a function's name
+                continue
+            reached.add(path)
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            tree.body = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+            found = set(imports(path.relative_to(ROOT), tree))
+            wrong = {top(name) for name in found} - BASE - {LIBRARY, "tests", "pytest", "hypothesis"}
+            assert not wrong - sys.stdlib_module_names, f"{path} must not import {sorted(wrong)} at its top"
+            parts = {x for name in found if top(name) == "tests" for x in (name, name.rpartition(".")[0])}
+            waiting.extend(f"{name.replace('.', '/')}.py" for name in parts)
+    assert len(reached) > 40 and ROOT / "tests" / "checks.py" in reached
 
 
 @pytest.mark.parametrize("file", STAND_ALONE)
