@@ -1,19 +1,13 @@
-"""The rules of docs/architecture.md that can be read from the code: who imports whom, what is never done."""
+"""The rules of docs/architecture.md that can be read from the code: who imports whom, how long files are."""
 
 import ast
 import re
-import shutil
-import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-LIBRARY = "keras_transformer"
-PROGRAMS = ("training", "serving", "command_line")
-PACKAGES = (LIBRARY, *PROGRAMS, "examples")
+from tests.source_code import LIBRARY, PACKAGES, PROGRAMS, ROOT, imports, sources, top
 
 # What each part of the library may import of the library, itself included. New modules are entered first.
 MAY_IMPORT = {
@@ -120,42 +114,10 @@ MAX_LINES = 320
 LONGER = {"keras_transformer/layers/attention.py": 350}
 
 
-def sources(*folders):
-    """All Python files of the folders, as (path relative to the root, syntax tree)."""
-    paths = [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
-    return [(path.relative_to(ROOT), ast.parse(path.read_text(encoding="utf-8"))) for path in paths]
-
-
-def imports(path, tree):
-    """Dotted names that a file imports, at its top or inside a function.
-
-    `from a.b import c` counts as a.b.c: c may be a module.
-    """
-    package = path.with_suffix("").parts[:-1]
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (name.name for name in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            above = package[: len(package) - node.level + 1] if node.level else ()
-            module = ".".join([*above, *([node.module] if node.module else [])])
-            yield from (f"{module}.{name.name}" for name in node.names)
-
-
-def top(name):
-    return name.split(".")[0]
-
-
 def part(path):
     """Part of the library that a file belongs to: keras_transformer/layers/attention.py -> layers."""
     name = path.with_suffix("").parts[1]
     return "" if name == "__init__" else name
-
-
-def calls(tree):
-    """Dotted names of the functions that are called, with their call nodes."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
-            yield ast.unparse(node.func), node
 
 
 def test_the_reader_of_imports_sees_every_form():
@@ -288,97 +250,3 @@ def test_no_file_is_much_longer_than_300_lines():
             length = len(path.read_text(encoding="utf-8").splitlines())
             assert length <= LONGER.get(name, MAX_LINES), f"{name} has {length} lines: split it"
             assert path.name != "utils.py", f"{name}: name it after what it holds"
-
-
-UNSAFE_MODULES = {"pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
-UNSAFE_CALLS = {
-    "eval",
-    "exec",
-    "compile",
-    "__import__",
-    "os.system",
-    "os.popen",
-    "yaml.load",
-    "yaml.load_all",
-    "yaml.full_load",
-    "yaml.unsafe_load",
-    "torch.load",
-    "keras.config.enable_unsafe_deserialization",
-}
-UNSAFE_ARGUMENTS = {("shell", True), ("allow_pickle", True), ("safe_mode", False)}
-
-
-def unsafe(path, tree):
-    """What a file imports or calls that may run code that came with data."""
-    found = {name for name in imports(path, tree) if top(name) in UNSAFE_MODULES}
-    for name, call in calls(tree):
-        if name in UNSAFE_CALLS:
-            found.add(name)
-        for keyword in call.keywords:
-            value = getattr(keyword.value, "value", None)
-            if (keyword.arg, value) in UNSAFE_ARGUMENTS:
-                found.add(f"{name}({keyword.arg}={value})")
-    return found
-
-
-@pytest.mark.parametrize(
-    "code, found",
-    [
-        ("import pickle", {"pickle"}),
-        ("from joblib import load", {"joblib.load"}),
-        ("x = eval('1')", {"eval"}),
-        ("yaml.load(file)", {"yaml.load"}),
-        ("np.load(file, allow_pickle=True)", {"np.load(allow_pickle=True)"}),
-        ("keras.models.load_model(p, safe_mode=False)", {"keras.models.load_model(safe_mode=False)"}),
-        ("yaml.safe_load(file); np.load(file); re.compile('x'); model.compile()", set()),
-    ],
-)
-def test_the_reader_of_calls_tells_safe_from_unsafe(code, found):
-    assert unsafe(Path("a.py"), ast.parse(code)) == found
-
-
-def test_nothing_that_comes_with_data_is_run_as_code():
-    for path, tree in sources(*PACKAGES):
-        assert not unsafe(path, tree), f"{path} must not use {sorted(unsafe(path, tree))}"
-
-
-def test_models_are_loaded_in_one_place():
-    # There their files are looked at first.
-    for path, tree in sources(*PACKAGES):
-        used = {name for name, _ in calls(tree)} & {"keras.models.load_model", "keras.saving.load_model"}
-        assert not used or path.as_posix() == f"{LIBRARY}/model_files.py", (
-            f"{path}: use {LIBRARY}.model_files"
-        )
-
-
-def test_the_constraints_name_versions_and_no_places():
-    for path in sorted((ROOT / "requirements").glob("constraints*.txt")):
-        lines = path.read_text(encoding="utf-8").splitlines()
-        pins = [line.split("#")[0].strip() for line in lines]
-        pins = [pin for pin in pins if pin]
-        assert len(pins) > 10
-        for pin in pins:
-            name, equal, version = pin.partition("==")
-            assert equal and name.replace("-", "").replace("_", "").isalnum(), f"{path.name}: {pin}"
-            assert version.replace(".", "").isalnum(), f"{path.name}: {pin}"
-
-
-def test_the_jax_environment_has_no_tensorflow():
-    pins = (ROOT / "requirements/constraints-jax.txt").read_text(encoding="utf-8").splitlines()
-    assert not [pin for pin in pins if pin.startswith("tensorflow")]
-    assert [pin for pin in pins if pin.startswith("jax==")]
-
-
-def test_the_wheel_holds_the_library_and_nothing_else(tmp_path):
-    # From a copy: building leaves files beside setup.py.
-    copy = tmp_path / "source"
-    ignored = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "runs", "exports", "data")
-    shutil.copytree(ROOT, copy, ignore=ignored)
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*command, "--wheel-dir", tmp_path, copy], check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    names = zipfile.ZipFile(wheel).namelist()
-    files = {name for name in names if ".dist-info/" not in name}
-    expected = {path.relative_to(ROOT).as_posix() for path in (ROOT / LIBRARY).rglob("*.py")}
-    assert files == expected
-    assert any(name.endswith("LICENSE") for name in names)
