@@ -93,7 +93,8 @@ def main(arguments=None):
                     f"`{name}` is for translators. Received: {options[name]}, for {options.run}."
                 )
         search = SearchOptions.read(options)
-        print("\n".join(measure(options.run, options.data, options.data_dir, search, options.checkpoint)))
+        measures = measure(options.run, options.data, options.data_dir, search, options.checkpoint)
+        print("\n".join(map(str, measures)))
         return
     page = report.place(options.report) if options.report else None
     with lines.writer(options.output or os.devnull, inputs=options.against) as write:

@@ -7,7 +7,7 @@ from command_line import quiet
 from training import run_folder
 
 
-def measure(run, split, data_dir=None, search=None, checkpoint=None) -> list[str]:
+def measure(run, split, data_dir=None, search=None, checkpoint=None):
     """Measures a run on a split of its data.
 
     Args:
@@ -18,7 +18,7 @@ def measure(run, split, data_dir=None, search=None, checkpoint=None) -> list[str
         checkpoint: best, last or a file in the run's checkpoints/; model.keras if None.
 
     Returns:
-        Lines with figures and signatures.
+        List of `quality.Measured`.
 
     Raises:
         ValueError: the run, the data or an option cannot be used.
@@ -43,4 +43,4 @@ def measure(run, split, data_dir=None, search=None, checkpoint=None) -> list[str
         raise ValueError(f"The run's data must have a {split} split. Received: none was configured.")
     model = load_model(checkpoint_path(run, checkpoint), compile=True)
     found = search.search(config.data.max_length) if decodes else None
-    return [str(measured) for measured in task.measure(model, split, found)]
+    return task.measure(model, split, found)
