@@ -18,9 +18,9 @@ def score(layer, query, key):
     """Luong et al., equation 8; Bahdanau et al., A.1.2. query (D,), key (K,) -> a number."""
     name = type(layer).__name__
     if name == "DotScore":
-        return query @ key
+        return query @ key / (np.sqrt(len(query)) if layer.scaled else 1)
     if name == "GeneralScore":
-        return query @ kernel(layer.key_dense) @ key
+        return query @ kernel(layer.key_dense) @ key / (np.sqrt(len(query)) if layer.scaled else 1)
     v = kernel(layer.score_dense)[0]
     if name == "AdditiveScore":
         return v @ np.tanh(kernel(layer.query_dense) @ query + kernel(layer.key_dense) @ key)

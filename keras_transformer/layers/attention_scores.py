@@ -4,6 +4,8 @@ Bahdanau et al. 2015, appendix A.1.2; Luong et al. 2015, section 3.1. Legend: B 
 D width of the queries, U units.
 """
 
+import functools
+
 import keras
 from keras import ops
 
@@ -54,9 +56,37 @@ class AttentionScore(keras.layers.Layer):
         return dense
 
 
+class ProductScore(AttentionScore):
+    """Base of the scores that are products of a query and a key.
+
+    Args:
+        scaled: whether the product is divided by sqrt(D), as in Vaswani et al. 2017, section 3.2.1. Products
+            of wide vectors grow into the hundreds, most of all under Adam; the soft-max then takes one
+            key alone, and no gradient comes back from it.
+    """
+
+    def __init__(self, scaled=False, **kwargs):
+        super().__init__(**kwargs)
+        self.scaled = scaled
+
+    def _laid_out(self, keys):
+        """(B, S, D) -> (B, D, S), scaled: here, and not at each step."""
+        keys = ops.swapaxes(keys, 1, 2)
+        return keys * keys.shape[1] ** -0.5 if self.scaled else keys
+
+    def compare(self, query, projected):
+        return ops.matmul(query, projected)
+
+    def get_config(self):
+        return {**super().get_config(), "scaled": self.scaled}
+
+
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class DotScore(AttentionScore):
+class DotScore(ProductScore):
     """h_t^T h_s: Luong et al. 2015, equation 8, "dot". No weights.
+
+    Args:
+        scaled: see `ProductScore`; not in the paper.
 
     Raises:
         ValueError: queries and keys do not have one width.
@@ -70,24 +100,22 @@ class DotScore(AttentionScore):
             )
 
     def project(self, keys):
-        return ops.swapaxes(keys, 1, 2)  # here, and not at each step
-
-    def compare(self, query, projected):
-        return ops.matmul(query, projected)
+        return self._laid_out(keys)
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class GeneralScore(AttentionScore):
-    """h_t^T W_a h_s: Luong et al. 2015, equation 8, "general"."""
+class GeneralScore(ProductScore):
+    """h_t^T W_a h_s: Luong et al. 2015, equation 8, "general".
+
+    Args:
+        scaled: see `ProductScore`; not in the paper.
+    """
 
     def build(self, query_shape, keys_shape):
         self.key_dense = self._dense("key", query_shape[-1], keys_shape[-1])
 
     def project(self, keys):
-        return ops.swapaxes(rowwise(self.key_dense, keys), 1, 2)
-
-    def compare(self, query, projected):
-        return ops.matmul(query, projected)
+        return self._laid_out(rowwise(self.key_dense, keys))
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -154,4 +182,11 @@ class ConcatScore(AdditiveScore):
         return rowwise(lambda x: ops.matmul(x, kernel), x)
 
 
-SCORES = {"additive": AdditiveScore, "dot": DotScore, "general": GeneralScore, "concat": ConcatScore}
+SCORES = {
+    "additive": AdditiveScore,
+    "dot": DotScore,
+    "general": GeneralScore,
+    "concat": ConcatScore,
+    "scaled_dot": functools.partial(DotScore, scaled=True),
+    "scaled_general": functools.partial(GeneralScore, scaled=True),
+}

@@ -30,8 +30,9 @@ class RNNSeq2Seq(AutoregressiveModel):
         hidden_dim: D, width of every recurrent layer's output; even, unless attention="none".
         embedding_dim: E, of both embeddings; `hidden_dim` if None.
         cell: "gru" or "lstm".
-        attention: "additive" (Bahdanau et al.), "dot", "general", "concat" (Luong et al., section 3.1), or
-            "none".
+        attention: "additive" (Bahdanau et al.), "dot", "general", "concat" (Luong et al., section 3.1),
+            "scaled_dot", "scaled_general" (divided by sqrt(D): the better choice with Adam and a wide D,
+            see `layers.DotScore`), or "none".
         window: D_w, source tokens to each side that local attention sees, >= 1 (Luong et al., section 3.2,
             local-p; the paper's is 10); None for global attention.
         reverse_source: whether the encoder reads the source's real tokens last to first (Sutskever et al.

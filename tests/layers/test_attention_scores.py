@@ -10,6 +10,7 @@ from tests import checks, recurrent_reference
 B, T, S, D, K, U = 2, 3, 5, 4, 7, 6
 QUERY, KEYS = checks.numbers(B, T, D, seed=1), checks.numbers(B, S, K, seed=2)
 SCORES = [layers.AdditiveScore, layers.DotScore, layers.GeneralScore, layers.ConcatScore]
+PRODUCTS = [layers.DotScore, layers.GeneralScore]
 every_score = pytest.mark.parametrize("make", SCORES)
 
 
@@ -27,6 +28,18 @@ def test_standard_checks(check, make, tmp_path):
 def test_units_survive_saving(make, tmp_path):
     for check in (checks.config_round_trip, checks.file_round_trip):
         check(lambda **kwargs: make(U, **kwargs), inputs_of(make), tmp_path)
+
+
+@pytest.mark.parametrize("make", PRODUCTS)
+def test_a_scaled_product_is_the_product_by_the_root_of_the_width(make, tmp_path):
+    query, keys = inputs_of(make)
+    layer = checks.built(lambda: make(scaled=True), (query, keys))
+    plain = checks.built(make, (query, keys))
+    plain.set_weights(layer.get_weights())
+    expected = checks.as_array(plain(query, keys)) / np.sqrt(D)
+    np.testing.assert_allclose(checks.as_array(layer(query, keys)), expected, atol=1e-6)
+    for check in (checks.config_round_trip, checks.file_round_trip, checks.dtype_policies):
+        check(lambda **kwargs: make(scaled=True, **kwargs), (query, keys), tmp_path)
 
 
 @every_score

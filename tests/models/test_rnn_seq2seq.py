@@ -20,7 +20,7 @@ from tests.models.small_transformers import (
     T,
 )
 
-ATTENTIONS = ("additive", "dot", "general", "concat", "none")
+ATTENTIONS = ("additive", "dot", "general", "concat", "scaled_dot", "scaled_general", "none")
 
 
 def small(**kwargs):

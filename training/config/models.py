@@ -49,7 +49,8 @@ class RNNSeq2SeqConfig:
         hidden_dim: width of every recurrent layer's output; even, unless attention is none.
         embedding_dim: width of the embeddings; hidden_dim if None.
         cell: gru or lstm.
-        attention: additive (Bahdanau et al. 2015), dot, general, concat (Luong et al. 2015), or none.
+        attention: additive (Bahdanau et al. 2015), dot, general, concat (Luong et al. 2015), scaled_dot,
+            scaled_general (the same divided by the square root of the width), or none.
         window: source tokens to each side that local attention sees (Luong et al. 2015, local-p: 10); None
             for global attention.
         reverse_source: whether the source is read last to first; for attention none.
@@ -63,7 +64,9 @@ class RNNSeq2SeqConfig:
     hidden_dim: int = 512
     embedding_dim: int | None = None
     cell: Literal["gru", "lstm"] = "gru"
-    attention: Literal["additive", "dot", "general", "concat", "none"] = "additive"
+    attention: Literal["additive", "dot", "general", "concat", "scaled_dot", "scaled_general", "none"] = (
+        "additive"
+    )
     window: int | None = None
     reverse_source: bool = False
     dropout: float = 0.1
