@@ -28,9 +28,9 @@ def main(arguments=None):
     parser.add_argument("--seeds", type=list[int], default=[1, 2, 3, 4, 5], help="two or more")
     options = parser.parse_args(arguments[:place])
     training = arguments[place + 1 :]
-    options.output.mkdir(parents=True, exist_ok=True)
     if len(options.seeds) < 2:
         raise ValueError(f"`seeds` must be two or more. Received: {options.seeds}.")
+    options.output.mkdir(parents=True, exist_ok=True)
     print(shlex.join(["python", "-m", "benchmarks.image_attention", *arguments]))
     print(f"{machine(os.cpu_count())}\n\n| seed | with attention | without | difference |\n|---|---|---|---|")
     pairs = []
