@@ -68,16 +68,18 @@ class Measured:
         value: usually from 0 to 100.
         details: what sacreBLEU adds, say the precisions; may be empty.
         signature: all that has to be the same for the figure to be comparable.
+        decimals: how many of the value's are written.
     """
 
     name: str
     value: float
     details: str
     signature: str
+    decimals: int = 2
 
     def __str__(self):
         details = f" {self.details}" if self.details else ""
-        return f"{self.name} = {self.value:.2f}{details}  {self.signature}"
+        return f"{self.name} = {self.value:.{self.decimals}f}{details}  {self.signature}"
 
 
 @dataclass(frozen=True)

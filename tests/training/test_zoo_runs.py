@@ -40,6 +40,9 @@ def test_a_run_is_whole_and_can_be_measured(zoo_run, kind, capsys):
     measures = {line.split(" = ")[0]: line for line in capsys.readouterr().out.splitlines()}
     expected = {"attention_cnn": "accuracy", "masked_lm": "token accuracy", "causal_lm": "perplexity"}
     assert expected.get(kind, "exact match") in measures
+    if kind in expected:  # two decimals are enough from 0 to 100, not for an accuracy from 0 to 1 or a loss
+        value = measures[expected[kind]].split(" = ")[1].split()[0]
+        assert value == f"{records[-1]['val_' + expected[kind].replace(' ', '_')]:.4f}"
 
 
 @pytest.mark.parametrize("kind", ["causal_lm", "image_captioner"])

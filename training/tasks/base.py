@@ -102,7 +102,7 @@ class Task:
         batches = self.batches(split)
         logs = model.evaluate(batches.dataset(), return_dict=True, verbose=0)
         return [
-            Measured(name.replace("_", " "), value, f"({batches.summary()})", f"split:{split}")
+            Measured(name.replace("_", " "), value, f"({batches.summary()})", f"split:{split}", decimals=4)
             for name, value in logs.items()
         ]
 
