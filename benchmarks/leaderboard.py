@@ -58,9 +58,13 @@ def main(arguments=None):
 
 
 def check_same(runs):
-    """Raises a ValueError unless all runs have the first one's data and tokenizers."""
+    """Raises a ValueError unless all trainings have ended, with the data and tokenizers of the first."""
+    with quiet.start_up():
+        from keras_transformer.checkpoints import checkpoint_path
+
     facts = {}
     for run in runs:
+        checkpoint_path(run)
         data = run_folder.load_config(run).data
         files = sorted(path for path in Path(run, "tokenizer").rglob("*") if path.is_file())
         digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
