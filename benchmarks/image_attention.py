@@ -2,8 +2,8 @@
 
 Trains one configuration with and without attention from several seeds, by training.train with the options
 behind `--`, and prints the accuracy of the test split of each; in the last row means and standard deviations
-over the seeds, and the mean difference with its standard error. The runs and their logs lie in FOLDER; the
-same command goes on with what was interrupted, and trains nothing twice.
+over the seeds, and the mean difference with its standard error. The runs and their logs lie in FOLDER, one
+for each set of options; the same command goes on with what was interrupted, and trains nothing twice.
 """
 
 import math
@@ -55,11 +55,12 @@ def accuracy(folder, seed, attention, training):
     run = folder / f"{'attention' if attention else 'plain'}-{seed}"
     command = [sys.executable, "-m", "training.train", *training, "--output", str(run)]
     command += ["--fit.seed", str(seed), "--model.attention", str(attention).lower()]
-    log = folder / f"{run.name}.log"
-    with log.open("ab") as file:
-        ended = subprocess.run(command, stdout=file, stderr=file)
-    if ended.returncode:
-        raise ValueError(f"The training must end well. Received: {log.read_text().splitlines()[-1]}")
+    if not (run / "model.keras").exists():  # written at the end of a training
+        log = folder / f"{run.name}.log"
+        with log.open("ab") as file:
+            ended = subprocess.run(command, stdout=file, stderr=file)
+        if ended.returncode:
+            raise ValueError(f"The training must end well. Received: {log.read_text().splitlines()[-1]}")
     (found,) = [measured.value for measured in measure(run, "test") if measured.name == "accuracy"]
     return found
 
