@@ -50,7 +50,7 @@ quickstart: $(STAMP)
 	$(VENV)/bin/python -m examples.quickstart
 
 test: $(STAMP)
-	$(VENV)/bin/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(VENV)/bin/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: $(STAMP)
 	$(VENV)/bin/python -m pytest -m slow

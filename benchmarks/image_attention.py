@@ -60,7 +60,9 @@ def accuracy(folder, seed, attention, training):
         with log.open("ab") as file:
             ended = subprocess.run(command, stdout=file, stderr=file)
         if ended.returncode:
-            raise ValueError(f"The training must end well. Received: {log.read_text().splitlines()[-1]}")
+            raise ValueError(
+                f"The training must end well. Received: exit status {ended.returncode}; see {log}."
+            )
     (found,) = [measured.value for measured in measure(run, "test") if measured.name == "accuracy"]
     return found
 

@@ -64,7 +64,7 @@ def check_same(runs):
 
     facts = {}
     for run in runs:
-        checkpoint_path(run)
+        checkpoint_path(run)  # raises now, not after the measuring of the runs before it
         data = run_folder.load_config(run).data
         files = sorted(path for path in Path(run, "tokenizer").rglob("*") if path.is_file())
         digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()

@@ -39,15 +39,6 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 DATA_FOLDER = Path(os.environ.get("KERAS_TRANSFORMER_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
 
 
-# Files with few tests that take minutes. Begun last, they would leave the other processes idle at the end.
-LONG_FILES = {"test_readme.py", "test_launch.py", "test_resume.py", "test_zoo.py", "test_plan.py"}
-
-
-def pytest_collection_modifyitems(items):
-    """Puts the long files first."""
-    items.sort(key=lambda item: item.path.name not in LONG_FILES)
-
-
 @pytest.fixture(autouse=True)
 def same_start():
     """Gives each test the same seed and float32, whatever the test before it did."""
