@@ -81,8 +81,10 @@ def _through(convolution_and_norm, x, training):
 class ImageEncoder(keras.layers.Layer):
     """Image -> grid: a `ResidualBlock` for each number of filters, between them max-pooling by 2.
 
-    With `attention`, a `SpatialSelfAttention` stands before the last pooling (behind the only block of one):
-    Zhang et al. 2019, section 5.1, find the middle and higher layers the best places.
+    With `attention`, a `SpatialSelfAttention` stands behind each block but the first, or behind the only one:
+    Zhang et al. 2019, section 5.1, find the middle and higher layers the best places, and Wang et al. 2018,
+    section 5.1, several places better than one. On the full height and width of the first block it would cost
+    most: time and memory grow with the square of the number of positions.
 
     Args:
         filters: numbers of channels, one for each block.
@@ -111,20 +113,18 @@ class ImageEncoder(keras.layers.Layer):
             ResidualBlock(count, dtype=policy, name=f"block_{index}") for index, count in enumerate(filters)
         ]
         self.pooling = keras.layers.MaxPooling2D(2, padding="same", dtype=policy)
-        self.spatial_attention = None
-        if attention:
-            self.spatial_attention = SpatialSelfAttention(dtype=policy, name="spatial_attention")
+        attending = range(min(1, len(filters) - 1), len(filters)) if attention else ()
+        self.attentions = {
+            index: SpatialSelfAttention(dtype=policy, name=f"attention_{index}") for index in attending
+        }
 
     def build(self, input_shape):
         shape = (None, None, None, input_shape[-1])
         for index, block in enumerate(self.blocks):
             block.build(shape)
             shape = block.compute_output_shape(shape)
-            if self._attends_after(index):
-                self.spatial_attention.build(shape)
-
-    def _attends_after(self, index):
-        return self.attention and index == max(0, len(self.blocks) - 2)
+            if index in self.attentions:
+                self.attentions[index].build(shape)
 
     def call(self, image, training=None):
         hidden = image
@@ -133,8 +133,8 @@ class ImageEncoder(keras.layers.Layer):
         for index, block in enumerate(self.blocks):
             hidden = self.pooling(hidden) if index else hidden
             hidden = block(hidden, training=training)
-            if self._attends_after(index):
-                hidden = self.spatial_attention(hidden)
+            if index in self.attentions:
+                hidden = self.attentions[index](hidden)
         return hidden
 
     def compute_output_shape(self, input_shape):

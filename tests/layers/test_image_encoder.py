@@ -100,12 +100,21 @@ def test_bytes_are_read_as_fractions_of_255(policy):
     np.testing.assert_allclose(actual, expected, atol=tolerance * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("filters, place", [((3,), 3), ((3, 5), 3), ((3, 5, 4), 5)])
-def test_attention_stands_before_the_last_pooling(filters, place):
+@pytest.mark.parametrize("filters, places", [((3,), [3]), ((3, 5), [5]), ((3, 5, 4), [5, 4])])
+def test_attention_stands_behind_each_block_but_the_first_or_the_only_one(filters, places):
     layer = layers.ImageEncoder(filters)
     layer.build(X.shape)
-    assert layer.spatial_attention.attention.query_dense.kernel.shape[0] == place
-    assert layers.ImageEncoder(filters, attention=False).spatial_attention is None
+    kernels = [attention.attention.query_dense.kernel for attention in layer.attentions.values()]
+    assert [kernel.shape[0] for kernel in kernels] == places
+    assert not layers.ImageEncoder(filters, attention=False).attentions
+
+
+@pytest.mark.parametrize("index", [1, 2])
+def test_each_attention_changes_the_grid(index):
+    layer = checks.built(encoder, (X,))
+    before = checks.as_array(layer(X))
+    layer.attentions[index].gamma.assign(1.0)
+    assert np.abs(checks.as_array(layer(X)) - before).max() > 1e-3
 
 
 def test_rows_of_a_batch_do_not_meet():

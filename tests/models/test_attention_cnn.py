@@ -30,8 +30,8 @@ def count(filters, num_classes, attention, channels=1):
     for into, out in zip((channels, *filters), filters, strict=False):
         shortcut = into * out + 4 * out if into != out else 0
         total += 9 * into * out + 9 * out * out + 2 * 4 * out + shortcut
-    before = filters[max(0, len(filters) - 2)]
-    total += 4 * before * max(1, before // 8) + 1 if attention else 0
+    for width in filters[1:] or filters if attention else ():
+        total += 4 * width * max(1, width // 8) + 1
     return total + filters[-1] * num_classes + num_classes
 
 
@@ -40,7 +40,7 @@ def test_number_of_parameters(attention):
     model = models.AttentionCNN(10, attention=attention)
     model.build((None, 28, 28, 1))
     assert model.count_params() == count((32, 64, 64), 10, attention) < 150_000
-    assert model.count_params() == (144_971 if attention else 142_922)  # as the docstring says
+    assert model.count_params() == (147_020 if attention else 142_922)  # as the docstring says
 
 
 def test_dropout_acts_in_training_only():
@@ -67,7 +67,8 @@ def test_fit_tells_rows_from_columns():
     model.fit(images[:90], labels[:90], batch_size=15, epochs=8, verbose=0)
     # On images it has not seen, with the moving statistics.
     assert model.evaluate(images[90:], labels[90:], verbose=0, return_dict=True)["accuracy"] > 0.9
-    assert float(np.abs(checks.as_array(model.encoder.spatial_attention.gamma.value))) > 1e-3
+    (attention,) = model.encoder.attentions.values()
+    assert abs(float(checks.as_array(attention.gamma.value))) > 1e-3
 
 
 def test_bad_sizes_are_refused():
