@@ -1,5 +1,6 @@
 """The commands of all pages: each is one that its program accepts. `test_readme` runs the README's."""
 
+import argparse
 import importlib
 import re
 import shlex
@@ -39,13 +40,19 @@ def only_parsed(monkeypatch, tmp_path):
     for name in ("my.yaml", "runs/numbers/config.yaml"):
         (tmp_path / name).write_text("fit: {epochs: 1}\n")
     monkeypatch.chdir(tmp_path)
-    parse = command_line.Parser.parse_args
 
-    def parse_only(self, arguments=None, *more, **options):
-        parse(self, arguments, *more, **options)
-        raise Accepted
+    def ends_when_parsed(parser):
+        parse = parser.parse_args
 
-    monkeypatch.setattr(command_line.Parser, "parse_args", parse_only)
+        def parse_only(self, arguments=None, *more, **options):
+            parse(self, arguments, *more, **options)
+            raise Accepted
+
+        monkeypatch.setattr(parser, "parse_args", parse_only)
+
+    # A benchmark that runs where the programs' packages are not has Python's own parser.
+    ends_when_parsed(argparse.ArgumentParser)
+    ends_when_parsed(command_line.Parser)
 
 
 @pytest.mark.parametrize(("page", "module", "arguments"), commands())

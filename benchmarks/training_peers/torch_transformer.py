@@ -62,16 +62,17 @@ class Transformer(nn.Module):
 class Training:
     """See `child.serve`."""
 
-    def __init__(self, specification, batches):
+    def __init__(self, specification, batches, device="cpu"):
         length = batches["labels"].shape[-1]
-        self.model = Transformer(specification["sizes"], specification["dropout"], length)
+        self.model = Transformer(specification["sizes"], specification["dropout"], length).to(device)
         self.model.train()
         self.label_smoothing = specification["label_smoothing"]
-        # Its fastest Adam on a CPU.
+        # Its fastest Adam.
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=1e-4, fused=True)
         compiled = specification["variant"] == "compile"
         self.forward = torch.compile(self.loss) if compiled else self.loss
-        batches = [torch.from_numpy(batches[name]).long() for name in ("source_ids", "target_ids", "labels")]
+        names = ("source_ids", "target_ids", "labels")
+        batches = [torch.from_numpy(batches[name]).long().to(device) for name in names]
         self.batches = itertools.cycle(zip(*batches, strict=True))
 
     def loss(self, source_ids, target_ids, labels):
