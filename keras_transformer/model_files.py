@@ -14,6 +14,7 @@ from pathlib import Path
 
 import h5py
 import keras
+import numpy as np
 
 MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
 PACKAGE = "keras_transformer"
@@ -43,14 +44,37 @@ def load_model(path, compile=False, ours=True):
 
     Raises:
         ValueError: the file holds anything else, or is damaged. Nothing of it was run, imported or unpacked.
+            Or a weight of a model of this library is NaN or infinite: it would answer, and nothing right.
     """
     check(path, ours)
     try:
-        return keras.models.load_model(path, compile=compile)
+        model = keras.models.load_model(path, compile=compile)
     except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
         raise ValueError(
             f"A model's file must describe a model and hold its weights. Received: {path}: {error}"
         ) from error
+    if ours:
+        check_finite(model, path)
+    return model
+
+
+def check_finite(model, name) -> None:
+    """Raises ValueError if a weight is NaN or infinite, as a training that diverged leaves them.
+
+    Args:
+        model: a built Keras model.
+        name: what the error calls it.
+    """
+    wrong = []
+    for weight in model.weights:
+        if keras.backend.is_float_dtype(weight.dtype):
+            if not np.isfinite(keras.ops.convert_to_numpy(weight)).all():
+                wrong.append(weight.path)
+    if wrong:
+        raise ValueError(
+            "A model's weights must be finite: no NaN, no infinity. "
+            f"Received: {name}: {len(wrong)} of {len(model.weights)} are not, the first of them {wrong[0]}."
+        )
 
 
 def check(path, ours=True) -> None:

@@ -13,7 +13,7 @@ def digest(path) -> str:
 
 
 def write(folder) -> None:
-    """Writes the sums of all files of a folder into it."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    """Writes the sums of all other files of a folder into it."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / CHECKSUM_FILE)
     lines = [f"{digest(path)}  {path.relative_to(folder).as_posix()}\n" for path in paths]
     (folder / CHECKSUM_FILE).write_text("".join(lines), encoding="utf-8")

@@ -5,16 +5,18 @@ standard input, and answers keep their order. A signature with one output of tex
 line, any other with an object in JSON. --status tells the versions of the model, --metadata its signatures.
 """
 
-import base64
 import contextlib
 import dataclasses
-import json
 import sys
 from pathlib import Path
 
 import command_line
 from command_line import lines
-from serving.client_errors import ServingError
+from serving import client_lines, client_target, extras, versions
+from serving.client_errors import ServingError, understood
+
+# The C libraries below count seconds in less than Python.
+MAX_SECONDS = 1_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Client:
     """Asks one model of a server.
 
     Args:
-        target: "HOST:PORT".
+        target: "HOST:PORT"; an IPv6 address in brackets.
         model: name of the model.
         rest: whether REST is spoken at that port, and not gRPC.
         signature: name; serving_default if None.
@@ -69,10 +71,11 @@ class Client:
         tls: `Tls`; None for a connection in the clear.
 
     Raises:
-        ValueError: an argument is out of range.
+        ValueError: an argument is out of range, or a package is missing.
         OSError: a certificate cannot be read.
 
-    All methods raise `ServingError`, an OSError with a `code`, if there is no answer.
+    All methods raise `ServingError`, an OSError with a `code`, if there is no
+    answer, or an error in its place.
     """
 
     def __init__(
@@ -87,21 +90,25 @@ class Client:
         retries=4,
         tls=None,
     ):
-        if ":" not in target:
-            raise ValueError(f"`target` must be HOST:PORT. Received: target={target}.")
+        client_target.check(target)
         if version is not None and label is not None:
             raise ValueError(f"Give a version or a label. Received: version={version}, label={label}.")
-        if timeout <= 0:
-            raise ValueError(f"`timeout` must be positive. Received: timeout={timeout}.")
+        if version is not None and not 0 <= version <= versions.MAX_VERSION:
+            raise ValueError(f"`version` must be from 0 to {versions.MAX_VERSION}. Received: {version}.")
+        if not 0 < timeout <= MAX_SECONDS:
+            raise ValueError(
+                f"`timeout` must be positive, at most {MAX_SECONDS} seconds. Received: timeout={timeout}."
+            )
         if not 0 <= retries <= 4:  # gRPC's own limit
             raise ValueError(f"`retries` must be from 0 to 4. Received: retries={retries}.")
         self.spec = Spec(model, signature, version, label)
         self.timeout = timeout
         # Only what is spoken is imported.
-        if rest:
-            from serving.client_rest import Rest as Transport
-        else:
-            from serving.client_grpc import Grpc as Transport
+        with extras.needed():
+            if rest:
+                from serving.client_rest import Rest as Transport
+            else:
+                from serving.client_grpc import Grpc as Transport
         self.transport = Transport(target, retries, tls)
 
     def __enter__(self):
@@ -123,10 +130,22 @@ class Client:
         return self.transport.predict(self.spec, inputs, self.timeout)
 
     def rows(self, texts) -> list[dict]:
-        """For each text {output: its row}, of a signature with one input, of texts or bytes."""
+        """For each text {output: its row}, of a signature with one input, of texts or bytes.
+
+        Raises:
+            ValueError: there is no such signature, it has several inputs, or does not answer in rows.
+        """
         if not texts:
             return []
         outputs = self.predict({self.input_name(): list(texts)})
+        wrong = [
+            name for name, rows in outputs.items() if not (isinstance(rows, list) and len(rows) == len(texts))
+        ]
+        if wrong or not outputs:
+            raise ValueError(
+                "The signature must answer each text with a row. "
+                f"Received: another number of rows, as {', '.join(wrong) or 'no output'}."
+            )
         return [dict(zip(outputs, row, strict=True)) for row in zip(*outputs.values(), strict=True)]
 
     def input_name(self) -> str:
@@ -156,6 +175,7 @@ class Client:
         return self.transport.status(self.spec, self.timeout)
 
 
+@extras.needed()
 def main(arguments=None):
     """Reads the command line and asks."""
     parser = command_line.parser("serving.client", __doc__)
@@ -173,10 +193,15 @@ def main(arguments=None):
         raise ValueError(f"`batch_size` must be positive. Received: batch_size={options.batch_size}.")
     with told(options), connect(options) as client:
         if options.status:
-            print("\n".join(map(version_line, client.status())))
+            found = client.status()
+            with understood():
+                shown = [client_lines.of_version(version) for version in found]
+            print("\n".join(shown))
         if options.metadata:
-            for name, signature in sorted(client.metadata().items()):
-                print(f"{name}: {tensors(signature['inputs'])} -> {tensors(signature['outputs'])}")
+            found = client.metadata()
+            with understood():
+                shown = [client_lines.of_signature(name, found[name]) for name in sorted(found)]
+            print("\n".join(shown))
         if not options.status and not options.metadata:
             translate(client, options)
 
@@ -187,7 +212,7 @@ def add_connection(parser):
     parser.add_argument("--model", type=str, required=True, help="name of the model")
     parser.add_argument("--rest", action="store_true", help="speak REST, not gRPC")
     parser.add_argument("--signature", type=str, help="serving_default if absent")
-    parser.add_argument("--version", type=int, help="number of the version; the newest if absent")
+    parser.add_argument("--version", type=str, help="number of the version; the newest if absent")
     parser.add_argument("--label", type=str, help="label of the version")
     parser.add_argument("--timeout", type=float, default=30.0, help="seconds for an answer")
     parser.add_argument(
@@ -203,17 +228,19 @@ def connect(options) -> Client:
     """The client that the options of `add_connection` ask for."""
     files = (options.ca, options.certificate, options.key)
     tls = Tls(*files) if options.tls or any(files) else None
-    names = ("target", "model", "rest", "signature", "version", "label", "timeout", "retries")
-    return Client(**{name: options[name] for name in names}, tls=tls)
+    names = ("target", "model", "rest", "signature", "label", "timeout", "retries")
+    given = {name: options[name] for name in names}
+    return Client(**given, version=versions.given(options.version), tls=tls)
 
 
 @contextlib.contextmanager
 def told(options):
-    """Says which server did not answer."""
+    """Says which server gave an error, or no answer."""
     try:
         yield
     except ServingError as error:
-        raise OSError(f"{options.target} did not answer: {error}") from error
+        said = "answered" if error.answered else "did not answer:"
+        raise OSError(f"{options.target} {said} {error}") from error
 
 
 def translate(client, options):
@@ -233,35 +260,9 @@ def translate(client, options):
         progress = files.enter_context(lines.progress_bar(total, options.output))
         for chunk in lines.chunks(source, size):
             # Bytes: invalid UTF-8 is the model's to replace.
-            write([line_of(row) for row in client.rows([line.rstrip(b"\r\n") for line in chunk])])
+            write([client_lines.of_row(row) for row in client.rows([line.rstrip(b"\r\n") for line in chunk])])
             if progress:
                 progress(len(chunk))
-
-
-def line_of(row):
-    """An answer as a line: its only text, or JSON."""
-    if len(row) == 1:
-        (value,) = row.values()
-        if isinstance(value, str):
-            return lines.one_line(value)
-    return json.dumps(
-        row, ensure_ascii=False, default=lambda value: {"b64": base64.b64encode(value).decode()}
-    )
-
-
-def version_line(version):
-    """A version as a line: number, state, and the error of one that failed."""
-    error = version["status"].get("error_message", "")
-    return " ".join([str(version["version"]), version["state"], " ".join(error.split())]).rstrip()
-
-
-def tensors(infos):
-    """Tensors of a signature: "text string (-1,)"."""
-    found = []
-    for name, info in sorted(infos.items()):
-        sizes = ", ".join(str(dim["size"]) for dim in info["tensor_shape"].get("dim", []))
-        found.append(f"{name} {info['dtype'].removeprefix('DT_').lower()} ({sizes})")
-    return ", ".join(found)
 
 
 if __name__ == "__main__":

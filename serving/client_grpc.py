@@ -6,9 +6,10 @@ import math
 import grpc
 import numpy as np
 from google.protobuf import json_format
+from google.protobuf.message import DecodeError
 
 from serving import stubs
-from serving.client_errors import ServingError
+from serving.client_errors import ServingError, understood
 
 # Data type -> NumPy's, and the field of a TensorProto that holds its values.
 TYPES = {
@@ -56,15 +57,17 @@ class Grpc:
         for name, value in inputs.items():
             request.inputs[name].CopyFrom(to_tensor(value))
         response = self._call(self.prediction.Predict, request, timeout)
-        return {name: from_tensor(name, tensor) for name, tensor in response.outputs.items()}
+        with understood():
+            return {name: from_tensor(name, tensor) for name, tensor in response.outputs.items()}
 
     def metadata(self, spec, timeout) -> dict:
         """{signature: SignatureDef as JSON}."""
         asked = stubs.get_model_metadata_pb2
         request = asked.GetModelMetadataRequest(model_spec=model_spec(spec), metadata_field=["signature_def"])
         response = self._call(self.prediction.GetModelMetadata, request, timeout)
-        found = asked.SignatureDefMap.FromString(response.metadata["signature_def"].value)
-        return as_json(found)["signature_def"]
+        with understood(DecodeError):
+            found = asked.SignatureDefMap.FromString(response.metadata["signature_def"].value)
+            return as_json(found)["signature_def"]
 
     def status(self, spec, timeout) -> list:
         """[{version, state, status}]."""
@@ -75,7 +78,7 @@ class Grpc:
         try:
             return method(request, timeout=timeout)
         except grpc.RpcError as error:
-            raise ServingError(error.code().name, error.details()) from None
+            raise ServingError(error.code().name, error.details() or "") from None
 
 
 def service_config(retries):

@@ -6,7 +6,7 @@ import urllib.parse
 
 import urllib3
 
-from serving.client_errors import ServingError
+from serving.client_errors import ServingError, understood
 
 # Where gRPC has several codes for one of HTTP, the one that a client meets.
 CODES = {
@@ -53,18 +53,24 @@ class Rest:
         body = {"inputs": {name: plain(value) for name, value in inputs.items()}}
         if spec.signature is not None:
             body["signature_name"] = spec.signature
-        outputs = self._call("POST", spec, ":predict", timeout, body)["outputs"]
-        if not isinstance(outputs, dict):
-            outputs = {self._single_output(spec, timeout): outputs}
-        return {name: decoded(value) for name, value in outputs.items()}
+        found = self._call("POST", spec, ":predict", timeout, body)
+        with understood():
+            outputs = found["outputs"]
+            if not isinstance(outputs, dict):
+                outputs = {self._single_output(spec, timeout): outputs}
+            return {name: decoded(value) for name, value in outputs.items()}
 
     def metadata(self, spec, timeout) -> dict:
         """{signature: SignatureDef as JSON}."""
-        return self._call("GET", spec, "/metadata", timeout)["metadata"]["signature_def"]["signature_def"]
+        found = self._call("GET", spec, "/metadata", timeout)
+        with understood():
+            return dict(found["metadata"]["signature_def"]["signature_def"])
 
     def status(self, spec, timeout) -> list:
         """[{version, state, status}]."""
-        return self._call("GET", spec, "", timeout)["model_version_status"]
+        found = self._call("GET", spec, "", timeout)
+        with understood():
+            return list(found["model_version_status"])
 
     def _single_output(self, spec, timeout):
         # REST leaves out the name of an output that is alone.
@@ -92,8 +98,10 @@ class Rest:
             raise ServingError("DEADLINE_EXCEEDED" if is_late else "UNAVAILABLE", f"{reason}") from None
         try:
             found = json.loads(answer.data.decode("utf-8", "replace"))
-        except json.JSONDecodeError:
-            found = {"error": f"HTTP {answer.status}, and no JSON: is this a server of models?"}
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            found = {"error": f"HTTP {answer.status}, and no object in JSON: is this a server of models?"}
         if answer.status != 200 or "error" in found:
             raise ServingError(CODES.get(answer.status, "INTERNAL"), f"{found.get('error', answer.status)}")
         return found

@@ -10,8 +10,6 @@ it decodes with `beam_size=1, max_decoding_length=L, min_decoding_length=0`, and
 `suppress_sequences=[["<pad>"], ["<s>"]]` where a model has not learnt to leave these two out.
 """
 
-import shutil
-import tempfile
 from pathlib import Path
 
 import keras
@@ -20,9 +18,10 @@ import tensorflow as tf
 
 from keras_transformer import layers, models, tokenizers
 from keras_transformer.layers.positions import sinusoid
+from keras_transformer.model_files import check_finite
 from keras_transformer.translator import Translator
+from serving import whole_folder
 
-TEMPORARY_PREFIX = ".incomplete-"
 # By the names that CTranslate2 gives them; its SWISH is also called silu.
 ACTIVATIONS = {
     keras.activations.relu: "RELU",
@@ -43,6 +42,7 @@ def export(run_folder, output, quantization=None, checkpoint=None) -> Path:
     Returns:
         `output`.
     """
+    whole_folder.check_absent(output)  # before the model is loaded
     found = Translator.from_run(run_folder, checkpoint=checkpoint)
     return write(found.model, found.source_tokenizer, found.target_tokenizer, output, quantization)
 
@@ -63,37 +63,36 @@ def write(model, source_tokenizer, target_tokenizer, folder, quantization=None, 
         `folder`.
 
     Raises:
-        ValueError: `ctranslate2` is not installed, `folder` exists, `quantization` is unknown, or the
-            model or a tokenizer is one that CTranslate2 cannot represent.
+        ValueError: `ctranslate2` is not installed, `folder` exists, `quantization` is unknown, a weight is
+            not finite or does not stay so, or the model or a tokenizer is one that CTranslate2 cannot
+            represent.
+        OSError: it cannot be written.
     """
     folder = Path(folder)
-    if folder.exists():
-        raise ValueError(f"The folder of a model is never overwritten. Received: {folder}, which exists.")
+    whole_folder.check_absent(folder)
     spec = _specification(model, max_length)
     spec.register_source_vocabulary(_vocabulary("source", source_tokenizer, model.source_vocabulary_size))
     spec.register_target_vocabulary(_vocabulary("target", target_tokenizer, model.target_vocabulary_size))
     spec.validate()
     try:
-        spec.optimize(quantization=quantization)
+        with np.errstate(all="ignore"):  # What overflows is told below.
+            spec.optimize(quantization=quantization)
     except (RuntimeError, ValueError) as error:  # bfloat16 needs PyTorch
         raise ValueError(
             f"`quantization` must be one that CTranslate2 can make. Received: {quantization!r}: {error}"
         ) from error
+    for name, variable in spec.variables().items():
+        # A variable that stands for another is the name of that.
+        if not isinstance(variable, str) and not np.isfinite(variable.numpy()).all():
+            raise ValueError(
+                f"Weights must be finite also as {quantization or 'float32'}. Received: {name}, which is not."
+            )
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    # In the same folder, hence on the same disk: only then is the rename atomic.
-    beside = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=folder.parent))
-    try:
+    with whole_folder.beside(folder.parent) as beside:
         spec.save(str(beside))
         source_tokenizer.save(beside / "tokenizer" / "source")
         target_tokenizer.save(beside / "tokenizer" / "target")
-        # mkdtemp makes folders that only their owner can read.
-        beside.chmod(0o755)
-        beside.rename(folder)
-    except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
-        raise
-    return folder
+        return whole_folder.into_place(beside, folder)
 
 
 def _specification(model, max_length):
@@ -107,6 +106,7 @@ def _specification(model, max_length):
         ) from error
 
     _check(model)
+    check_finite(model, model.name)
     spec = specs.TransformerSpec.from_config(
         (model.encoder.num_layers, model.decoder.num_layers),
         model.num_heads,

@@ -14,6 +14,7 @@ import yaml
 import command_line
 from command_line import quiet
 from command_line.search_options import SearchOptions
+from serving import extras, versions
 from serving.limits import Limits
 
 # Kinds of models that translate: they share `serving.signatures`.
@@ -22,6 +23,7 @@ TRANSLATORS = ("transformer", "rnn_seq2seq", "conv_seq2seq")
 QUANTIZATIONS = ("float32", "float16", "int16", "int8", "int8_float32", "int8_float16")
 
 
+@extras.needed()
 def main(arguments=None):
     """Reads the command line and exports."""
     parser = command_line.parser("serving.export", __doc__)
@@ -35,7 +37,7 @@ def main(arguments=None):
     )
     parser.add_argument(
         "--version",
-        type=int,
+        type=str,
         help="number of the version, > 0, which must not exist; one more than the newest if absent",
     )
     parser.add_argument(
@@ -74,7 +76,7 @@ def main(arguments=None):
     export(
         options.run,
         options.output,
-        options.version,
+        versions.given(options.version),
         search,
         options.ensemble,
         options.layer,
@@ -135,7 +137,7 @@ def export(
     Args:
         run_folder: what `training.train` made.
         output: folder of the model's versions; made if absent.
-        version: number of the version, > 0; one more than the newest if None.
+        version: number of the version, from 1 to 2**63 - 1; one more than the newest if None.
         search: `SearchOptions`, how the exported model decodes; `n_best` is the N of its signatures. Beam
             search as in Vaswani et al. 2017 if None.
         ensemble: further run folders, with the same tokenizers.
@@ -149,16 +151,17 @@ def export(
         The version's folder, `output`/`version`.
 
     Raises:
-        ValueError: `run_folder` is no run folder or has no such checkpoint, `output` is no folder, `version`
-            is not positive or exists already, an option of the search or a limit is out of range, there is
-            no such layer or head, or the model has an op that TF Serving does not know. Nothing is left
-            behind.
+        ValueError: `run_folder` is no run folder or has no such checkpoint, a weight is not finite, `output`
+            is no folder, `version` is out of range or exists already, an option of the search or a limit is
+            out of range, there is no such layer or head, or the model has an op that TF Serving does not
+            know. Nothing is left behind.
+        OSError: `output` cannot be written; the same.
     """
     with quiet.start_up():
         from serving import checksums, saved_model, signatures, zoo_signatures
 
     # Before the model is loaded: a wrong number is told at once.
-    version = saved_model.choose_version(output, version)
+    saved_model.choose_version(output, version)
     if keep is not None and keep < 1:
         raise ValueError(f"`keep` must be a positive integer. Received: keep={keep}.")
     search, limits = search or SearchOptions(), limits or Limits()
@@ -191,7 +194,7 @@ def export(
         f"sha256 of {checksums.CHECKSUM_FILE}: {checksums.digest(folder / checksums.CHECKSUM_FILE)}"
     )
     if keep is not None:
-        for removed in saved_model.remove_older(output, version, keep):
+        for removed in saved_model.remove_older(output, int(folder.name), keep):
             print(f"removed: {removed}")
     return folder
 

@@ -18,10 +18,13 @@ from pathlib import Path
 import numpy as np
 
 import command_line
-from serving.client import add_connection, connect, told
+from serving import extras
+from serving.client import MAX_SECONDS, add_connection, connect, told
 from serving.client_errors import ServingError
 
 PERCENTILES = (50, 90, 99)
+# Of an option. Each request in flight has a thread.
+LARGEST = {"batch_size": 10**9, "seconds": MAX_SECONDS, "concurrency": 4096, "rate": 10**6}
 # Lists are appended to by several threads at once; counts are not.
 LOCK = threading.Lock()
 
@@ -127,7 +130,9 @@ def picture(result, path):
     try:
         import matplotlib
     except ImportError as error:
-        raise ValueError(f"--picture needs the package matplotlib. Received: {error}.") from error
+        raise ValueError(
+            f'--picture needs matplotlib; in a clone: pip install ".[plot]". Received: {error}.'
+        ) from error
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
@@ -142,6 +147,7 @@ def picture(result, path):
     pyplot.close(figure)
 
 
+@extras.needed()
 def main(arguments=None):
     """Reads the command line, loads and reports."""
     parser = command_line.parser("serving.load_test", __doc__)
@@ -154,9 +160,11 @@ def main(arguments=None):
     parser.add_argument("--rate", type=float, help="requests per second: open loop")
     parser.add_argument("--picture", type=str, help="file for a histogram of the latencies, PNG, SVG or PDF")
     options = parser.parse_args(arguments)
-    for name in ("batch_size", "seconds", "concurrency", "rate"):
-        if options[name] is not None and options[name] <= 0:
-            raise ValueError(f"`{name}` must be positive. Received: {name}={options[name]}.")
+    for name, largest in LARGEST.items():
+        if options[name] is not None and not 0 < options[name] <= largest:
+            raise ValueError(
+                f"`{name}` must be positive, at most {largest}. Received: {name}={options[name]}."
+            )
     texts = Path(options.input).read_bytes().splitlines()
     if not texts:
         raise ValueError(f"`input` must have a line. Received: {options.input}, which is empty.")
@@ -172,7 +180,8 @@ def main(arguments=None):
         else:
             result = open_loop(ask, options.seconds, options.rate, options.concurrency or 256)
     if not result.latencies:
-        raise OSError(f"{options.target} answered nothing: {'; '.join(result.messages.values())}")
+        why = "; ".join(result.messages.values()) or "there was no time for a request"
+        raise OSError(f"No request to {options.target} was answered with a result: {why}")
     print(result)
     if options.picture:
         picture(result, options.picture)

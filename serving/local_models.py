@@ -14,6 +14,7 @@ from pathlib import Path
 from google.protobuf import text_format
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_management_pb2
 
+from serving import versions
 from serving.local_servable import Servable, StatusError, of_model
 
 State = get_model_status_pb2.ModelVersionStatus.State
@@ -211,9 +212,8 @@ def _spec(request):
 
 def aspired(config) -> dict[int, Path]:
     """Numbered folders that the version policy of a ModelConfig wants; the newest without a policy."""
-    base = Path(config.base_path)
-    folders = [path for path in base.iterdir() if path.is_dir()] if base.is_dir() else []
-    found = {int(path.name): path for path in folders if path.name.isascii() and path.name.isdigit()}
+    # Of "01" and "1" the second, as in TF Serving.
+    found = {number: path for number, path in versions.found(config.base_path) if path.is_dir()}
     policy = config.model_version_policy
     kind = policy.WhichOneof("policy_choice")
     if kind == "specific":

@@ -12,7 +12,7 @@ from aiohttp import web
 from google.protobuf import json_format
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, predict_pb2
 
-from serving import local_json
+from serving import local_json, versions
 from serving.local_servable import StatusError
 
 CHOICE = r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
@@ -95,10 +95,11 @@ class Rest:
         if not model.name:
             raise StatusError("INVALID_ARGUMENT", "Missing model name in request.")
         if found["version"]:
-            if int(found["version"]) >= 2**63:
+            number = versions.number_of(found["version"])
+            if number is None:
                 message = f"Failed to convert version: {found['version']} to numeric."
                 raise StatusError("INVALID_ARGUMENT", message)
-            model.version.value = int(found["version"])
+            model.version.value = number
         elif found["label"]:
             model.version_label = text_of(found["label"])
         if request.method == "POST":

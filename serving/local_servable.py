@@ -30,10 +30,12 @@ def of_model(error) -> StatusError:
     if isinstance(error, StatusError):
         return error
     if isinstance(error, tf.errors.OpError):
-        return StatusError(CODES[error.error_code].name, error.message)
-    return StatusError(
-        "INVALID_ARGUMENT" if isinstance(error, ValueError | TypeError) else "UNKNOWN", f"{error}"
-    )
+        code, message = CODES[error.error_code].name, error.message
+    else:
+        code = "INVALID_ARGUMENT" if isinstance(error, ValueError | TypeError) else "UNKNOWN"
+        message = f"{error}" or type(error).__name__
+    # It goes into a protocol buffer, and a damaged file may have given anything.
+    return StatusError(code, message.encode("utf-8", "replace").decode("utf-8"))
 
 
 class Servable:

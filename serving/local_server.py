@@ -15,12 +15,25 @@ import os
 import signal
 from pathlib import Path
 
-import grpc
-
 import command_line
 from command_line import quiet
+from serving import extras
+
+# What an option may be, at least and at most. gRPC takes the lowest 16 bits of a port that is too large, and
+# its sizes are int32.
+RANGES = {
+    "port": (0, 65535),
+    "rest_api_port": (0, 65535),
+    "file_system_poll_wait_seconds": (0, 10**6),
+    "rest_api_timeout_in_ms": (1, 10**9),
+    "threads": (1, 4096),
+    "queue": (0, 2**31 - 1),
+    "max_body_bytes": (1, 2**31 - 1),
+    "client_seconds": (0.001, 10**6),
+}
 
 
+@extras.needed()
 def main(arguments=None):
     """Reads the command line and serves until SIGTERM."""
     parser = command_line.parser("serving.local_server", __doc__)
@@ -34,7 +47,10 @@ def main(arguments=None):
     parser.add_argument("--ssl_certificate", type=str, help="PEM file of the server's certificate")
     parser.add_argument("--ssl_ca", type=str, help="PEM file of the authority that clients must be signed by")
     parser.add_argument(
-        "--file_system_poll_wait_seconds", type=float, default=1.0, help="between two looks at the folders"
+        "--file_system_poll_wait_seconds",
+        type=float,
+        default=1.0,
+        help="between two looks at the folders; 0 looks once",
     )
     parser.add_argument(
         "--rest_api_timeout_in_ms", type=int, default=30_000, help="that a REST request may take"
@@ -58,9 +74,9 @@ def main(arguments=None):
     tls = [name for name in ("ssl_key", "ssl_certificate", "ssl_ca") if options[name] is not None]
     if tls and tls[:2] != ["ssl_key", "ssl_certificate"]:
         raise ValueError(f"TLS needs --ssl_key and --ssl_certificate. Received: {', '.join(tls)}.")
-    for name in ("threads", "queue", "max_body_bytes"):
-        if options[name] is not None and options[name] < (name != "queue"):
-            raise ValueError(f"`{name}` must be positive. Received: {name}={options[name]}.")
+    for name, (least, most) in RANGES.items():
+        if options[name] is not None and not least <= options[name] <= most:
+            raise ValueError(f"`{name}` must be from {least} to {most}. Received: {name}={options[name]}.")
     asyncio.run(serve(options))
 
 
@@ -78,7 +94,8 @@ async def serve(options) -> None:
     with quiet.start_up():
         from tensorflow_serving.config import model_server_config_pb2
 
-        from serving import local_models
+        # The second is used later: what is missing is told before a model is loaded.
+        from serving import local_models, local_rest  # noqa: F401
     config = model_server_config_pb2.ModelServerConfig()
     if options.model_config_file:
         local_models.read_proto(Path(options.model_config_file).read_text(encoding="utf-8"), config)
@@ -92,7 +109,8 @@ async def serve(options) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     rpc, rpc_port, http, http_port = await start(models, options)
-    print(f"test double ready: grpc {options.host}:{rpc_port} rest {options.host}:{http_port}", flush=True)
+    rpc_address, http_address = (address(options.host, number) for number in (rpc_port, http_port))
+    print(f"test double ready: grpc {rpc_address} rest {http_address}", flush=True)
 
     polling = asyncio.create_task(poll(models, options.file_system_poll_wait_seconds))
     await stopped.wait()
@@ -116,8 +134,8 @@ async def stop(rpc, http, seconds):
 
 
 async def poll(models, seconds):
-    """Looks at the folders again and again."""
-    while True:
+    """Looks at the folders again and again; with 0 seconds never again."""
+    while seconds:
         await asyncio.sleep(seconds)
         with contextlib.suppress(OSError):  # A folder that cannot be read now may be later.
             await models.poll()
@@ -125,6 +143,7 @@ async def poll(models, seconds):
 
 async def start_grpc(models, options):
     """The running gRPC server, and its port."""
+    import grpc
     from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
     from serving.local_servable import StatusError
@@ -159,20 +178,27 @@ async def start_grpc(models, options):
     )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(Prediction(), server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(Management(), server)
-    address = f"{options.host}:{options.port}"
+    place = address(options.host, options.port)
     try:
         if options.ssl_key:
-            port = server.add_secure_port(address, credentials(options))
+            port = server.add_secure_port(place, credentials(options))
         else:
-            port = server.add_insecure_port(address)
+            port = server.add_insecure_port(place)
     except RuntimeError as error:
-        raise OSError(f"gRPC cannot listen on {address}: {error}") from error
+        raise OSError(f"gRPC cannot listen on {place}: {error}") from error
     await server.start()
     return server, port
 
 
+def address(host, port):
+    """HOST:PORT, an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def credentials(options):
     """Of the server: its key and certificate; with an authority, clients must have a certificate of it."""
+    import grpc
+
     files = (options.ssl_key, options.ssl_certificate, options.ssl_ca)
     key, certificate, ca = (path and Path(path).read_bytes() for path in files)
     return grpc.ssl_server_credentials([(key, certificate)], ca, ca is not None)

@@ -96,11 +96,19 @@ def write_samples(folder, functions, requests) -> None:
             raise ValueError(
                 f"The limits must leave room for the model's own samples. Received: {error.message}"
             ) from error
+        values = {key: value.numpy() for key, value in answer.items()}
+        for key, value in values.items():
+            # JSON has no such numbers. Weights that are finite, but huge, lead here.
+            if value.dtype.kind == "f" and not np.isfinite(value).all():
+                raise ValueError(
+                    "The model must answer its own samples with finite numbers. "
+                    f"Received: NaN or an infinity in {key} of {name}."
+                )
         samples.append(
             {
                 "signature_name": name,
                 "inputs": {key: plain(key, value) for key, value in inputs.items()},
-                "outputs": {key: plain(key, value.numpy()) for key, value in answer.items()},
+                "outputs": {key: plain(key, value) for key, value in values.items()},
             }
         )
     text = json.dumps(samples, indent=1, ensure_ascii=False)

@@ -10,8 +10,6 @@ state stays the same at each step; token_ids begin with the start token, and go 
 that is, is up to the caller: there is no search inside. A source ends with the end token, then comes padding.
 """
 
-import shutil
-import tempfile
 from pathlib import Path
 
 import tensorflow as tf
@@ -19,8 +17,7 @@ import tensorflow as tf
 from keras_transformer import models
 from keras_transformer.special_ids import END_ID
 from keras_transformer.translator import Translator
-
-TEMPORARY_PREFIX = ".incomplete-"
+from serving import whole_folder
 
 
 def export(run_folder, output, checkpoint=None) -> Path:
@@ -38,8 +35,7 @@ def export(run_folder, output, checkpoint=None) -> Path:
         ValueError: `tf2onnx` is not installed, `output` exists, or the model is no float32 Transformer.
     """
     output = Path(output)
-    if output.exists():
-        raise ValueError(f"The folder of a model is never overwritten. Received: {output}, which exists.")
+    whole_folder.check_absent(output)
     try:
         import tf2onnx
     except ImportError as error:
@@ -48,22 +44,13 @@ def export(run_folder, output, checkpoint=None) -> Path:
             f"Received: {error}."
         ) from error
     found = Translator.from_run(run_folder, checkpoint=checkpoint)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    # In the same folder, hence on the same disk: only then is the rename atomic.
-    beside = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=output.parent))
-    try:
+    with whole_folder.beside(output.parent) as beside:
         for name, function in graphs(found.model, found.search.max_length).items():
             path = beside / f"{name}.onnx"
             tf2onnx.convert.from_function(function, function.input_signature, output_path=str(path))
         found.source_tokenizer.save(beside / "tokenizer" / "source")
         found.target_tokenizer.save(beside / "tokenizer" / "target")
-        # mkdtemp makes folders that only their owner can read.
-        beside.chmod(0o755)
-        beside.rename(output)
-    except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
-        raise
-    return output
+        return whole_folder.into_place(beside, output)
 
 
 def graphs(model, max_length) -> dict:

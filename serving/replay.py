@@ -2,7 +2,8 @@
 
 A process of its own, so that nothing of the project helps the model and nothing of the model is left in the
 project's process. Needs TensorFlow and TF Text, nothing else. Standard input and output are JSON: a list of
-requests {"signature_name", "inputs"}, and the list of their answers, {output: value}.
+requests {"signature_name", "inputs"}, and {"weights": how many there are, "not_finite": names of those with
+NaN or an infinity, "answers": [{output: value}, ...]}. A model with such weights is not asked.
 """
 
 import base64
@@ -26,8 +27,28 @@ def main():
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
     requests = json.load(sys.stdin.buffer)
-    model = tf.saved_model.load(sys.argv[1])
-    answers = []
+    count, not_finite = check_weights(tf, os.path.join(sys.argv[1], "variables", "variables"))
+    answers = [] if not_finite else answer(tf, requests)
+    json.dump({"weights": count, "not_finite": not_finite, "answers": answers}, sys.stdout)
+
+
+def check_weights(tf, prefix):
+    """How many arrays of floats a checkpoint has, and the names of those that are not finite."""
+    import numpy as np
+    from tensorflow.core.protobuf import trackable_object_graph_pb2
+
+    reader = tf.train.load_checkpoint(prefix)
+    keys = [key for key, kind in reader.get_variable_to_dtype_map().items() if kind.is_floating]
+    wrong = [key for key in keys if not np.isfinite(reader.get_tensor(key)).all()]
+    graph = trackable_object_graph_pb2.TrackableObjectGraph()
+    graph.ParseFromString(reader.get_tensor("_CHECKPOINTABLE_OBJECT_GRAPH"))
+    known = {found.checkpoint_key: found.full_name for node in graph.nodes for found in node.attributes}
+    return len(keys), sorted(known.get(key) or key for key in wrong)
+
+
+def answer(tf, requests):
+    """The answers to the requests, {output: value} each."""
+    model, answers = tf.saved_model.load(sys.argv[1]), []
     for request in requests:
         function = model.signatures[request["signature_name"]]
         specs = function.structured_input_signature[1]
@@ -36,7 +57,7 @@ def main():
         }
         found = {name: encoded(name, value.numpy()) for name, value in function(**given).items()}
         answers.append(found)
-    json.dump(answers, sys.stdout)
+    return answers
 
 
 def decoded(value):
@@ -60,4 +81,7 @@ def encoded(name, array):
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except Exception as error:  # Whatever is wrong with a stranger's model, it is one line.
+        sys.exit(f"{type(error).__name__}: {' '.join(str(error).split())}")

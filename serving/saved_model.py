@@ -6,11 +6,10 @@
     DIR/VERSION/manifest.json                   what the model is, see `serving.manifest`
     DIR/VERSION/SHA256SUMS                      sha256sum --check SHA256SUMS
 
-TF Serving looks for new versions every second. A version is therefore written beside, under a name
-that is no number, and renamed into place when it is complete.
+TF Serving looks for new versions every second: see `whole_folder`.
 """
 
-import os
+import contextlib
 import shutil
 import tempfile
 from pathlib import Path
@@ -18,10 +17,9 @@ from pathlib import Path
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from serving import checksums, manifest, op_closure
+from serving import checksums, manifest, op_closure, versions, whole_folder
 
 WARM_UP_FILE = "assets.extra/tf_serving_warmup_requests"
-TEMPORARY_PREFIX = ".incomplete-"
 REMOVED_PREFIX = ".removed-"
 
 
@@ -30,23 +28,26 @@ def choose_version(base, version=None) -> int:
 
     Args:
         base: folder of the versions; may be absent.
-        version: > 0, or None.
+        version: from 1 to 2**63 - 1, or None.
 
     Raises:
-        ValueError: `version` is not positive or exists, or `base` is not a folder.
+        ValueError: `version` is out of range or exists, no number is left, or `base` is not a folder.
+        OSError: `base` cannot be written or read.
     """
-    base = Path(base)
-    if base.exists() and not base.is_dir():
-        raise ValueError(f"The output must be a folder. Received: {base}, a file.")
-    versions = [number for number, _ in _versions(base)]
+    whole_folder.check_writable(base)
+    newest = max((number for number, _ in versions.found(base)), default=0)
     if version is None:
-        return max(versions, default=0) + 1
-    if version < 1:
-        raise ValueError(f"A version is a positive integer. Received: {version}.")
-    if version in versions:
+        if newest == versions.MAX_VERSION:
+            raise ValueError(f"There is no version after {newest}: name one that is free. Received: {base}.")
+        return newest + 1
+    if not isinstance(version, int) or not 1 <= version <= versions.MAX_VERSION:
+        raise ValueError(
+            f"A version is a positive integer, at most {versions.MAX_VERSION}. Received: {version}."
+        )
+    if version in (number for number, _ in versions.found(base)):
         raise ValueError(
             f"A version is never overwritten, for a server may have it loaded. Received: {version}, "
-            f"which {base} has already; its newest is {max(versions)}."
+            f"which {base} has already; its newest is {newest}."
         )
     return version
 
@@ -65,23 +66,21 @@ def remove_older(base, version, keep) -> list[Path]:
     base = Path(base)
     for path in base.glob(f"{REMOVED_PREFIX}*"):  # of a removal that was interrupted
         shutil.rmtree(path, ignore_errors=True)
-    found = sorted(_versions(base), reverse=True)
-    old = [path for number, path in found[keep:] if number < version and path.is_dir()]
-    for path in old:
-        # Aside first: a server sees the whole version or none of it. A number would still be a version.
-        aside = Path(tempfile.mkdtemp(prefix=REMOVED_PREFIX, dir=base))
-        path.rename(aside / path.name)
-        shutil.rmtree(aside)
-    return old
+    found = sorted(versions.found(base), reverse=True)
+    removed = []
+    for number, path in found[keep:]:
+        if number < version and path.is_dir():
+            # Aside first: a server sees the whole version or none of it. A number would still be a version.
+            aside = Path(tempfile.mkdtemp(prefix=REMOVED_PREFIX, dir=base))
+            # Another export may be removing the same.
+            with contextlib.suppress(FileNotFoundError):
+                path.rename(aside / path.name)
+                removed.append(path)
+            shutil.rmtree(aside, ignore_errors=True)
+    return removed
 
 
-def _versions(base):
-    """(number, folder) of each version, as TF Serving reads names: "0001" is version 1."""
-    paths = base.iterdir() if base.is_dir() else ()
-    return [(int(path.name), path) for path in paths if path.name.isascii() and path.name.isdigit()]
-
-
-def write(signatures, resources, warm_up, base, version: int, samples=(), facts=None) -> Path:
+def write(signatures, resources, warm_up, base, version=None, samples=(), facts=None) -> Path:
     """Writes one version and leaves nothing behind if that fails.
 
     Args:
@@ -91,7 +90,7 @@ def write(signatures, resources, warm_up, base, version: int, samples=(), facts=
         warm_up: requests, (name of the signature, {input: value}). One that fails makes the load fail, so
             that a version of which a part is missing never becomes available.
         base: folder of the versions; made if absent.
-        version: number of the version; must not exist.
+        version: number of the version, which must not exist; one more than the newest if None.
         samples: requests as in `warm_up`, which are stored with their answers.
         facts: for the manifest, see `manifest.write`.
 
@@ -99,14 +98,13 @@ def write(signatures, resources, warm_up, base, version: int, samples=(), facts=
         `base`/`version`.
 
     Raises:
-        ValueError: a graph has an op that a stock TF Serving does not know, or a sample cannot be answered.
+        ValueError: `version` exists, a graph has an op that a stock TF Serving does not know, or a sample
+            cannot be answered.
+        OSError: it cannot be written.
     """
     base = Path(base)
-    is_new = not base.exists()
-    base.mkdir(parents=True, exist_ok=True)
-    # In the same folder, hence on the same disk: only then is the rename atomic.
-    beside = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=base))
-    try:
+    choose_version(base, version)
+    with whole_folder.beside(base) as beside:
         # A module of its own holds what the graphs read, and no other function.
         module = tf.Module()
         module.resources = resources
@@ -114,18 +112,13 @@ def write(signatures, resources, warm_up, base, version: int, samples=(), facts=
         op_closure.check(beside / "saved_model.pb")
         write_warm_up(warm_up, beside / WARM_UP_FILE)
         manifest.write_samples(beside, signatures, samples)
-        manifest.write(beside, version, facts or {})
-        checksums.write(beside)
-        _flush_to_disk(beside)
-        # mkdtemp makes folders that only their owner can read; the server is somebody else.
-        beside.chmod(0o755)
-        beside.rename(base / str(version))
-    except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
-        if is_new:
-            base.rmdir()
-        raise
-    return base / str(version)
+        while True:
+            # Only now: another export may have taken the number meanwhile.
+            number = choose_version(base, version)
+            manifest.write(beside, number, facts or {})
+            checksums.write(beside)
+            with contextlib.suppress(FileExistsError):
+                return whole_folder.into_place(beside, base / str(number))
 
 
 def write_warm_up(requests, path):
@@ -139,13 +132,3 @@ def write_warm_up(requests, path):
             for key, value in inputs.items():
                 request.inputs[key].CopyFrom(tf.make_tensor_proto(value))
             writer.write(log.SerializeToString())
-
-
-def _flush_to_disk(folder):
-    # After a power cut a renamed folder must not hold empty files.
-    for path in [*folder.rglob("*"), folder]:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

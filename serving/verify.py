@@ -1,7 +1,8 @@
 """Checks an export before it is served: python -m serving.verify DIR/VERSION
 
-A line for each check: files, checksums, manifest, ops, signatures, answers. The model runs in the last one
-only, in a process of its own, when all others have passed. The first that fails is one line and status 1.
+A line for each check: files, checksums, manifest, ops, signatures, weights, answers. The model is loaded and
+runs for the last two only, in a process of its own, when all others have passed. The first that fails is one
+line and status 1. Of DIR, a model's folder, the newest version is checked.
 
 The checksums are those that the export wrote beside its files: they find damage. Against somebody who can
 write there, give --sha256, the sum that `serving.export` printed.
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import command_line
 from command_line import quiet
+from serving import extras, versions
 
 # All files that an export has. Anything else is refused, whatever the checksums say: beside saved_model.pb a
 # saved_model.cpb would be loaded in its place.
@@ -31,13 +33,17 @@ MAX_SIZES = {"saved_model.pb": 2**31, "manifest.json": 2**24, "SHA256SUMS": 2**2
 MAX_SAMPLES_SIZE = 2**26
 # Relative and absolute: other processors add in another order.
 TOLERANCE = 1e-3
+MAX_QUOTED = 300  # characters of what somebody else wrote, in an error
 REPLAY_SECONDS = 3600  # ends what hangs, also on a busy machine
 
 
+@extras.needed()
 def main(arguments=None):
     """Reads the command line and checks."""
     parser = command_line.parser("serving.verify", __doc__)
-    parser.add_argument("folder", type=str, help="version of an exported model, DIR/VERSION")
+    parser.add_argument(
+        "folder", type=str, help="version of an exported model, DIR/VERSION; the newest of DIR"
+    )
     parser.add_argument(
         "--sha256",
         type=str,
@@ -52,7 +58,7 @@ def verify(folder, sha256=None) -> Iterator[str]:
     """Checks one version.
 
     Args:
-        folder: DIR/VERSION.
+        folder: DIR/VERSION; of DIR the newest version is checked.
         sha256: sum of its SHA256SUMS, from elsewhere; None to do without.
 
     Yields:
@@ -62,6 +68,10 @@ def verify(folder, sha256=None) -> Iterator[str]:
         ValueError: a check failed; nothing that comes after it was done.
     """
     folder = Path(folder)
+    numbered = [found for found in versions.found(folder) if found[1].is_dir()]
+    if numbered and not (folder / "saved_model.pb").exists():
+        folder = max(numbered)[1]
+        yield f"version: {folder.name}, the newest of {len(numbered)}"
     yield _check_files(folder)
     yield _check_sums(folder, sha256)
     manifest = _read_json(folder / "manifest.json", dict)
@@ -72,7 +82,10 @@ def verify(folder, sha256=None) -> Iterator[str]:
 
     op_closure.check(folder / "saved_model.pb")
     yield f"ops: {len(op_closure.ops(folder / 'saved_model.pb'))} kinds, all of the allowed list, no XLA"
-    found = signatures(folder / "saved_model.pb")
+    try:
+        found = signatures(folder / "saved_model.pb")
+    except TypeError as error:
+        raise ValueError(f"The signatures must have data types of TensorFlow. Received: {error}.") from error
     if found != manifest["signatures"]:
         raise ValueError(
             "The signatures must be those of manifest.json. Received: "
@@ -81,9 +94,11 @@ def verify(folder, sha256=None) -> Iterator[str]:
     yield f"signatures: {', '.join(found)}"
     samples = _read_json(folder / SAMPLES_FILE, list)
     for sample in samples:
-        if not isinstance(sample, dict) or not {"signature_name", "inputs", "outputs"} <= sample.keys():
-            raise ValueError(f"{SAMPLES_FILE} holds requests with outputs. Received: {str(sample)[:80]}.")
-    yield _check_answers(folder, samples)
+        if not _is_sample(sample):
+            raise ValueError(f"{SAMPLES_FILE} holds requests with outputs. Received: {str(sample)[:80]!r}.")
+    weights, answers = _replay(folder, samples)
+    yield f"weights: {weights}, all of them finite"
+    yield _check_answers(samples, answers)
 
 
 def _check_files(folder):
@@ -125,17 +140,18 @@ def _check_sums(folder, sha256):
             f"{CHECKSUM_FILE} must have the SHA-256 {sha256}. Received: {digest(folder / CHECKSUM_FILE)}."
         )
     listed = {}
-    for line in (folder / CHECKSUM_FILE).read_text(encoding="utf-8").splitlines():
+    for line in _read(folder / CHECKSUM_FILE).splitlines():
         sum_, _, name = line.partition("  ")
         if name in listed or not re.fullmatch("[0-9a-f]{64}", sum_):
-            raise ValueError(f"{CHECKSUM_FILE} lists each file once, with its SHA-256. Received: {line!r}.")
+            raise ValueError(
+                f"{CHECKSUM_FILE} lists each file once, with its SHA-256. Received: {line[:MAX_QUOTED]!r}."
+            )
         listed[name] = sum_
     found = {path.relative_to(folder).as_posix() for path in _walk(folder)} - {CHECKSUM_FILE}
     for what, names in (("missing", listed.keys() - found), ("not listed", found - listed.keys())):
         if names:
-            raise ValueError(
-                f"The files must be those of {CHECKSUM_FILE}. Received: {what}: {', '.join(sorted(names))}."
-            )
+            names = ", ".join(sorted(names))[:MAX_QUOTED]
+            raise ValueError(f"The files must be those of {CHECKSUM_FILE}. Received: {what}: {names}.")
     changed = [name for name in sorted(listed) if digest(folder / name) != listed[name]]
     if changed:
         raise ValueError(
@@ -150,19 +166,27 @@ def _check_manifest(folder, manifest):
     if missing:
         raise ValueError(f"manifest.json holds {', '.join(needed)}. Received: none of {', '.join(missing)}.")
     if manifest["format"] != 1:
-        raise ValueError(f"manifest.json must be of format 1. Received: {manifest['format']!r}.")
+        raise ValueError(f"manifest.json must be of format 1. Received: {_quoted(manifest['format'])}.")
     name = folder.resolve().name
-    if str(manifest["version"]) != name.lstrip("0"):
+    if manifest["version"] != versions.number_of(name):
         raise ValueError(
-            f"A version's folder has its number. Received: {name}, version {manifest['version']}."
+            f"A version's folder has its number. Received: {name}, version {_quoted(manifest['version'])}."
         )
+    if not re.fullmatch(r"\w{1,80}", str(manifest["kind"]), re.ASCII):
+        raise ValueError(f"manifest.json holds the kind of model. Received: {_quoted(manifest['kind'])}.")
     if not isinstance(manifest["signatures"], dict):
         raise ValueError("manifest.json holds the signatures by name. Received: other signatures.")
     return f"manifest: {manifest['kind']}, version {manifest['version']}"
 
 
-def _check_answers(folder, samples):
-    """Asks the model in a process of its own."""
+def _is_sample(sample):
+    if not isinstance(sample, dict) or not {"signature_name", "inputs", "outputs"} <= sample.keys():
+        return False
+    return isinstance(sample["inputs"], dict) and isinstance(sample["outputs"], dict)
+
+
+def _replay(folder, samples):
+    """Loads and asks the model in a process of its own: how many weights it has, and its answers."""
     program = Path(__file__).with_name("replay.py")
     requests = [{key: sample[key] for key in ("signature_name", "inputs")} for sample in samples]
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LD_LIBRARY_PATH") if name in os.environ}
@@ -181,8 +205,19 @@ def _check_answers(folder, samples):
         ) from None
     if done.returncode:
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or [f"status {done.returncode}"]
-        raise ValueError(f"The model must answer its samples. Received: {lines[-1]}")
-    for number, (sample, answer) in enumerate(zip(samples, json.loads(done.stdout), strict=True)):
+        raise ValueError(f"The model must answer its samples. Received: {lines[-1][:MAX_QUOTED]}")
+    found = json.loads(done.stdout)
+    if found["not_finite"]:
+        raise ValueError(
+            "A model's weights must be finite: no NaN, no infinity. "
+            f"Received: {len(found['not_finite'])} of {found['weights']} are not, the first of them "
+            f"{_quoted(found['not_finite'][0])}."
+        )
+    return found["weights"], found["answers"]
+
+
+def _check_answers(samples, answers):
+    for number, (sample, answer) in enumerate(zip(samples, answers, strict=True)):
         wrong = [key for key in sample["outputs"] if not _same(sample["outputs"][key], answer.get(key))]
         if wrong or answer.keys() != sample["outputs"].keys():
             raise ValueError(
@@ -209,9 +244,21 @@ def _differences(found, expected):
     return sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
 
 
+def _quoted(value):
+    """A value that somebody else wrote, in ASCII and not too long."""
+    return ascii(value)[:MAX_QUOTED]
+
+
+def _read(path):
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path.name} must be UTF-8. Received: {error}.") from error
+
+
 def _read_json(path, kind):
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(_read(path))
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{path.name} must be JSON. Received: {error}.") from error
     if not isinstance(value, kind):

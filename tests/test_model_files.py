@@ -117,3 +117,29 @@ def test_a_good_file_is_described_by_what_the_test_changes(good):
     config = json.loads(hostile_files.parts(good)["config.json"])
     assert config["class_name"] == "Transformer" and config["config"]["activation"] == "relu"
     model_files.check(good)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_model_with_a_weight_that_is_not_finite_is_refused_by_its_name(model, good, tmp_path, value):
+    broken = model_files.load_model(good)
+    kernel = broken.decoder.layers[0].feed_forward.layer.intermediate_dense.kernel
+    numbers = np.copy(keras.ops.convert_to_numpy(kernel))
+    numbers[2, 3] = value
+    kernel.assign(numbers)
+    broken.save(tmp_path / "a.keras")
+    with pytest.raises(
+        ValueError, match=r"must be finite.*a\.keras: 1 of \d+ are not, .*intermediate/kernel"
+    ):
+        model_files.load_model(tmp_path / "a.keras")
+
+
+@pytest.mark.parametrize("policy", ["bfloat16", "float16"])
+def test_weights_of_every_precision_are_looked_at(policy):
+    small = models.Transformer(
+        5, 7, num_layers=1, hidden_dim=6, num_heads=2, intermediate_dim=11, dtype=policy
+    )
+    small.build()
+    model_files.check_finite(small, "small")
+    small.encoder.layers[0].feed_forward.norm.gamma.assign(np.full(6, np.nan))
+    with pytest.raises(ValueError, match="Received: small: 1 of "):
+        model_files.check_finite(small, "small")

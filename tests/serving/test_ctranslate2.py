@@ -267,3 +267,17 @@ def test_a_quantization_of_a_saved_model_is_refused(run_folder, tmp_path):
     arguments = ["--run", str(run_folder), "--output", str(tmp_path / "new"), "--quantization", "int8"]
     with pytest.raises(ValueError, match="is of the format ctranslate2. Received: format saved_model"):
         export.main(arguments)
+
+
+def test_weights_that_are_not_finite_or_do_not_stay_so_are_refused(tokenizer, tmp_path):
+    model = make_model(tokenizer, tokenizer, share_embeddings=True)
+    norm = model.encoder.layers[0].feed_forward.norm
+    norm.gamma.assign(np.full(16, 1e5))
+    with pytest.raises(
+        ValueError, match="finite also as float16. Received: encoder/layer_0/ffn/layer_norm/gamma"
+    ):
+        ctranslate2_format.write(model, tokenizer, tokenizer, tmp_path / "a", "float16")
+    norm.gamma.assign(np.full(16, np.nan))
+    with pytest.raises(ValueError, match="must be finite.*feed_forward/norm/gamma"):
+        ctranslate2_format.write(model, tokenizer, tokenizer, tmp_path / "a", "int8")
+    assert list(tmp_path.iterdir()) == []

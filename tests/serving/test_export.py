@@ -4,7 +4,11 @@ import hashlib
 import json
 import shutil
 import subprocess
+import sys
+import types
 
+import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
@@ -155,9 +159,9 @@ def test_an_existing_version_is_never_overwritten(tmp_path, version):
         saved_model.choose_version(tmp_path, version)
 
 
-@pytest.mark.parametrize("version", [0, -1])
+@pytest.mark.parametrize("version", [0, -1, 2**63, 1.0, "1"])
 def test_a_version_that_is_not_positive_is_refused(tmp_path, version):
-    with pytest.raises(ValueError, match=f"positive integer. Received: {version}"):
+    with pytest.raises(ValueError, match=f"positive integer, at most .*Received: {version}"):
         saved_model.choose_version(tmp_path, version)
 
 
@@ -248,3 +252,48 @@ def test_the_command_keeps_so_many_and_refuses_none(run_folder, tmp_path):
     assert names(tmp_path) == ["2", "3"]
     limits = json.loads((tmp_path / "3" / "manifest.json").read_text())["limits"]
     assert (limits["max_rows"], limits["max_characters"]) == (5, 9)
+
+
+@pytest.fixture(scope="module")
+def diverged(run_folder, tmp_path_factory):
+    """The run, with a model.keras and a checkpoint of which one number is NaN."""
+    folder = tmp_path_factory.mktemp("diverged") / "run"
+    shutil.copytree(run_folder, folder)
+    model = keras.models.load_model(folder / "model.keras")
+    model.source_embedding.embeddings.assign(
+        np.where(np.eye(*model.source_embedding.embeddings.shape), np.nan, 1)
+    )
+    model.save(folder / "model.keras")
+    (folder / "checkpoints").mkdir()
+    shutil.copy(folder / "model.keras", folder / "checkpoints" / "epoch-1.keras")
+    return folder
+
+
+@pytest.mark.parametrize("format", ["saved_model", "ctranslate2", "onnx"])
+def test_weights_that_are_not_finite_are_refused_in_every_format(
+    run_folder, diverged, tmp_path, monkeypatch, format
+):
+    monkeypatch.setitem(sys.modules, "tf2onnx", types.SimpleNamespace())
+    arguments = ["--output", str(tmp_path / "out"), "--format", format]
+    given = [["--run", diverged]]
+    if format == "saved_model":
+        given += [["--run", run_folder, "--ensemble", diverged]]
+    given += [["--run", diverged, "--checkpoint", "epoch-1.keras"]]
+    for options in given:
+        with pytest.raises(ValueError, match=r"weights must be finite.*\.keras: 1 of .*source_embedding"):
+            export.main([*arguments, *map(str, options)])
+    assert names(tmp_path) == []
+
+
+def test_a_model_that_answers_its_samples_with_nan_is_refused(tmp_path):
+    # Its weights are finite, and its products are not.
+    spec = tf.TensorSpec([None], tf.string, name="text")
+    score = tf.function(
+        lambda text: {"score": tf.cast(tf.strings.length(text), tf.float32) * 1e38 * 1e38},
+        input_signature=[spec],
+        autograph=False,
+    )
+    samples = [("serving_default", {"text": ["a"]})]
+    with pytest.raises(ValueError, match="finite numbers. Received: .* in score of serving_default"):
+        saved_model.write({"serving_default": score}, [], [], tmp_path / "model", None, samples)
+    assert names(tmp_path) == []

@@ -92,7 +92,7 @@ def test_the_command_reports_and_draws(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--rate", "0"], "`rate` must be positive. Received: rate=0.0."),
+        (["--rate", "0"], "`rate` must be positive, at most 1000000. Received: rate=0.0."),
         (["--seconds", "-1"], "`seconds` must be positive"),
         (["--retries", "0"], "localhost:1 .* UNAVAILABLE"),
     ],

@@ -62,6 +62,14 @@ REST_ERRORS = [
         "Failed to convert version: 99999999999999999999 to numeric.",
     ),
     (
+        "GET",
+        f"{DATES}/versions/{'9' * 5000}",
+        "",
+        400,
+        f"Failed to convert version: {'9' * 5000} to numeric.",
+    ),
+    ("GET", f"{DATES}/versions/{'0' * 5000}7", "", 404, "Could not find version 7 of model dates"),
+    (
         "POST",
         f"{DATES}:predict",
         '{"signature_name": "x", "inputs": []}',
@@ -251,7 +259,11 @@ def predict(http):
     return request
 
 
-@pytest.mark.parametrize(("verb", "path", "body", "status", "error"), REST_ERRORS)
+@pytest.mark.parametrize(
+    ("verb", "path", "body", "status", "error"),
+    REST_ERRORS,
+    ids=[f"rest{n}" for n in range(len(REST_ERRORS))],
+)
 def test_rest_refuses_with_the_code_and_the_words_of_tf_serving(http, verb, path, body, status, error):
     found, headers, answer = http(verb, path, body or None)
     assert (found, headers["Content-Type"].partition(";")[0]) == (status, "application/json")

@@ -13,13 +13,15 @@ from serving import checksums, manifest, op_closure, saved_model, verify
 from .conftest import NUM_RESULTS, python
 
 
-def write(base, function=tf.identity, version=1, **facts):
+def write(base, function=tf.identity, version=1, value=2.0, **facts):
     """A small export whose signature gives back what `function` makes of the text."""
     spec = tf.TensorSpec([None], tf.string, name="text")
     echo = tf.function(lambda text: {"echo": function(text)}, input_signature=[spec], autograph=False)
     facts = {"kind": "echo", "limits": {}, **facts}
     signatures, samples = {"serving_default": echo}, [("serving_default", {"text": ["a", "ü"]})]
-    return saved_model.write(signatures, [tf.Variable(2.0)], [], base, version, samples, facts)
+    return saved_model.write(
+        signatures, [tf.Variable(value, name="kernel")], [], base, version, samples, facts
+    )
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +55,7 @@ def test_an_export_of_the_command_passes_every_check(exported, capsys):
     command_line.run(lambda: verify.main([str(exported)]))
     lines = capsys.readouterr().out.splitlines()
     words = [line.removeprefix("ok: ").split(":")[0] for line in lines]
-    assert words == ["files", "checksums", "manifest", "ops", "signatures", "answers"]
+    assert words == ["files", "checksums", "manifest", "ops", "signatures", "weights", "answers"]
     assert lines[-1] == "ok: answers: 6 samples, as stored"
 
 
@@ -142,7 +144,7 @@ def test_an_oversized_file_is_refused(copy):
 
 
 def test_what_is_no_version_is_refused(tmp_path, exported):
-    for folder in (tmp_path / "absent", exported.parent, exported / "manifest.json"):
+    for folder in (tmp_path / "absent", tmp_path, exported / "manifest.json"):
         assert refusal(folder)[0] == []
 
 
@@ -185,7 +187,7 @@ def test_another_answer_than_the_stored_one_is_told(copy):
     path.write_text(path.read_text().replace('"echo": [', '"echo": ["b", '))
     relist(copy)
     passed, message = refusal(copy)
-    assert passed[-1] == "signatures" and "another one to sample 0, serving_default: echo" in message
+    assert passed[-1] == "weights" and "another one to sample 0, serving_default: echo" in message
 
 
 @pytest.mark.parametrize("samples", ["[1]", '[{"inputs": {}}]', "{}"])
@@ -325,3 +327,36 @@ def test_a_refusal_is_one_line_and_status_1(tmp_path):
     done = python("-m", "serving.verify", tmp_path, text=True)
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr == f"error: An export holds saved_model.pb. Received: {tmp_path}, which does not.\n"
+
+
+def test_weights_that_are_not_finite_are_told_by_name(tmp_path):
+    passed, message = refusal(write(tmp_path, value=[1.0, float("nan")]))
+    assert passed[-1] == "signatures"
+    assert message.endswith("Received: 1 of 1 are not, the first of them 'kernel'.")
+
+
+def test_of_a_models_folder_the_newest_version_is_checked(tmp_path, small, monkeypatch):
+    monkeypatch.setattr(verify, "_replay", lambda *_: (1, []))
+    monkeypatch.setattr(verify, "_check_answers", lambda *_: "answers: none asked")
+    for name in ("1", "3", "0002", str(2**63), "best"):
+        shutil.copytree(small, tmp_path / name)
+    (tmp_path / "9").write_text("a file")
+    path = tmp_path / "3" / "manifest.json"
+    path.write_text(path.read_text().replace('"version": 1', '"version": 3'))
+    relist(tmp_path / "3")
+    lines = list(verify.verify(tmp_path))
+    assert lines[0] == "version: 3, the newest of 3" and lines[3] == "manifest: echo, version 3"
+    # And of no other folder.
+    assert next(verify.verify(tmp_path / "1")).startswith("files: ")
+    assert refusal(tmp_path / "best")[1].startswith("A version's folder has its number. Received: best")
+
+
+@pytest.mark.parametrize("name", ["SHA256SUMS", "manifest.json", "assets.extra/samples.json"])
+@pytest.mark.parametrize("data", [b"\xff\xfe{", b"[" * 2000 + b"]" * 2000, b"[" * 200_000, b"9" * 5000, b""])
+def test_a_text_file_that_is_none_is_told_by_its_name_in_one_line(copy, name, data):
+    (copy / name).write_bytes(data)
+    if name != "SHA256SUMS":
+        relist(copy)
+    message = refusal(copy)[1]
+    assert name.split("/")[-1] in message or data == b"" and name == "SHA256SUMS"
+    assert len(message) < 500 and len(message.splitlines()) == 1
