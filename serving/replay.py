@@ -28,7 +28,7 @@ def main():
 
     requests = json.load(sys.stdin.buffer)
     count, not_finite = check_weights(tf, os.path.join(sys.argv[1], "variables", "variables"))
-    answers = [] if not_finite else answer(tf, requests)
+    answers = [] if not_finite else answer(tf, sys.argv[1], requests)
     json.dump({"weights": count, "not_finite": not_finite, "answers": answers}, sys.stdout)
 
 
@@ -46,9 +46,9 @@ def check_weights(tf, prefix):
     return len(keys), sorted(known.get(key) or key for key in wrong)
 
 
-def answer(tf, requests):
+def answer(tf, folder, requests):
     """The answers to the requests, {output: value} each."""
-    model, answers = tf.saved_model.load(sys.argv[1]), []
+    model, answers = tf.saved_model.load(folder), []
     for request in requests:
         function = model.signatures[request["signature_name"]]
         specs = function.structured_input_signature[1]

@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import prediction_log_pb2
 
 from serving import checksums, manifest, op_closure, versions, whole_folder
@@ -132,3 +133,20 @@ def write_warm_up(requests, path):
             for key, value in inputs.items():
                 request.inputs[key].CopyFrom(tf.make_tensor_proto(value))
             writer.write(log.SerializeToString())
+
+
+def read_warm_up(path) -> list:
+    """What `write_warm_up` wrote, (name of the signature, names of the inputs) of each request.
+
+    Raises:
+        ValueError: the file is damaged: TF Serving would not load the version.
+    """
+    found = []
+    try:
+        for record in tf.data.TFRecordDataset(str(path)):
+            request = prediction_log_pb2.PredictionLog.FromString(record.numpy()).predict_log.request
+            found.append((request.model_spec.signature_name, sorted(request.inputs)))
+    except (tf.errors.OpError, DecodeError) as error:
+        reason = getattr(error, "message", error)
+        raise ValueError(f"{Path(path).name} must hold requests. Received: {reason}.") from error
+    return found

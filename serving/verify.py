@@ -1,8 +1,8 @@
 """Checks an export before it is served: python -m serving.verify DIR/VERSION
 
-A line for each check: files, checksums, manifest, ops, signatures, weights, answers. The model is loaded and
-runs for the last two only, in a process of its own, when all others have passed. The first that fails is one
-line and status 1. Of DIR, a model's folder, the newest version is checked.
+A line for each check: files, checksums, manifest, ops, signatures, warm-up, weights, answers. The model is
+loaded and runs for the last two only, in a process of its own, when all others have passed. The first that
+fails is one line and status 1. Of DIR, a model's folder, the newest version is checked.
 
 The checksums are those that the export wrote beside its files: they find damage. Against somebody who can
 write there, give --sha256, the sum that `serving.export` printed.
@@ -77,7 +77,7 @@ def verify(folder, sha256=None) -> Iterator[str]:
     manifest = _read_json(folder / "manifest.json", dict)
     yield _check_manifest(folder, manifest)
     with quiet.start_up():
-        from serving import op_closure
+        from serving import op_closure, saved_model
         from serving.manifest import SAMPLES_FILE, signatures
 
     op_closure.check(folder / "saved_model.pb")
@@ -92,6 +92,16 @@ def verify(folder, sha256=None) -> Iterator[str]:
             f"{', '.join(_differences(found, manifest['signatures']))}."
         )
     yield f"signatures: {', '.join(found)}"
+    asked = []
+    if (folder / saved_model.WARM_UP_FILE).exists():
+        asked = saved_model.read_warm_up(folder / saved_model.WARM_UP_FILE)
+    for name, inputs in asked:
+        if name not in found or inputs != sorted(found[name]["inputs"]):
+            raise ValueError(
+                f"The requests to warm up with must be for the signatures. Received: {_quoted(name)}, with "
+                f"{_quoted(inputs)}."
+            )
+    yield f"warm-up: {len(asked)} requests"
     samples = _read_json(folder / SAMPLES_FILE, list)
     for sample in samples:
         if not _is_sample(sample):

@@ -20,7 +20,7 @@ def write(base, function=tf.identity, version=1, value=2.0, **facts):
     facts = {"kind": "echo", "limits": {}, **facts}
     signatures, samples = {"serving_default": echo}, [("serving_default", {"text": ["a", "ü"]})]
     return saved_model.write(
-        signatures, [tf.Variable(value, name="kernel")], [], base, version, samples, facts
+        signatures, [tf.Variable(value, name="kernel")], samples, base, version, samples, facts
     )
 
 
@@ -55,7 +55,7 @@ def test_an_export_of_the_command_passes_every_check(exported, capsys):
     command_line.run(lambda: verify.main([str(exported)]))
     lines = capsys.readouterr().out.splitlines()
     words = [line.removeprefix("ok: ").split(":")[0] for line in lines]
-    assert words == ["files", "checksums", "manifest", "ops", "signatures", "weights", "answers"]
+    assert words == ["files", "checksums", "manifest", "ops", "signatures", "warm-up", "weights", "answers"]
     assert lines[-1] == "ok: answers: 6 samples, as stored"
 
 
@@ -194,7 +194,7 @@ def test_another_answer_than_the_stored_one_is_told(copy):
 def test_samples_that_are_none_are_refused(copy, samples):
     (copy / manifest.SAMPLES_FILE).write_text(samples)
     relist(copy)
-    assert refusal(copy)[0][-1] == "signatures"
+    assert refusal(copy)[0][-1] == "warm-up"
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_a_sample_that_cannot_be_asked_is_one_line(copy, signature, inputs):
     (copy / manifest.SAMPLES_FILE).write_text(json.dumps([sample]))
     relist(copy)
     passed, message = refusal(copy)
-    assert passed[-1] == "signatures" and message.startswith("The model must answer its samples. Received: ")
+    assert passed[-1] == "warm-up" and message.startswith("The model must answer its samples. Received: ")
     assert len(message.splitlines()) == 1
 
 
@@ -331,7 +331,7 @@ def test_a_refusal_is_one_line_and_status_1(tmp_path):
 
 def test_weights_that_are_not_finite_are_told_by_name(tmp_path):
     passed, message = refusal(write(tmp_path, value=[1.0, float("nan")]))
-    assert passed[-1] == "signatures"
+    assert passed[-1] == "warm-up"
     assert message.endswith("Received: 1 of 1 are not, the first of them 'kernel'.")
 
 
@@ -360,3 +360,18 @@ def test_a_text_file_that_is_none_is_told_by_its_name_in_one_line(copy, name, da
     message = refusal(copy)[1]
     assert name.split("/")[-1] in message or data == b"" and name == "SHA256SUMS"
     assert len(message) < 500 and len(message.splitlines()) == 1
+
+
+def test_requests_to_warm_up_with_that_would_end_the_load_are_refused(copy):
+    path = copy / saved_model.WARM_UP_FILE
+    for requests in ([("other", {"text": ["a"]})], [("serving_default", {"source": ["a"]})]):
+        shutil.rmtree(path.parent / "x", ignore_errors=True)
+        saved_model.write_warm_up(requests, path.parent / "x" / "y")
+        shutil.move(path.parent / "x" / "y", path)
+        (path.parent / "x").rmdir()
+        relist(copy)
+        passed, message = refusal(copy)
+        assert passed[-1] == "signatures" and message.startswith("The requests to warm up with must be for")
+    path.write_bytes(path.read_bytes()[:-3])
+    relist(copy)
+    assert "tf_serving_warmup_requests must hold requests. Received: " in refusal(copy)[1]
