@@ -12,7 +12,7 @@ from pathlib import Path
 
 import command_line
 from command_line import lines
-from serving import client_lines, client_target, extras, versions
+from serving import client_lines, client_target, extras, pem, versions
 from serving.client_errors import ServingError, understood
 
 # The C libraries below count seconds in less than Python.
@@ -36,7 +36,7 @@ class Tls:
         """Contents of the ca, key and certificate; None for those that are not given.
 
         Raises:
-            ValueError: only one of certificate and key is given.
+            ValueError: only one of certificate and key is given, or a file is no PEM.
             OSError: a file cannot be read.
         """
         if (self.certificate is None) != (self.key is None):
@@ -44,7 +44,7 @@ class Tls:
                 "A client's certificate and its key belong together. "
                 f"Received: certificate={self.certificate}, key={self.key}."
             )
-        return [path and Path(path).read_bytes() for path in (self.ca, self.key, self.certificate)]
+        return [pem.read(path) for path in (self.ca, self.key, self.certificate)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +91,11 @@ class Client:
         tls=None,
     ):
         client_target.check(target)
+        for name, value in (("model", model), ("signature", signature), ("label", label)):
+            if value is not None and not is_text(value):
+                raise ValueError(
+                    f"`{name}` must be a text that has a form in UTF-8. Received: {value!r:.80}."
+                )
         if version is not None and label is not None:
             raise ValueError(f"Give a version or a label. Received: version={version}, label={label}.")
         if version is not None and not 0 <= version <= versions.MAX_VERSION:
@@ -175,6 +180,11 @@ class Client:
         return self.transport.status(self.spec, self.timeout)
 
 
+def is_text(value):
+    """Whether a string can be sent: a command's argument that is no UTF-8 cannot."""
+    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
+
+
 @extras.needed()
 def main(arguments=None):
     """Reads the command line and asks."""
@@ -189,8 +199,10 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     if options.text is not None and options.input:
         raise ValueError(f"Give a text or --input. Received both: {options.text!r}, {options.input}.")
-    if options.batch_size < 1:
-        raise ValueError(f"`batch_size` must be positive. Received: batch_size={options.batch_size}.")
+    if not 1 <= options.batch_size < 2**31:
+        raise ValueError(
+            f"`batch_size` must be positive, and below 2**31. Received: batch_size={options.batch_size}."
+        )
     with told(options), connect(options) as client:
         if options.status:
             found = client.status()

@@ -2,6 +2,10 @@
 
 import json
 import math
+import os
+
+# What is wrong is said in the error; the C library would say it again, in lines of its own.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import grpc
 import numpy as np

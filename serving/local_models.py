@@ -69,11 +69,16 @@ class Models:
         self.polling = asyncio.Lock()
 
     async def poll(self):
-        """Looks at the folders once: loads what is new, then drops what is no longer wanted."""
+        """Looks at the folders once: loads what is new, then drops what is no longer wanted.
+
+        Raises:
+            StatusError: a model's folder is not there now; nothing changes, of no model.
+        """
         async with self.polling:
+            all_wanted = {name: aspired(config) for name, config in self.configs.items()}
             for name in {*self.versions, *self.configs}:
                 versions = self.versions.setdefault(name, {})
-                wanted = aspired(self.configs[name]) if name in self.configs else {}
+                wanted = all_wanted.get(name, {})
                 for number, folder in wanted.items():
                     known = versions.get(number)
                     if known is None or (known.state == State.END and not known.aspired):
@@ -199,6 +204,7 @@ class Models:
                         f"Request to assign label to version {number} of model {name}, which is not "
                         "currently available for inference",
                     )
+            aspired(model)  # Its folder must be there.
         self.configs = configs
         await self.poll()
         return model_management_pb2.ReloadConfigResponse()
@@ -211,9 +217,18 @@ def _spec(request):
 
 
 def aspired(config) -> dict[int, Path]:
-    """Numbered folders that the version policy of a ModelConfig wants; the newest without a policy."""
-    # Of "01" and "1" the second, as in TF Serving.
-    found = {number: path for number, path in versions.found(config.base_path) if path.is_dir()}
+    """Numbered folders that the version policy of a ModelConfig wants; the newest without a policy.
+
+    Raises:
+        StatusError: there is no folder that can be read. It may come back: what is loaded stays.
+    """
+    try:
+        Path(config.base_path).stat()
+        # Of "01" and "1" the second, as in TF Serving.
+        found = {number: path for number, path in versions.found(config.base_path) if path.is_dir()}
+    except (OSError, ValueError) as error:
+        message = f"Could not find base path {config.base_path} for servable {config.name} with error {error}"
+        raise StatusError("INVALID_ARGUMENT", message) from error
     policy = config.model_version_policy
     kind = policy.WhichOneof("policy_choice")
     if kind == "specific":

@@ -11,13 +11,14 @@ SIGTERM it answers what it has and exits with 0.
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 from pathlib import Path
 
 import command_line
 from command_line import quiet
-from serving import extras
+from serving import extras, pem
 
 # What an option may be, at least and at most. gRPC takes the lowest 16 bits of a port that is too large, and
 # its sizes are int32.
@@ -96,13 +97,21 @@ async def serve(options) -> None:
 
         # The second is used later: what is missing is told before a model is loaded.
         from serving import local_models, local_rest  # noqa: F401
+        from serving.local_servable import StatusError
     config = model_server_config_pb2.ModelServerConfig()
     if options.model_config_file:
-        local_models.read_proto(Path(options.model_config_file).read_text(encoding="utf-8"), config)
+        path = Path(options.model_config_file)
+        try:
+            local_models.read_proto(path.read_text(encoding="utf-8"), config)
+        except UnicodeDecodeError as error:
+            raise ValueError(f"A configuration must be UTF-8. Received: {path}: {error}.") from error
     else:
         config.model_config_list.config.add(name=options.model_name, base_path=options.model_base_path)
     models = local_models.Models(config, options.threads or os.cpu_count() or 1, options.queue)
-    await models.poll()
+    try:
+        await models.poll()
+    except StatusError as error:
+        raise ValueError(f"A model must have a folder of versions. Received: {error}.") from error
     models.check_all_served()
 
     stopped = asyncio.Event()
@@ -135,9 +144,11 @@ async def stop(rpc, http, seconds):
 
 async def poll(models, seconds):
     """Looks at the folders again and again; with 0 seconds never again."""
+    from serving.local_servable import StatusError
+
     while seconds:
         await asyncio.sleep(seconds)
-        with contextlib.suppress(OSError):  # A folder that cannot be read now may be later.
+        with contextlib.suppress(StatusError):  # A folder that is not there now may be later.
             await models.poll()
 
 
@@ -200,16 +211,22 @@ def credentials(options):
     import grpc
 
     files = (options.ssl_key, options.ssl_certificate, options.ssl_ca)
-    key, certificate, ca = (path and Path(path).read_bytes() for path in files)
+    key, certificate, ca = map(pem.read, files)
     return grpc.ssl_server_credentials([(key, certificate)], ca, ca is not None)
 
 
 async def start_rest(models, options):
     """The runner of the HTTP server, and its port."""
-    from aiohttp import web
+    from aiohttp import http_exceptions, web
 
     from serving.local_rest import Rest
 
+    # What is no HTTP is the client's fault, and is answered with 400; no traceback for it.
+    logging.getLogger("aiohttp.server").addFilter(
+        lambda record: (
+            not (record.exc_info and isinstance(record.exc_info[1], http_exceptions.HttpProcessingError))
+        )
+    )
     seconds = options.rest_api_timeout_in_ms / 1000
     handler = Rest(models, seconds, options.client_seconds, options.max_body_bytes)
     # The first covers clients who are slow to send the head of a request, too.

@@ -145,6 +145,8 @@ def _walk(folder):
 def _check_sums(folder, sha256):
     from serving.checksums import CHECKSUM_FILE, digest
 
+    if sha256 is not None and not re.fullmatch("[0-9a-fA-F]{64}", sha256):
+        raise ValueError(f"`sha256` must be 64 hexadecimal digits. Received: {_quoted(sha256)}.")
     if sha256 is not None and digest(folder / CHECKSUM_FILE) != sha256.lower():
         raise ValueError(
             f"{CHECKSUM_FILE} must have the SHA-256 {sha256}. Received: {digest(folder / CHECKSUM_FILE)}."

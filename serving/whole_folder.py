@@ -7,6 +7,7 @@ no lock any more.
 
 import contextlib
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -66,7 +67,9 @@ def beside(parent):
         _remove_abandoned(parent)
         yield folder
     except (OSError, tf.errors.OpError) as error:
-        raise OSError(f"{parent} cannot be written: {getattr(error, 'message', error)}") from error
+        # TensorFlow's messages name its operations before and after what is wrong.
+        message = re.sub(r"\{\{.*?\}\} | \[Op:\w+\].*", "", getattr(error, "message", str(error)))
+        raise OSError(f"{parent} cannot be written: {message}") from error
     finally:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)

@@ -87,6 +87,7 @@ STAND_ALONE = (
     "serving/client_lines.py",
     "serving/client_target.py",
     "serving/extras.py",
+    "serving/pem.py",
     "serving/versions.py",
     "serving/client_grpc.py",
     "serving/client_rest.py",

@@ -12,7 +12,7 @@ from tensorflow_serving.apis import predict_pb2
 from command_line import run
 from serving import client as command
 from serving import load_test
-from serving.client import Client
+from serving.client import Client, Tls
 from serving.client_errors import ServingError
 from serving.local_servable import StatusError
 
@@ -214,3 +214,20 @@ def test_a_time_that_the_libraries_cannot_count_is_refused(timeout, rest):
 def test_a_version_that_no_server_has_is_refused(version):
     with pytest.raises(ValueError, match="A version is a number from 0 to 9223372036854775807"):
         command.main(["--target", "localhost:1", "--model", "m", f"--version={version}", "a"])
+
+
+@BOTH
+@pytest.mark.parametrize("data", [b"", b"no certificate", b"\xff\0"])
+def test_a_certificate_that_is_no_pem_is_refused(tmp_path, rest, data):
+    (tmp_path / "file").write_bytes(data)
+    path = str(tmp_path / "file")
+    for tls in (Tls(ca=path), Tls(certificate=path, key=path)):
+        with pytest.raises(ValueError, match=f"must be a PEM file. Received: {path}, which is none."):
+            Client("localhost:1", "m", rest, tls=tls)
+
+
+@BOTH
+@pytest.mark.parametrize("name", ["model", "signature", "label"])
+def test_a_name_that_is_no_utf8_is_refused_by_its_argument(rest, name):
+    with pytest.raises(ValueError, match=f"`{name}` must be a text .* Received: .*udcff"):
+        Client(**{"target": "localhost:1", "model": "m", "rest": rest, name: "a\udcff"})

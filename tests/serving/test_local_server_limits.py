@@ -213,6 +213,17 @@ def test_a_configuration_that_is_none_is_refused(tmp_path):
     path.write_text("model_config_list { what }")
     with pytest.raises(ValueError, match="must be a ModelServerConfig in text form: 'model_config_list"):
         local_server.main(["--model_config_file", str(path)])
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(ValueError, match="must be UTF-8. Received: .*models.config: "):
+        local_server.main(["--model_config_file", str(path)])
+
+
+def test_a_request_that_is_no_http_is_answered_and_leaves_no_traceback(echoing, caplog):
+    host, port = echoing.rest.split(":")
+    for sent in (b"GET /v1/models/" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n", b"\0\xff no HTTP\r\n\r\n"):
+        with socket.create_connection((host, int(port)), timeout=60) as connection:
+            connection.sendall(sent)
+            assert connection.recv(100).startswith(b"HTTP/1.") and not caplog.records
 
 
 def test_a_model_without_a_version_to_serve_ends_the_start(tmp_path):

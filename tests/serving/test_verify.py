@@ -98,6 +98,8 @@ def test_the_sum_that_the_export_printed_is_checked(export_command, exported):
     assert [next(lines), next(lines)][1].endswith("and that of the list")
     passed, message = refusal(exported, "0" * 64)
     assert passed == ["files"] and "must have the SHA-256 0000" in message
+    for no_sum in ("", "zz", "0" * 63):
+        assert refusal(exported, no_sum)[1].startswith("`sha256` must be 64 hexadecimal digits. Received: ")
 
 
 def test_a_changed_a_missing_and_a_further_file_are_told(copy):

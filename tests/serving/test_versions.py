@@ -1,9 +1,15 @@
 """Which folders are versions: what TF Serving reads as int64, for all commands alike."""
 
+import asyncio
+
 import pytest
+from tensorflow_serving.apis import model_management_pb2, predict_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving import export, local_models, saved_model, versions
+from serving import export, local_models, local_server, saved_model, versions
+from serving.local_servable import StatusError
+
+from .played_server import Played
 
 NEWEST = 2**63 - 1
 NO_VERSIONS = ["", "-1", "1 ", " 1", "1.0", "1e3", "0x1", "\u0663", "\u00b2", str(2**63), "9" * 250, "v1"]
@@ -60,3 +66,36 @@ def test_the_command_refuses_another_version_and_writes_nothing(run_folder, tmp_
     with pytest.raises(ValueError, match="A version is a "):
         export.main(["--run", str(run_folder), "--output", str(tmp_path / "out"), f"--version={version}"])
     assert not (tmp_path / "out").exists()
+
+
+def test_a_models_folder_that_is_gone_for_a_while_changes_nothing(tmp_path):
+    # As in TF Serving: a disk that is not mounted is no order to unload.
+    config = model_server_config_pb2.ModelServerConfig()
+    config.model_config_list.config.add(name="m", base_path=str(tmp_path / "gone"))
+    message = f"Could not find base path {tmp_path}/gone for servable m with error "
+
+    async def asked():
+        models, played = local_models.Models(config, 1, 1), Played(lambda texts: texts)
+        models.versions["m"] = {1: local_models.Version(tmp_path, local_models.State.AVAILABLE, played)}
+        with pytest.raises(StatusError, match=message):
+            await models.poll()
+        request = model_management_pb2.ReloadConfigRequest(config=config)
+        request.config.model_config_list.config[0].name = "other"
+        with pytest.raises(StatusError, match="for servable other"):
+            await models.reload(request)
+        (tmp_path / "gone").mkdir()
+        spec = predict_pb2.PredictRequest().model_spec
+        spec.name = "m"
+        assert models.find(spec) is played and list(models.configs) == ["m"]
+        await models.poll()
+        with pytest.raises(StatusError, match="Servable not found"):
+            models.find(spec)
+
+    asyncio.run(asked())
+
+
+def test_the_double_does_not_start_without_the_folder(tmp_path):
+    with pytest.raises(
+        ValueError, match="must have a folder of versions. Received: Could not find base path"
+    ):
+        local_server.main(["--model_name", "m", "--model_base_path", str(tmp_path / "absent")])
