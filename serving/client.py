@@ -258,7 +258,7 @@ def told(options):
 def translate(client, options):
     """Answers each line, in order."""
     with contextlib.ExitStack() as files:
-        source, total, size = sys.stdin.buffer, None, options.batch_size
+        total, size = None, options.batch_size
         if options.text is not None:
             source = [options.text.encode("utf-8", "surrogateescape")]
         elif options.input:
@@ -266,8 +266,11 @@ def translate(client, options):
                 with open(options.input, "rb") as file:
                     total = sum(1 for _ in file)
             source = files.enter_context(open(options.input, "rb"))
-        elif sys.stdin.isatty():
-            size = 1  # A person at a terminal waits for each answer.
+        elif sys.stdin is None:  # closed, as under some service managers
+            raise ValueError("Give a text or --input. Received: none, and there is no standard input.")
+        else:
+            source = sys.stdin.buffer
+            size = 1 if sys.stdin.isatty() else size  # A person at a terminal waits for each answer.
         write = files.enter_context(lines.writer(options.output, inputs=[options.input]))
         progress = files.enter_context(lines.progress_bar(total, options.output))
         for chunk in lines.chunks(source, size):

@@ -214,10 +214,16 @@ def kind_of(run_folder) -> str:
     path = Path(run_folder) / "config.yaml"
     if not path.is_file():
         raise ValueError(f"A run folder holds config.yaml. Received: {run_folder}, which does not.")
-    config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(config, dict) or not isinstance(config.get("model", {}), dict):
-        raise ValueError(f"config.yaml must be what training.train wrote. Received: {path}, which is not.")
-    return config.get("model", {}).get("kind", TRANSLATORS[0])
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        kind = config.get("model", {}).get("kind", TRANSLATORS[0])
+    except (yaml.YAMLError, ValueError, AttributeError, RecursionError) as error:
+        raise ValueError(
+            f"config.yaml must be what training.train wrote. Received: {path}, which is not: {error}"
+        ) from error
+    if not isinstance(kind, str):
+        raise ValueError(f"A kind of model has a name. Received: {path}, with model.kind={kind!r:.80}.")
+    return kind
 
 
 if __name__ == "__main__":

@@ -76,17 +76,24 @@ def closed_loop(ask, seconds, concurrency, stopped=None) -> Result:
         concurrency: requests in flight.
         stopped: `threading.Event` that ends it earlier.
     """
-    result, numbers, start = Result(), itertools.count(), time.perf_counter()
+    result, numbers, start, failed = Result(), itertools.count(), time.perf_counter(), []
 
     def work():
-        while (now := time.perf_counter()) < start + seconds and not (stopped and stopped.is_set()):
-            _timed(ask, next(numbers), now, result)
+        try:
+            while (now := time.perf_counter()) < start + seconds and not failed:
+                if stopped and stopped.is_set():
+                    break
+                _timed(ask, next(numbers), now, result)
+        except Exception as error:  # This program's: it ends all of them.
+            failed.append(error)
 
     threads = [threading.Thread(target=work, daemon=True) for _ in range(concurrency)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    if failed:
+        raise failed[0]
     result.seconds = time.perf_counter() - start
     return result
 

@@ -57,12 +57,15 @@ class Models:
         config: a ModelServerConfig.
         threads: requests that run at once.
         queue: requests that may wait beside them; one more is refused at once.
+
+    Raises:
+        StatusError: the configuration names a model twice.
     """
 
     def __init__(self, config, threads: int, queue: int):
         self.versions: dict[str, dict[int, Version]] = {}
         # At the start no version is served: as with --allow_version_labels_for_unavailable_models.
-        self.configs = {model.name: model for model in config.model_config_list.config}
+        self.configs = by_name(config)
         self.room, self.in_flight = threads + queue, 0
         self.workers = futures.ThreadPoolExecutor(threads, "model")
         self.loader = futures.ThreadPoolExecutor(1, "loader")
@@ -194,7 +197,7 @@ class Models:
 
     async def reload(self, request):
         """Answers a ReloadConfigRequest, once what it names is loaded. The whole of it counts, or nothing."""
-        configs = {model.name: model for model in request.config.model_config_list.config}
+        configs = by_name(request.config)
         for name, model in configs.items():
             for number in model.version_labels.values():
                 version = self.versions.get(name, {}).get(number)
@@ -214,6 +217,17 @@ def _spec(request):
     if not request.HasField("model_spec"):
         raise StatusError("INVALID_ARGUMENT", "Missing ModelSpec")
     return request.model_spec
+
+
+def by_name(config) -> dict:
+    """The ModelConfigs of a ModelServerConfig."""
+    configs = {}
+    for model in config.model_config_list.config:
+        if model.name in configs:
+            message = f"Illegal to list model {model.name} multiple times in config list"
+            raise StatusError("INVALID_ARGUMENT", message)
+        configs[model.name] = model
+    return configs
 
 
 def aspired(config) -> dict[int, Path]:

@@ -107,11 +107,13 @@ async def serve(options) -> None:
             raise ValueError(f"A configuration must be UTF-8. Received: {path}: {error}.") from error
     else:
         config.model_config_list.config.add(name=options.model_name, base_path=options.model_base_path)
-    models = local_models.Models(config, options.threads or os.cpu_count() or 1, options.queue)
     try:
+        models = local_models.Models(config, options.threads or os.cpu_count() or 1, options.queue)
         await models.poll()
     except StatusError as error:
-        raise ValueError(f"A model must have a folder of versions. Received: {error}.") from error
+        raise ValueError(
+            f"Each model must have a name and a folder of its own. Received: {error}."
+        ) from error
     models.check_all_served()
 
     stopped = asyncio.Event()

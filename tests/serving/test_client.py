@@ -207,12 +207,15 @@ def test_arguments_out_of_range_are_refused(changes, message):
         Client(**{"target": "localhost:1", "model": "m", **changes})
 
 
-def test_options_that_do_not_fit_are_told_in_one_line(error_line, tmp_path):
+def test_options_that_do_not_fit_are_told_in_one_line(error_line, tmp_path, monkeypatch):
     there = ["--target", "localhost:1", "--model", "m"]
     assert "Give a text or --input" in error_line(*there, "a", "--input", tmp_path / "b")
     assert "`batch_size` must be positive" in error_line(*there, "a", "--batch_size", 0)
     assert "No such file" in error_line(*there, "--input", tmp_path / "b")
     assert "No such file" in error_line(*there, "--ca", tmp_path / "b", "a")
+    monkeypatch.setattr("sys.stdin", None)
+    assert "Give a text or --input. Received: none" in error_line(*there)
+    assert " did not answer: UNAVAILABLE: " in error_line(*there, "--retries", 0, "a")
 
 
 @pytest.fixture(scope="module")

@@ -278,7 +278,7 @@ def test_weights_that_are_not_finite_are_refused_in_every_format(
     given = [["--run", diverged]]
     if format == "saved_model":
         given += [["--run", run_folder, "--ensemble", diverged]]
-    given += [["--run", diverged, "--checkpoint", "epoch-1.keras"]]
+        given += [["--run", diverged, "--checkpoint", "epoch-1.keras"]]
     for options in given:
         with pytest.raises(ValueError, match=r"weights must be finite.*\.keras: 1 of .*source_embedding"):
             export.main([*arguments, *map(str, options)])
@@ -297,3 +297,30 @@ def test_a_model_that_answers_its_samples_with_nan_is_refused(tmp_path):
     with pytest.raises(ValueError, match="finite numbers. Received: .* in score of serving_default"):
         saved_model.write({"serving_default": score}, [], [], tmp_path / "model", None, samples)
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"[]",
+        b"5",
+        b"model: 5",
+        b"model: [a]",
+        b"model: {kind: [transformer]}",
+        b"model: {kind: 5}",
+        b"a: b: c",
+        b"\xff\xfe",
+        b"a: &a [*a]",
+        b"a: " + b"[" * 2000 + b"]" * 2000,
+        b"!!python/object/apply:os.system [ls]",
+    ],
+)
+def test_a_configuration_that_is_none_is_told_by_its_file_and_nothing_is_written(tmp_path, text):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.yaml").write_bytes(text)
+    with pytest.raises(ValueError) as error:
+        export.main(["--run", str(run), "--output", str(tmp_path / "out")])
+    assert str(run) in str(error.value) and len(str(error.value)) < 600
+    assert names(tmp_path) == ["run"]

@@ -57,6 +57,8 @@ def test_an_error_that_is_not_the_servers_ends_the_load():
 
     with pytest.raises(KeyError):
         load_test.open_loop(ask, seconds=0.1, rate=20, concurrency=2)
+    with pytest.raises(KeyError):
+        load_test.closed_loop(ask, seconds=60, concurrency=2)
 
 
 def test_percentiles_are_in_milliseconds():

@@ -96,6 +96,14 @@ def test_a_models_folder_that_is_gone_for_a_while_changes_nothing(tmp_path):
 
 def test_the_double_does_not_start_without_the_folder(tmp_path):
     with pytest.raises(
-        ValueError, match="must have a folder of versions. Received: Could not find base path"
+        ValueError, match="must have .* a folder of its own. Received: Could not find base path"
     ):
         local_server.main(["--model_name", "m", "--model_base_path", str(tmp_path / "absent")])
+
+
+def test_a_model_that_is_named_twice_is_refused(tmp_path):
+    path = tmp_path / "models.config"
+    config = f"config {{ name: 'm' base_path: '{tmp_path}' }} "
+    path.write_text(f"model_config_list {{ {2 * config} }}")
+    with pytest.raises(ValueError, match="Received: Illegal to list model m multiple times in config list"):
+        local_server.main(["--model_config_file", str(path)])
