@@ -98,7 +98,7 @@ def damaged(good, base, name, damage):
     return folder
 
 
-@hypothesis.settings(max_examples=50, **QUICK)
+@hypothesis.settings(max_examples=40, **QUICK)
 @hypothesis.given(damage=damages())
 def test_a_damaged_export_passes_or_is_one_line(good, tmp_path_factory, damage):
     base = tmp_path_factory.getbasetemp() / "damaged"

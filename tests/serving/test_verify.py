@@ -3,12 +3,13 @@
 import json
 import os
 import shutil
+import subprocess
 
 import pytest
 import tensorflow as tf
 
 import command_line
-from serving import checksums, manifest, op_closure, saved_model, verify
+from serving import checksums, manifest, op_closure, replay, saved_model, verify
 
 from .conftest import NUM_RESULTS, python
 
@@ -331,7 +332,14 @@ def test_a_refusal_is_one_line_and_status_1(tmp_path):
     assert done.stderr == f"error: An export holds saved_model.pb. Received: {tmp_path}, which does not.\n"
 
 
-def test_weights_that_are_not_finite_are_told_by_name(tmp_path):
+def test_weights_that_are_not_finite_are_told_by_name(tmp_path, monkeypatch):
+    def replayed(command, **_):
+        # In this process, which has started TensorFlow.
+        count, wrong = replay.check_weights(tf, f"{command[-1]}/variables/variables")
+        found = {"weights": count, "not_finite": wrong, "answers": []}
+        return subprocess.CompletedProcess(command, 0, json.dumps(found), b"")
+
+    monkeypatch.setattr(verify.subprocess, "run", replayed)
     passed, message = refusal(write(tmp_path, value=[1.0, float("nan")]))
     assert passed[-1] == "warm-up"
     assert message.endswith("Received: 1 of 1 are not, the first of them 'kernel'.")
