@@ -7,7 +7,7 @@ from pathlib import Path
 import keras_tuner
 from keras_tuner.engine.trial import Trial, TrialStatus
 
-from training.sweep.atomic import write_text
+from training.atomic import write_text
 from training.sweep.settings import Sweep
 from training.sweep.trial_folder import PREFIX, TrialFolder, spent
 

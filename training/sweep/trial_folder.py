@@ -6,9 +6,10 @@ from pathlib import Path
 
 import yaml
 
+from command_line import yaml_files
 from training import config as configs
+from training.atomic import write_text
 from training.config import RunConfig
-from training.sweep.atomic import write_text
 
 PREFIX = "trial_"
 
@@ -47,7 +48,7 @@ class TrialFolder:
 
     def config(self) -> RunConfig:
         """The configuration of the trial."""
-        return configs.read(yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8")))
+        return configs.read(yaml_files.read(self.path / "config.yaml"))
 
     @property
     def seconds(self) -> float:
