@@ -25,10 +25,22 @@ class StrictLoader(yaml.SafeLoader):
         for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
+    depth = 0
+
+    def compose_node(self, parent, index):
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise yaml.composer.ComposerError(
+                None, None, f"nested deeper than {MAX_DEPTH}", self.peek_event().start_mark
+            )
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
     def get_single_node(self):
         node = super().get_single_node()
         if node is not None:
-            _check(node, MAX_DEPTH, [MAX_VALUES])
+            _check(node, MAX_DEPTH, [MAX_VALUES])  # behind each `*name` again
         return node
 
 
@@ -56,8 +68,6 @@ def load(text: str):
             return loader.get_single_data()
         finally:
             loader.dispose()
-    except RecursionError:
-        raise yaml.YAMLError(f"nested deeper than {MAX_DEPTH}") from None
     except (ValueError, OverflowError, IndexError, AttributeError, KeyError, TypeError) as error:  # !!int x
         raise yaml.YAMLError(str(error)) from error
 

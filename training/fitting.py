@@ -18,6 +18,7 @@ from keras_transformer.callbacks import (
     ResumeEnd,
     Throughput,
     finish,
+    num_epochs,
     restore,
 )
 from keras_transformer.model_files import load_model
@@ -98,7 +99,8 @@ def _train(config, output, continues, accept_changed_data):
         model = checkpointing.final_model(model, config.checkpoints, output)
         run_folder.save_model(model, output)
     except BaseException as error:
-        is_lost = not goes_on and not any((output / "checkpoints").iterdir())
+        has_checkpoint = any((output / "checkpoints").glob("*.keras")) or num_epochs(checkpoints) is not None
+        is_lost = not goes_on and not has_checkpoint
         if is_lost:
             shutil.rmtree(output)  # nothing was learnt that would be lost
         if isinstance(error, NotFinite):

@@ -34,7 +34,7 @@ class MetricsFile(keras.callbacks.Callback):
                 text = "".join(json.dumps(record) + "\n" for record in records)
                 beside.write_text(text, encoding="utf-8")
                 beside.replace(self.path)
-            self.start = time.monotonic() - (records[-1]["seconds"] if records else 0.0)
+            self.start = time.monotonic() - (records[-1].get("seconds", 0.0) if records else 0.0)
 
     def on_epoch_end(self, epoch, logs=None):
         record = {
@@ -65,7 +65,7 @@ def read_metrics(path, epochs):
             continue
         try:
             record = json.loads(line)
-            is_good = type(record["epoch"]) is int and "seconds" in record
+            is_good = type(record["epoch"]) is int
             is_good = is_good and all(type(value) in (int, float) for value in record.values())
         except (ValueError, TypeError, LookupError, RecursionError, AttributeError):
             is_good = False

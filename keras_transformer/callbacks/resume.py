@@ -111,7 +111,7 @@ def restore(folder):
         return None
     newest = _checkpoints(folder)[epochs]
     model = load_model(newest / MODEL_FILE, compile=True, ours=False)
-    if model.optimizer is None:
+    if getattr(model, "optimizer", None) is None:  # Keras sets it in `compile`
         raise ValueError(f"{newest / MODEL_FILE} must hold an optimizer, too. Received: a model without.")
     states = read_json(newest / STREAMS_FILE, list)
     variables = _random_streams(model)

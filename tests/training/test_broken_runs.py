@@ -1,8 +1,7 @@
-"""A run folder of which a file was cut, changed or replaced: one line that names the file, or a right answer."""
+"""A run folder of which a file was cut, changed or replaced: a line that names the file, or an answer."""
 
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +12,7 @@ from keras_transformer.callbacks.metrics_file import read_metrics
 from keras_transformer.checkpoints import choose
 from keras_transformer.model_files import load_model
 from training import average, evaluate, run_folder, score, train, translate
+from training.config import config_class
 from training.plan import Plan
 from training.sweep import settings as sweeps
 from training.sweep import space
@@ -21,8 +21,21 @@ from training.sweep import space
 OTHERS = ["", "[]", "{}", "null", "3", '"x"', "- a", "a: &a [*a]", "[" * 2000, "{" * 2000, "\x00", "\ufeff{}"]
 
 
+def read_config(path):
+    run_folder.load_config(path.parent)
+    run_files.data_length(path.parent, "max_length")
+
+
 def read_streams(path):
     return run_files.read_json(path, list)
+
+
+def read_space(path):
+    space.read(path, config_class("transformer")())
+
+
+def read_sweep(path):
+    sweeps.read(path.parent)
 
 
 # File -> what reads it, given the file's path.
@@ -69,7 +82,7 @@ def test_any_change_of_a_file_is_one_line_or_an_answer(copy, name):
     path = copy / name
     content = path.read_bytes()
 
-    @settings(max_examples=15 if name == "model.keras" else 80, deadline=None, database=None)
+    @settings(max_examples={"model.keras": 15, "config.yaml": 30}.get(name, 80), deadline=None, database=None)
     @given(changed(content))
     def check(broken):
         path.write_bytes(broken)
@@ -137,12 +150,7 @@ def test_a_training_that_cannot_go_on_says_which_file_is_damaged(copy, fails, ti
 
 @pytest.mark.parametrize("text", OTHERS)
 def test_files_of_a_sweep_too(tmp_path, text):
-    from training.config import config_class
-
-    for name, read in {
-        "space.yaml": lambda path: space.read(path, config_class("transformer")()),
-        "sweep.yaml": lambda path: sweeps.read(path.parent),
-    }.items():
+    for name, read in [("space.yaml", read_space), ("sweep.yaml", read_sweep)]:
         (tmp_path / name).write_text(text)
         with pytest.raises(ValueError, match=name):
-            read(Path(tmp_path / name))
+            read(tmp_path / name)

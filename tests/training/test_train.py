@@ -15,7 +15,7 @@ import yaml
 import command_line
 from keras_transformer import callbacks
 from tests import tiny_runs
-from training import fitting, plan, run_folder, train
+from training import fitting, plan, train
 
 
 def test_training_leaves_a_whole_run_folder(run):
@@ -120,12 +120,12 @@ def test_an_existing_output_folder_is_left_as_it_is(fails, tiny_config, tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
 
 
-def test_without_anything_it_says_what_to_give_it(fails, monkeypatch):
+def test_without_anything_it_says_what_to_give_it(capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["train"])
     with pytest.raises(SystemExit) as exit_info:
         train.main()
     assert exit_info.value.code == 2
-    message = fails(train.main)
+    (message,) = capsys.readouterr().err.splitlines()
     assert "--data.train" in message and "dates.yaml" in message and "multi30k_de_en.yaml" in message
 
 
@@ -139,9 +139,8 @@ def test_sizes_that_do_not_fit_together_are_told_before_data_is_read(fails, tmp_
         ("--optimizer.peak", ".inf", "optimizer.peak=inf"),
     ]:
         assert message in fails(train.main, *given, option, value, "--output", tmp_path / "run")
-    assert "absent.tsv" in fails(
-        train.main, *given, "--output", tmp_path / "run"
-    )  # one path is a list of one
+    # One path is a list of one.
+    assert "absent.tsv" in fails(train.main, *given, "--output", tmp_path / "run")
     assert not list(tmp_path.iterdir())
 
 
@@ -155,9 +154,7 @@ def test_memory_that_runs_out_is_told_in_one_line(fails, tiny_config, tmp_path, 
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    "place", [(plan.Plan, "write"), (callbacks.MetricsFile, "on_epoch_end"), (run_folder, "_as_yaml")]
-)
+@pytest.mark.parametrize("place", [(plan.Plan, "write"), (callbacks.MetricsFile, "on_epoch_end")])
 def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(
     fails, tiny_config, tmp_path, monkeypatch, place
 ):
@@ -168,10 +165,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(
     steps = ["--fit.steps_per_epoch", "1", "--quality.frequency", "0"]
     message = fails(train.main, "--config", tiny_config, "--output", tmp_path / "run", *steps)
     assert "No space left" in message
-    left = [
-        path.name for path in tmp_path.rglob("*") if "incomplete" in path.name or path.name.startswith(".")
-    ]
-    assert not left
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("has_begun", [False, True])
@@ -189,21 +183,16 @@ def test_who_interrupts_is_told_how_to_go_on(tmp_path, monkeypatch, capsys, tiny
         command_line.run(lambda: train.main(given))
     assert exit_info.value.code == 130
     command = f"python -m training.train --config {tiny_config} --output '{output}'"
-    line = (
-        f"interrupted; the same command goes on: {command}"
-        if has_begun
-        else "interrupted; nothing was learnt yet"
-    )
-    assert capsys.readouterr().err.strip().splitlines() == [line]
+    rest = f"the same command goes on: {command}" if has_begun else "nothing was learnt yet"
+    assert capsys.readouterr().err.strip().splitlines() == [f"interrupted; {rest}"]
 
 
 def test_a_loss_that_is_no_number_ends_the_training_and_keeps_what_was_good(fails, tmp_path, monkeypatch):
     config = tiny_runs.write_config(tmp_path, "attention_cnn")
     given = ["--config", config, "--output", tmp_path / "run", "--optimizer.schedule", "inverse_square_root"]
     message = fails(train.main, *given, "--optimizer.peak", "1e38")
-    assert re.search(r"in step 2 of epoch 1, at a learning rate of \de\+3\d.*optimizer.peak", message), (
-        message
-    )
+    where = r"in step 2 of epoch 1, at a learning rate of .*e\+37.* optimizer.peak"
+    assert re.search(where, message), message
     assert not (tmp_path / "run").exists()
 
     make = fitting.make_callbacks
@@ -213,9 +202,8 @@ def test_a_loss_that_is_no_number_ends_the_training_and_keeps_what_was_good(fail
 
     monkeypatch.setattr(fitting, "make_callbacks", spoiling)
     message = fails(train.main, *given)
-    assert (
-        "of epoch 2" in message and f"--initial.run {tmp_path / 'run'} --initial.checkpoint last" in message
-    )
+    assert "of epoch 2" in message
+    assert f"--initial.run {tmp_path / 'run'} --initial.checkpoint last" in message
     assert not (tmp_path / "run" / "model.keras").exists()
     for path in (tmp_path / "run" / "checkpoints").rglob("*.keras"):
         for weight in keras.models.load_model(path, compile=False).get_weights():
