@@ -125,7 +125,7 @@ def _check_sums(folder, sha256):
             f"{CHECKSUM_FILE} must have the SHA-256 {sha256}. Received: {digest(folder / CHECKSUM_FILE)}."
         )
     listed = {}
-    for line in (folder / CHECKSUM_FILE).read_text(encoding="utf-8").splitlines():
+    for line in (folder / CHECKSUM_FILE).read_text("utf-8", "replace").splitlines():
         sum_, _, name = line.partition("  ")
         if name in listed or not re.fullmatch("[0-9a-f]{64}", sum_):
             raise ValueError(f"{CHECKSUM_FILE} lists each file once, with its SHA-256. Received: {line!r}.")

@@ -54,7 +54,10 @@ class TrialFolder:
     def seconds(self) -> float:
         """How long its training has taken, all attempts together; the file changes while it runs."""
         path = self.path / "seconds"
-        return float(path.read_text(encoding="utf-8")) if path.exists() else 0.0
+        try:
+            return float(path.read_text(encoding="utf-8")) if path.exists() else 0.0
+        except ValueError as error:
+            raise ValueError(f"{path} must hold a number. Received: {error}.") from error
 
     def write_seconds(self, seconds: float) -> None:
         """See `seconds`."""
@@ -73,8 +76,11 @@ class TrialFolder:
     def records(self) -> list[dict]:
         """The metrics of its epochs."""
         path = self.run / "metrics.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        return [json.loads(line) for line in lines if line.endswith("}")]
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+            return [json.loads(line) for line in lines if line.endswith("}")]
+        except ValueError as error:
+            raise ValueError(f"{path} must be what a training wrote. Received: {error}.") from error
 
 
 def spent(folder) -> tuple[float, int]:
