@@ -10,6 +10,8 @@ import sys
 
 import jsonargparse
 
+from command_line import yaml_files
+
 
 class Parser(jsonargparse.ArgumentParser):
     """A parser whose errors are one line that names the nearest option, and whose usage is short."""
@@ -25,7 +27,7 @@ class Parser(jsonargparse.ArgumentParser):
             names = [action.dest for action in self._actions]
             near = difflib.get_close_matches(name, names, n=3)
             message += f". Nearest: {', '.join(near)}; all: --help" if near else "; all: --help"
-        sys.stderr.write(f"error: {message}\n")
+        sys.stderr.write(f"error: {shortened(message)}\n")
         sys.exit(2)
 
 
@@ -36,6 +38,7 @@ def parser(module: str, description: str) -> Parser:
         usage="%(prog)s [options]",
         description=description,
         allow_abbrev=False,
+        parser_mode=yaml_files.MODE,
     )
 
 
@@ -64,8 +67,21 @@ def add_checkpoint(parser) -> None:
 
 def instantiate(parser: jsonargparse.ArgumentParser, options, kind: type):
     """The parsed options as an instance of a dataclass, whose fields are options of the parser."""
+    for field in dataclasses.fields(kind):
+        if not isinstance(options[field.name], jsonargparse.Namespace) and _is_section(parser, field.name):
+            raise ValueError(f"`{field.name}` must hold fields. Received: {options[field.name]!r}.")
     values = parser.instantiate(options)
     return kind(**{field.name: values[field.name] for field in dataclasses.fields(kind)})
+
+
+def _is_section(parser, name: str) -> bool:
+    return any(action.dest.startswith(f"{name}.") for action in parser._actions)
+
+
+def shortened(message: str, length: int = 2000) -> str:
+    """A message on one line; what was received may be of any length."""
+    message = " ".join(message.split())
+    return message if len(message) <= length else f"{message[:length]}..."
 
 
 def run(main) -> None:
@@ -73,6 +89,6 @@ def run(main) -> None:
     try:
         main()
     except (ValueError, OSError) as error:
-        sys.exit(f"error: {' '.join(str(error).split())}")
+        sys.exit(f"error: {shortened(str(error))}")
     except KeyboardInterrupt:
         sys.exit(130)

@@ -1,16 +1,15 @@
 """Image bytes to captions: decoder, model and search as functions that run in a TensorFlow graph."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-import yaml
 
 from keras_transformer import decoding, tokenizers
 from keras_transformer.checkpoints import checkpoint_path
 from keras_transformer.encoded_images import decode_images
 from keras_transformer.model_files import load_model
+from keras_transformer.run_files import data_length, image_facts
 from keras_transformer.special_ids import PAD_ID
 
 
@@ -65,10 +64,9 @@ class Captioner(tf.Module):
                     "The run folder of a captioner holds config.yaml, images.json, tokenizer/caption. "
                     f"Received: {folder}, without {part}."
                 )
-        data = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))["data"]
-        facts = json.loads((folder / "images.json").read_text(encoding="utf-8"))
+        facts = image_facts(folder)
         if not isinstance(search, decoding.Search):
-            search = search(data["max_length"])
+            search = search(data_length(folder, "max_length"))
         model = load_model(checkpoint_path(folder, checkpoint))
         return cls(model, tokenizers.load(folder / "tokenizer" / "caption"), search, facts["image_shape"])
 

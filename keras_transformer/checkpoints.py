@@ -1,6 +1,5 @@
 """The checkpoints of a training on disk: which there are, which are best, and their mean."""
 
-import json
 from pathlib import Path
 
 import keras
@@ -8,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_transformer.model_files import load_model
+from keras_transformer.run_files import read_json
 
 INDEX_FILE = "index.json"
 
@@ -29,7 +29,11 @@ def read_index(folder):
     if not path.exists():
         return {"monitor": None, "mode": "max", "checkpoints": []}
     try:
-        index = json.loads(path.read_text(encoding="utf-8"))
+        index = read_json(path)
+        for entry in index["checkpoints"]:
+            # A name, and no way out of the folder.
+            if entry["file"] != Path(entry["file"]).name:
+                raise ValueError(f"the file {entry['file']!r}")
         ranked(index["checkpoints"], index["mode"])
         index["monitor"]
     except (ValueError, KeyError, TypeError) as error:

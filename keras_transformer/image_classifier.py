@@ -1,6 +1,5 @@
 """Image bytes to classes, as functions that run in a TensorFlow graph."""
 
-import json
 from pathlib import Path
 
 import tensorflow as tf
@@ -8,6 +7,7 @@ import tensorflow as tf
 from keras_transformer.checkpoints import checkpoint_path
 from keras_transformer.encoded_images import decode_images
 from keras_transformer.model_files import load_model
+from keras_transformer.run_files import image_facts
 
 
 class ImageClassifier(tf.Module):
@@ -46,8 +46,7 @@ class ImageClassifier(tf.Module):
         Raises:
             ValueError: the folder is no such run folder, or there is no such checkpoint.
         """
-        path = Path(run_folder) / "images.json"
-        facts = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        facts = image_facts(run_folder) if (Path(run_folder) / "images.json").is_file() else {}
         if "classes" not in facts:
             raise ValueError(
                 "The run folder of an image classifier holds images.json with its classes. "

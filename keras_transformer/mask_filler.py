@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import tensorflow as tf
-import yaml
 
 from keras_transformer import tokenizers
 from keras_transformer.checkpoints import checkpoint_path
 from keras_transformer.model_files import load_model
+from keras_transformer.run_files import data_length
 from keras_transformer.special_ids import END_ID, PAD_ID
 
 MASK = "[MASK]"
@@ -60,9 +60,9 @@ class MaskFiller(tf.Module):
                     "The run folder of a masked language model holds config.yaml and tokenizer/text. "
                     f"Received: {folder}, without {part}."
                 )
-        config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+        window = data_length(folder, "window")
         model = load_model(checkpoint_path(folder, checkpoint))
-        return cls(model, tokenizers.load(folder / "tokenizer" / "text"), config["data"]["window"])
+        return cls(model, tokenizers.load(folder / "tokenizer" / "text"), window)
 
     def __call__(self, text, num_candidates=10):
         """The likeliest tokens for the first gap of each text.

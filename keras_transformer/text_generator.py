@@ -4,11 +4,11 @@ import dataclasses
 from pathlib import Path
 
 import tensorflow as tf
-import yaml
 
 from keras_transformer import decoding, tokenizers
 from keras_transformer.checkpoints import checkpoint_path
 from keras_transformer.model_files import load_model
+from keras_transformer.run_files import data_length
 from keras_transformer.special_ids import END_ID, PAD_ID
 
 
@@ -63,8 +63,7 @@ class TextGenerator(tf.Module):
                     "The run folder of a language model holds config.yaml and tokenizer/text. "
                     f"Received: {folder}, without {part}."
                 )
-        config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-        window = config["data"]["window"]
+        window = data_length(folder, "window")
         if not isinstance(search, decoding.Search):
             search = search(window)
         if search.max_length > window:

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import tensorflow as tf
-import yaml
 
 from keras_transformer import decoding, tokenizers
 from keras_transformer.checkpoints import checkpoint_path
 from keras_transformer.hypotheses import Hypothesis, batches, read
 from keras_transformer.model_files import load_model
+from keras_transformer.run_files import data_length
 from keras_transformer.special_ids import END_ID, PAD_ID, UNKNOWN_ID
 
 # White space and separators; no letter, digit or sign.
@@ -79,8 +79,7 @@ class Translator(tf.Module):
                     f"A run folder holds {', '.join(parts)}. Received: {folder}, without {missing[0]}."
                 )
         files = [checkpoint_path(folders[0], checkpoint), *map(checkpoint_path, folders[1:])]
-        config = yaml.safe_load((folders[0] / "config.yaml").read_text(encoding="utf-8"))
-        max_length = config["data"]["max_length"]
+        max_length = data_length(folders[0], "max_length")
         if not isinstance(search, decoding.Search):
             search = search(max_length)  # first: it costs nothing to learn that an option is wrong
         sides = []

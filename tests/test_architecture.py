@@ -18,23 +18,40 @@ MAY_IMPORT = {
     "schedules": set(),
     "token_masking": {"special_ids"},
     "quality": set(),
-    "tokenizers": {"tokenizers", "special_ids"},
+    "tokenizers": {"tokenizers", "run_files", "special_ids"},
     "attention_maps": {"special_ids"},
     "layers": {"layers", "masks", "special_ids"},
     "layer_paths": set(),
     "layouts": set(),
     "models": {"models", "layers", "layer_paths", "masks", "special_ids", "trainer"},
     "model_files": set(),
-    "checkpoints": {"model_files"},
+    "run_files": set(),
+    "checkpoints": {"model_files", "run_files"},
     "trainer": set(),
     "decoding": {"decoding", "masks", "special_ids"},
     "hypotheses": {"decoding"},
-    "translator": {"checkpoints", "decoding", "hypotheses", "model_files", "tokenizers", "special_ids"},
-    "text_generator": {"checkpoints", "decoding", "model_files", "tokenizers", "special_ids"},
-    "mask_filler": {"checkpoints", "model_files", "tokenizers", "special_ids"},
+    "translator": {
+        "checkpoints",
+        "decoding",
+        "hypotheses",
+        "model_files",
+        "run_files",
+        "tokenizers",
+        "special_ids",
+    },
+    "text_generator": {"checkpoints", "decoding", "model_files", "run_files", "tokenizers", "special_ids"},
+    "mask_filler": {"checkpoints", "model_files", "run_files", "tokenizers", "special_ids"},
     "encoded_images": set(),
-    "captioner": {"checkpoints", "decoding", "encoded_images", "model_files", "tokenizers", "special_ids"},
-    "image_classifier": {"checkpoints", "encoded_images", "model_files"},
+    "captioner": {
+        "checkpoints",
+        "decoding",
+        "encoded_images",
+        "model_files",
+        "run_files",
+        "tokenizers",
+        "special_ids",
+    },
+    "image_classifier": {"checkpoints", "encoded_images", "model_files", "run_files"},
     "callbacks": {
         "callbacks",
         "checkpoints",
@@ -43,6 +60,7 @@ MAY_IMPORT = {
         "metrics",
         "model_files",
         "quality",
+        "run_files",
         "tokenizers",
         "translator",
         "special_ids",
@@ -68,10 +86,11 @@ THIRD_PARTY = {
     "quality": {"sacrebleu"},
     "callbacks": {"tensorflow"},
     "trainer": {"tensorflow"},
-    "translator": {"tensorflow", "yaml"},
-    "text_generator": {"tensorflow", "yaml"},
-    "mask_filler": {"tensorflow", "yaml"},
-    "captioner": {"tensorflow", "yaml"},
+    "translator": {"tensorflow"},
+    "text_generator": {"tensorflow"},
+    "mask_filler": {"tensorflow"},
+    "captioner": {"tensorflow"},
+    "run_files": {"yaml"},
     "encoded_images": {"tensorflow"},
     "image_classifier": {"tensorflow"},
     "attention_maps": {"matplotlib"},
@@ -103,9 +122,9 @@ STAND_ALONE = (
 
 # Of training/: what answers before Keras is imported.
 BEFORE_KERAS = (
+    "atomic",
     "monitors",
     "tune",
-    "sweep.atomic",
     "sweep.child",
     "sweep.process",
     "sweep.settings",
@@ -195,7 +214,7 @@ def test_what_the_commands_share_imports_neither_the_library_nor_keras_nor_tenso
     for path, tree in sources("command_line"):
         tree.body = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
         wrong = {top(name) for name in imports(path, tree)}
-        wrong -= {"jsonargparse", "command_line"} | sys.stdlib_module_names
+        wrong -= {"jsonargparse", "yaml", "command_line"} | sys.stdlib_module_names
         assert not wrong, f"{path} must not import {sorted(wrong)}"
 
 

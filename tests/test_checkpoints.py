@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_transformer.checkpoints import INDEX_FILE, average, checkpoint_path, choose, read_index
+from keras_transformer.checkpoints import INDEX_FILE, average, checkpoint_path, choose, ranked, read_index
 
 
 def save(path, seed, width=5, layers=1):
@@ -57,6 +57,39 @@ def test_the_lowest_are_best_where_the_index_says_so(run, tmp_path):
     index = read_index(run / "checkpoints") | {"mode": "min"}
     (tmp_path / INDEX_FILE).write_text(json.dumps(index))
     assert choose(tmp_path, "best", 1) == [tmp_path / "epoch-00006.keras"]
+
+
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_of_equally_good_checkpoints_the_newest_are_the_best(tmp_path, mode):
+    entries = [{"file": f"epoch-{epoch:05d}.keras", "score": 5.0} for epoch in range(1, 5)]
+    worse = {"file": "epoch-00005.keras", "score": 4.0 if mode == "max" else 6.0}
+    index = {"monitor": "val_bleu", "mode": mode, "checkpoints": [*entries, worse]}
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / INDEX_FILE).write_text(json.dumps(index))
+    assert [entry["file"] for entry in ranked(index["checkpoints"], mode)] == [
+        f"epoch-0000{epoch}.keras" for epoch in (4, 3, 2, 1, 5)
+    ]
+    paths = choose(tmp_path / "checkpoints", "best", 2)
+    assert [path.name for path in paths] == ["epoch-00003.keras", "epoch-00004.keras"]
+    assert checkpoint_path(tmp_path, "best").name == "epoch-00004.keras"
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        "",
+        "[]",
+        "null",
+        '{"monitor": "a", "mode": "max", "checkpoints": [3]}',
+        '{"monitor": "a", "mode": "max", "checkpoints": [{"file": "../../x.keras", "score": 1}]}',
+        '{"monitor": "a", "mode": "max", "checkpoints": [{"file": 1, "score": 1}]}',
+        "[" * 100_000,
+    ],
+)
+def test_an_index_that_is_none_is_named(tmp_path, index):
+    (tmp_path / INDEX_FILE).write_text(index)
+    with pytest.raises(ValueError, match="index.json must"):
+        choose(tmp_path, "best")
 
 
 def test_a_checkpoint_has_a_name_or_is_the_best_or_the_last(run, tmp_path):

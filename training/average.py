@@ -9,7 +9,7 @@ from typing import Literal
 
 import command_line
 from command_line import quiet
-from training import run_folder
+from training import run_folder, run_lock
 
 
 def main(arguments=None):
@@ -68,7 +68,10 @@ def average(run, output, select="last", num=None, names=None):
                 f"`num` must be from 1 to the number of checkpoints to select from, {select}: {len(paths)}. "
                 f"Received: num={num}, for {run}."
             )
-    run_folder.make_from(run, output, checkpoints.average(paths))
+    with run_lock.held(output):
+        if output.exists():
+            raise ValueError(f"The run folder to write must not exist. Received: {output}, which does.")
+        run_folder.make_from(run, output, checkpoints.average(paths))
     print(f"run folder: {output}, mean of {', '.join(path.name for path in paths)}")
 
 

@@ -16,6 +16,8 @@ from training import rendezvous
 from training.pipeline import Batches
 
 CLUSTER = "TF_CONFIG"
+# Of a CPU: to try out what several GPUs do. Each has a thread and a copy of the model.
+MAX_VIRTUAL_DEVICES = 16
 # What TensorFlow raises in a worker when another is not there any more.
 LOST = (
     tf.errors.UnavailableError,
@@ -43,6 +45,11 @@ def make_strategy(num_devices: int, config: dict | None = None) -> tf.distribute
     gpus = tf.config.list_physical_devices("GPU")
     if gpus and len(gpus) < num_devices:
         raise ValueError(f"`fit.num_devices` must not be above {len(gpus)}. Received: {num_devices}.")
+    if num_devices > MAX_VIRTUAL_DEVICES and not gpus:
+        raise ValueError(
+            f"`fit.num_devices` must not be above {MAX_VIRTUAL_DEVICES} where there is no GPU. "
+            f"Received: {num_devices}."
+        )
     if gpus:
         tf.config.set_visible_devices(gpus[:num_devices], "GPU")
     elif num_devices > 1:

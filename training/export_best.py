@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 
 from keras_transformer.checkpoints import ranked, read_index
+from keras_transformer.run_files import read_json
 
 ROOT = Path(__file__).resolve().parent.parent
 # In checkpoints/: {checkpoint: version's folder}.
@@ -39,7 +40,7 @@ class ExportBest(keras.callbacks.Callback):
         if not best or best[0] is not newest:
             return
         record = folder / EXPORTED_FILE
-        exported = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
+        exported = read_json(record) if record.exists() else {}
         if newest["file"] in exported and Path(exported[newest["file"]]).exists():
             return
         options = ["--run", self.run, "--checkpoint", newest["file"], "--output", self.output]

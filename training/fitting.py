@@ -1,20 +1,30 @@
 """From a configuration to a run folder: data, tokenizers, model, `fit`."""
 
+import contextlib
+import json
 import shutil
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import keras
 
-from keras_transformer.callbacks import MetricsFile, Resume, Throughput, restore
+from keras_transformer.callbacks import (
+    FiniteLoss,
+    MetricsFile,
+    NotFinite,
+    Resume,
+    ResumeEnd,
+    Throughput,
+    finish,
+    num_epochs,
+    restore,
+)
 from keras_transformer.model_files import load_model
-from training import checkpointing, devices, initial, plan, run_folder, tasks
+from training import checkpointing, devices, initial, memory, plan, run_folder, run_lock, tasks
+from training import config as configs
 from training.config import RunConfig
-
-# In the run folder, while the training lasts: what it goes on from after an interruption.
-CHECKPOINTS = "checkpoints/resume"
 
 
 @dataclass(frozen=True)
@@ -28,36 +38,53 @@ class Prepared:
 
 
 @devices.lost_workers_told()
-def train(config: RunConfig, output: Path):
+@memory.too_little_told()
+def train(config: RunConfig, output: Path, continues: bool = False, accept_changed_data: bool = False):
     """Trains by a configuration, or goes on with a training that was interrupted.
 
     Args:
         config: see `training.config`.
         output: the run folder. It must not exist, or hold an unfinished run of the same configuration,
             which then goes on from its last checkpoint as if nothing had happened.
+        continues: whether it may also hold a run, finished or not, of fewer epochs, which goes on for more.
+        accept_changed_data: whether a run goes on with other data than it began with.
 
     Returns:
         The trained model.
 
     Raises:
-        ValueError: the configuration or the data cannot be used, or `output` holds something else. A
-            folder that was made here is removed again if nothing has been learnt. Among several workers
-            a finished run of the same configuration is no error, but returned as it is.
+        ValueError: the configuration or the data cannot be used, `output` holds something else or is
+            another process's, or the loss is no number any more. A folder that was made here is removed again
+            if nothing has been learnt. Among several workers a finished run of the same configuration is no
+            error, but returned as it is.
     """
     output = Path(output)
+    configs.check(config)
+    # The chief alone writes.
+    with run_lock.held(output) if devices.is_chief() else contextlib.nullcontext():
+        return _train(config, output, continues, accept_changed_data)
+
+
+def _train(config, output, continues, accept_changed_data):
     config = initial.settled(config, output)
     strategy = devices.make_strategy(config.fit.num_devices, asdict(config))
-    if devices.num_workers() > 1 and is_finished(strategy, config, output):
+    found = devices.from_chief(strategy, lambda: run_folder.find(output, config, continues))
+    if found == run_folder.FINISHED:
+        if devices.num_workers() == 1:  # else one was killed behind the end, and all were started again
+            run_folder.refuse_finished(output)
         print(f"run folder: {output}, finished before")
         return load_model(output / run_folder.MODEL_FILE)
-    goes_on = bool(devices.from_chief(strategy, lambda: run_folder.is_unfinished(output, config)))
+    goes_on = found == run_folder.UNFINISHED
     keras.utils.set_random_seed(config.fit.seed)
     keras.config.set_dtype_policy(config.fit.precision)
     prepared = prepare(config, output if goes_on else None, strategy.num_replicas_in_sync)
+    prepared = check_data(prepared, strategy, output if goes_on else None, accept_changed_data)
+    checkpoints = output / run_folder.RESUME
     with strategy.scope():
-        model, epoch = restore(output / CHECKPOINTS) or (make_model(prepared), 0)
+        model, epoch = restore(checkpoints) or (make_model(prepared), 0)
     print(f"{prepared.task.summary()}; {model.count_params():,} parameters")
     if goes_on:
+        tasks.lengthen(model.optimizer, prepared.steps_per_epoch * config.fit.epochs)
         print(f"going on after {epoch} of {config.fit.epochs} epochs")
     if not devices.is_chief():
         with tempfile.TemporaryDirectory() as folder:
@@ -65,22 +92,49 @@ def train(config: RunConfig, output: Path):
         return model
     if not goes_on:
         run_folder.make(output, config, prepared.task, prepared.settled)
+    elif continues:
+        run_folder.reopen(output, config)
     try:
         fit(model, epoch, prepared, strategy, make_callbacks(output, config, prepared.task.quality(model)))
-    except BaseException:
-        if not goes_on and not any((output / "checkpoints").iterdir()):
+        model = checkpointing.final_model(model, config.checkpoints, output)
+        run_folder.save_model(model, output)
+    except BaseException as error:
+        has_checkpoint = any((output / "checkpoints").glob("*.keras")) or num_epochs(checkpoints) is not None
+        is_lost = not goes_on and not has_checkpoint
+        if is_lost:
             shutil.rmtree(output)  # nothing was learnt that would be lost
+        if isinstance(error, NotFinite):
+            raise ValueError(not_finite(error, output, is_kept=not is_lost)) from error
         raise
-    model = checkpointing.final_model(model, config.checkpoints, output)
-    run_folder.save_model(model, output)
-    shutil.rmtree(output / CHECKPOINTS, ignore_errors=True)
+    finish(checkpoints, config.fit.epochs)
     print(f"run folder: {output}")
     return model
 
 
-def is_finished(strategy, config, output) -> bool:
-    """Whether nothing is left to do: a worker was killed behind the end, and all were started again."""
-    return bool(devices.from_chief(strategy, lambda: run_folder.is_finished(output, config)))
+def not_finite(error, output, is_kept) -> str:
+    """What can be done about a loss that is not finite, in the configuration's words."""
+    fields = "optimizer.peak, optimizer.scale, optimizer.warmup_steps, optimizer.clip_norm"
+    again = f" --initial.run {output} --initial.checkpoint last begins another run with what was good."
+    return f"{error} See {fields}.{again if is_kept else ''}"
+
+
+def check_data(prepared, strategy, unfinished, is_accepted) -> Prepared:
+    """With the data's digests in the plan; those of an unfinished run must be the same, unless told.
+
+    Args:
+        prepared: see `prepare`.
+        strategy: see `devices.make_strategy`.
+        unfinished: see `prepare`.
+        is_accepted: whether other data will do.
+    """
+    digests = {split: batches.digest() for split, batches in prepared.batches.items()}
+    devices.check_same(strategy, "data", json.dumps(digests).encode())
+    if unfinished and not is_accepted:
+        prepared.settled.check_data(digests, unfinished)
+    settled = replace(prepared.settled, data=digests)
+    if unfinished and settled != prepared.settled and devices.is_chief():
+        settled.write(unfinished)
+    return replace(prepared, settled=settled)
 
 
 def make_model(prepared: Prepared):
@@ -131,7 +185,9 @@ def prepare(config: RunConfig, unfinished: Path | None = None, num_replicas: int
         unfinished: run folder of a training that was interrupted: its tokenizers and its plan are kept.
         num_replicas: equal parts of each batch, over all workers and their devices.
     """
+    configs.check(config)
     plan.check_replicas(config, num_replicas)
+    memory.check_model(config)
     task = tasks.make(config)
     task.load()
     checkpointing.check(config, has_validation=task.has("validation"))
@@ -150,7 +206,9 @@ def prepare(config: RunConfig, unfinished: Path | None = None, num_replicas: int
         if task.has(split):
             batches[split] = task.batches(split, num_micro_batches * num_replicas)
             print(f"{split}: {batches[split].summary()}")
-    steps_per_epoch = config.fit.steps_per_epoch or len(batches["train"])
+    steps_per_epoch = config.fit.steps_per_epoch
+    if steps_per_epoch is None:
+        steps_per_epoch = len(batches["train"])
     if not unfinished:
         steps = steps_per_epoch * config.fit.epochs
         jit_compile = num_replicas == 1 and plan.choose_jit_compile(
@@ -163,15 +221,18 @@ def prepare(config: RunConfig, unfinished: Path | None = None, num_replicas: int
 def make_callbacks(output: Path, config: RunConfig, quality=None):
     """Quality, metrics file, TensorBoard, what `train` goes on from, and what is done with checkpoints.
 
-    The order counts: validation, translation and the checkpoint are of the averaged weights, if there are
-    any; what comes after the translation finds BLEU in its logs.
+    The order counts: what is not finite ends the training before it is saved; validation, translation and the
+    checkpoint are of the averaged weights, if there are any; what comes after the translation finds BLEU in
+    its logs.
     """
     averages = make_averages(config)
     callbacks = [
         Throughput(),
+        FiniteLoss(),
+        ResumeEnd(output / run_folder.RESUME),
         averages,
         quality,
-        Resume(output / CHECKPOINTS),
+        Resume(output / run_folder.RESUME),
         MetricsFile(output / "metrics.jsonl"),
         keras.callbacks.TensorBoard(output / "logs", write_graph=False),
         *checkpointing.make_callbacks(config.checkpoints, output, averages),
@@ -200,6 +261,6 @@ def worker_callbacks(output: Path, folder: Path, prepared: Prepared, model):
     if (output / metrics.name).exists():
         shutil.copy(output / metrics.name, metrics)
     averages = make_averages(config)
-    callbacks = [Throughput(), averages, prepared.task.quality(model), MetricsFile(metrics)]
+    callbacks = [Throughput(), FiniteLoss(), averages, prepared.task.quality(model), MetricsFile(metrics)]
     callbacks.append(checkpointing.early_stopping(config.checkpoints, metrics, averages))
     return [callback for callback in callbacks if callback is not None]

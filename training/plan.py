@@ -7,7 +7,9 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from keras_transformer.run_files import read_json
 from training import trial
+from training.atomic import write_text
 
 PLAN_FILE = "plan.json"
 # Shorter trainings on a CPU are not worth the minute that trying XLA takes.
@@ -21,19 +23,37 @@ class Plan:
     Args:
         num_micro_batches: parts that a batch is split into.
         jit_compile: whether XLA compiles the training step.
+        data: {split: digest of its batches' examples}; None in run folders that are older.
     """
 
     num_micro_batches: int
     jit_compile: bool
+    data: dict[str, str] | None = None
 
     @classmethod
     def read(cls, folder: Path) -> "Plan":
-        """The plan of a run folder."""
-        return cls(**json.loads((folder / PLAN_FILE).read_text(encoding="utf-8")))
+        """The plan of a run folder. Raises ValueError or OSError if it has none or a damaged one."""
+        path = folder / PLAN_FILE
+        values = read_json(path)
+        count, jit_compile = values.get("num_micro_batches"), values.get("jit_compile")
+        data = values.get("data")
+        is_good = type(count) is int and count > 0 and type(jit_compile) is bool
+        if not is_good or not (data is None or isinstance(data, dict)):
+            raise ValueError(f"{path} must be what training.train wrote. Received: {str(values)[:200]}.")
+        return cls(count, jit_compile, data)
 
     def write(self, folder: Path) -> None:
-        """Enters the plan into a run folder that is being made."""
-        (folder / PLAN_FILE).write_text(json.dumps(asdict(self)), encoding="utf-8")
+        """Enters the plan into a run folder."""
+        write_text(folder / PLAN_FILE, json.dumps(asdict(self)))
+
+    def check_data(self, digests: dict[str, str], folder: Path) -> None:
+        """Raises ValueError if the data is not that with which the training in a run folder began."""
+        for split in [*digests, *(self.data or {})]:
+            if self.data is not None and self.data.get(split) != digests.get(split):
+                raise ValueError(
+                    f"A training goes on with the data that it began with. Received: other {split} data than "
+                    f"that of {folder}. --accept_changed_data goes on with it all the same."
+                )
 
 
 def check_replicas(config, num_replicas: int) -> None:
@@ -141,7 +161,7 @@ def describe(task, batches, settled: Plan) -> str:
         for shape in dict.fromkeys([frequent, largest])
     }
     usual, most = costs[frequent], costs[largest]
-    steps_per_epoch = config.fit.steps_per_epoch or len(batches)
+    steps_per_epoch = len(batches) if config.fit.steps_per_epoch is None else config.fit.steps_per_epoch
     steps = steps_per_epoch * config.fit.epochs
 
     lines = [

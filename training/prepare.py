@@ -13,7 +13,8 @@ from pathlib import Path
 
 import command_line
 from command_line import quiet
-from training import addresses, prepared
+from training import addresses, prepared, run_lock
+from training import config as configs
 from training.config import TranslationConfig, config_class, kind_of
 
 
@@ -39,7 +40,9 @@ def main(arguments=None):
     parser.add_class_arguments(kind, as_group=False)
     options = parser.parse_args(arguments)
     config = command_line.instantiate(parser, options, kind)
-    prepare(config, Path(options.output), options.tokenizer_pairs, options.service)
+    configs.check(config)
+    with run_lock.held(options.output):
+        prepare(config, Path(options.output), options.tokenizer_pairs, options.service)
 
 
 def prepare(

@@ -11,7 +11,7 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
-from training.config import TranslationConfig
+from training.config import CorpusConfig, TranslationConfig
 
 SOURCE_FILE, END_FILE = "prepared.json", "complete.json"
 # Fields of `data` that do not change what a pair's ids are: batches, other splits, where the files lie.
@@ -73,13 +73,24 @@ def check(config: TranslationConfig) -> None:
 
 
 def _check_same(folder, config):
-    before = json.loads((folder / SOURCE_FILE).read_text(encoding="utf-8"))
+    # Fields that are newer than the folder had their defaults.
+    default, corpus = source_of(type(config)()), asdict(CorpusConfig(""))
+    try:
+        before = json.loads((folder / SOURCE_FILE).read_text(encoding="utf-8"))
+        before = {part: default[part] | before[part] for part in default}
+        also = [{name: (corpus | one)[name] for name in corpus} for one in before["data"]["also"]]
+        before["data"]["also"] = [{k: v for k, v in one.items() if k not in FREE} for one in also]
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(
+            f"{folder / SOURCE_FILE} must be what training.prepare wrote. Received: {error!r}."
+        ) from error
     for part, values in json.loads(json.dumps(source_of(config))).items():
+        had = before[part]
         for name, value in values.items():
-            if before[part].get(name) != value:
+            if had.get(name) != value:
                 raise ValueError(
                     f"Prepared pairs belong to the configuration that they were made with, {part}.{name}: "
-                    f"{before[part].get(name)!r}. Received: {value!r}, for {folder}."
+                    f"{had.get(name)!r}. Received: {value!r}, for {folder}."
                 )
 
 

@@ -7,28 +7,39 @@ from pathlib import Path
 
 import yaml
 
+from command_line import yaml_files
 from training import config as configs
+from training.atomic import write_text
 from training.config import RunConfig
 
 # Shape of the images, names of the classes; of tasks with images.
 IMAGES_FILE = "images.json"
 MODEL_FILE = "model.keras"
+CONFIG_FILE = "config.yaml"
+# What a training goes on from after an interruption; in a finished run, for more epochs.
+RESUME = "checkpoints/resume"
+# The model of a run that is continued, until there is the new one.
+FINISHED_BEFORE = "checkpoints/finished.keras"
+# What `find` finds.
+NEW, UNFINISHED, FINISHED = range(3)
 
 
 def make(folder: Path, config: RunConfig, task, settled) -> None:
     """Writes what is known before the first step, beside and renamed: configuration, tokenizers, plan."""
     beside = folder.with_name(f".incomplete-{folder.name}")
     shutil.rmtree(beside, ignore_errors=True)
-    (beside / "checkpoints").mkdir(parents=True)
-    text = yaml.safe_dump(asdict(config), sort_keys=False, allow_unicode=True)
-    (beside / "config.yaml").write_text(text, encoding="utf-8")
-    (beside / "tokenizer").mkdir()
-    for name, tokenizer in task.tokenizers.items():
-        tokenizer.save(beside / "tokenizer" / name)
-    if task.image_facts:
-        (beside / IMAGES_FILE).write_text(json.dumps(task.image_facts), encoding="utf-8")
-    settled.write(beside)
-    beside.rename(folder)
+    try:
+        (beside / "checkpoints").mkdir(parents=True)
+        write_text(beside / CONFIG_FILE, _as_yaml(config))
+        (beside / "tokenizer").mkdir()
+        for name, tokenizer in task.tokenizers.items():
+            tokenizer.save(beside / "tokenizer" / name)
+        if task.image_facts:
+            write_text(beside / IMAGES_FILE, json.dumps(task.image_facts))
+        settled.write(beside)
+        beside.rename(folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def make_from(run: Path, folder: Path, model) -> None:
@@ -37,7 +48,7 @@ def make_from(run: Path, folder: Path, model) -> None:
     shutil.rmtree(beside, ignore_errors=True)
     try:
         shutil.copytree(run / "tokenizer", beside / "tokenizer")
-        for name in ("config.yaml", IMAGES_FILE):
+        for name in (CONFIG_FILE, IMAGES_FILE):
             if (run / name).exists():
                 shutil.copy(run / name, beside)
         save_model(model, beside)
@@ -46,62 +57,106 @@ def make_from(run: Path, folder: Path, model) -> None:
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def is_unfinished(folder: Path, config: RunConfig) -> bool:
-    """Whether a folder holds a run of this configuration that was interrupted; False if it does not exist.
+def find(folder: Path, config: RunConfig, continues: bool = False) -> int:
+    """What a training by this configuration finds in a folder: NEW, UNFINISHED or FINISHED.
+
+    Args:
+        folder: the run folder.
+        config: of the training.
+        continues: whether it may have more epochs than the run. A finished run with fewer epochs is then
+            UNFINISHED, see `reopen`.
 
     Raises:
-        ValueError: the folder holds a finished run, another configuration, or something else.
+        ValueError: the folder holds another configuration, something else, or nothing to go on from.
     """
     if not folder.exists():
-        return False
+        if continues:
+            raise ValueError(f"`continue` needs a run to go on with. Received: {folder}, which is not there.")
+        return NEW
+    before = load_config(folder)
+    is_finished = (folder / MODEL_FILE).exists()
+    differs = _difference(before, config, free=("fit.epochs",) if continues else ())
+    if is_finished and not continues:
+        return FINISHED if differs is None else refuse_finished(folder)
+    if differs:
+        raise ValueError(f"A run goes on with the configuration that it began with, {differs}, for {folder}.")
+    if not continues:
+        return UNFINISHED
+    done = _num_epochs(folder) or 0
+    fewest = max(done, before.fit.epochs)
+    if config.fit.epochs < fewest:
+        raise ValueError(
+            f"`fit.epochs` must not be below those of the run that is continued, {fewest}. "
+            f"Received: fit.epochs={config.fit.epochs}."
+        )
+    if is_finished and config.fit.epochs == done:
+        return FINISHED
+    if is_finished and not done:
+        raise ValueError(
+            f"`continue` needs the state at the end of a training, {RESUME}. Received: {folder}, without: it "
+            f"ended early, or is older. --initial.run {folder} begins another run with its weights."
+        )
+    return UNFINISHED
+
+
+def refuse_finished(folder: Path):
+    """Raises ValueError: says how a finished run goes on."""
+    raise ValueError(
+        f"The run folder must not hold a finished run. Received: {folder}, which does. --continue with more "
+        f"fit.epochs goes on with it; --initial.run {folder} begins another run with its weights."
+    )
+
+
+def reopen(folder: Path, config: RunConfig) -> None:
+    """Makes a run an unfinished one of more epochs; a kill in between does no harm."""
+    write_text(folder / CONFIG_FILE, _as_yaml(config))
     if (folder / MODEL_FILE).exists():
-        raise ValueError(f"The run folder must not hold a finished run. Received: {folder}, which does.")
-    _check_same_config(folder, config)
-    return True
+        (folder / MODEL_FILE).rename(folder / FINISHED_BEFORE)
 
 
-def is_finished(folder: Path, config: RunConfig) -> bool:
-    """Whether a folder holds a finished run of this configuration.
+def _num_epochs(folder):
+    from keras_transformer.callbacks import num_epochs  # here: `average` reads a configuration before Keras
 
-    Raises:
-        ValueError: it is finished, and of another configuration.
-    """
-    if not (folder / MODEL_FILE).exists():
-        return False
-    _check_same_config(folder, config)
-    return True
+    return num_epochs(folder / RESUME)
 
 
-def _check_same_config(folder, config):
-    before, now = asdict(load_config(folder)), asdict(config)
+def _difference(before, now, free):
+    """The first field whose value differs, in words; None if there is none."""
+    before, now = asdict(before), asdict(now)
     for part, values in now.items():
         for name, value in values.items():
             had = before.get(part, {}).get(name)
-            if had != value:
-                raise ValueError(
-                    f"A run goes on with the configuration that it began with, {part}.{name}: "
-                    f"{had!r}. Received: {value!r}, for {folder}."
-                )
+            if had != value and f"{part}.{name}" not in free:
+                return f"{part}.{name}: {had!r}. Received: {value!r}"
+    return None
+
+
+def _as_yaml(config):
+    return yaml.safe_dump(asdict(config), sort_keys=False, allow_unicode=True)
 
 
 def save_model(model, folder: Path) -> None:
     """Writes model.keras beside and renames it into place: a reader never sees half a file."""
     beside = folder / ".model.keras"  # the suffix tells Keras the format
-    model.save(beside)
-    beside.rename(folder / MODEL_FILE)
+    try:
+        model.save(beside)
+        beside.rename(folder / MODEL_FILE)
+    finally:
+        beside.unlink(missing_ok=True)
+    (folder / FINISHED_BEFORE).unlink(missing_ok=True)
 
 
 def load_config(folder) -> RunConfig:
     """Reads the configuration of a run.
 
     Raises:
-        ValueError: the folder is no run folder.
+        ValueError: the folder is no run folder, or its configuration is damaged; names the file.
     """
-    path = Path(folder) / "config.yaml"
+    path = Path(folder) / CONFIG_FILE
     if not path.is_file():
-        raise ValueError(f"A run folder holds config.yaml. Received: {folder}, which does not.")
+        raise ValueError(f"A run folder holds {CONFIG_FILE}. Received: {folder}, which does not.")
+    mapping = yaml_files.read(path)
     try:
-        return configs.read(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (TypeError, yaml.YAMLError) as error:  # what is no mapping where one belongs
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{path} must be what training.train wrote. Received: {reason}.") from error
+        return configs.read(mapping)
+    except ValueError as error:
+        raise ValueError(f"{path} must be what training.train wrote. Received: {error}") from error

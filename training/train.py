@@ -6,11 +6,16 @@ With --dry_run it trains nothing, and prints parameters, steps, shapes of batche
 process of their own take of time and memory.
 """
 
+import shlex
+import sys
 from pathlib import Path
 
 import command_line
 from command_line import quiet
+from training import config as configs
 from training.config import config_class, kind_of
+
+CONFIGS = Path(__file__).parent / "configs"
 
 
 def main(arguments=None):
@@ -21,18 +26,49 @@ def main(arguments=None):
     parser.add_argument(
         "--dry_run", action="store_true", help="print what the training would do and cost, and train nothing"
     )
+    parser.add_argument(
+        "--continue",
+        action="store_true",
+        help="go on with a run that is finished, for more fit.epochs; see docs/training.md",
+    )
+    parser.add_argument(
+        "--accept_changed_data",
+        action="store_true",
+        help="go on with a training although the data is not what it began with",
+    )
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if not given:
+        parser.error(nothing_given())
     # Its fields are those of the model that is asked for.
     kind = config_class(kind_of(arguments))
     parser.add_class_arguments(kind, as_group=False)
     options = parser.parse_args(arguments)
     config = command_line.instantiate(parser, options, kind)
+    configs.check(config)
     name = Path(str(options.config[0])).stem if options.config else config.data.name
     with quiet.start_up():
         from training.fitting import dry_run, train
     if options.dry_run:
         print(dry_run(config))
         return
-    train(config, Path(options.output or Path("runs") / name))
+    output = Path(options.output or Path("runs") / name)
+    try:
+        train(config, output, options["continue"], options.accept_changed_data)
+    except KeyboardInterrupt:
+        command = shlex.join(["python", "-m", "training.train", *given])
+        rest = f"the same command goes on: {command}" if output.exists() else "nothing was learnt yet"
+        print(f"\ninterrupted; {rest}", file=sys.stderr)
+        raise
+
+
+def nothing_given() -> str:
+    """What to write behind the command, in one line."""
+    shipped = sorted(path.name for path in CONFIGS.glob("*.yaml"))
+    return (
+        f"say what to train: --config FILE, a file of your own or one of {CONFIGS}: {', '.join(shipped)}. "
+        "Your own pairs of sentences: python -m training.train --config training/configs/parallel_text.yaml "
+        "--output runs/mine --data.train train.tsv --data.validation validation.tsv. All options: --help"
+    )
 
 
 if __name__ == "__main__":

@@ -46,6 +46,9 @@ class KeepCheckpoints(keras.callbacks.Callback):
         self.monitor = monitor
         self.mode = mode
 
+    def on_train_begin(self, logs=None):
+        read_index(self.folder)  # a damaged one is told now, and not after an epoch
+
     def on_epoch_end(self, epoch, logs=None):
         name = f"epoch-{epoch + 1:05d}.keras"
         score = (logs or {}).get(self.monitor)
@@ -65,8 +68,12 @@ class KeepCheckpoints(keras.callbacks.Callback):
         entries = [entry for entry in entries if entry in kept]
         index = {"monitor": self.monitor, "mode": self.mode, "checkpoints": entries}
         beside = self.folder / f".incomplete-{INDEX_FILE}"
-        beside.write_text(json.dumps(index, indent=1), encoding="utf-8")
-        os.replace(beside, self.folder / INDEX_FILE)
+        try:
+            beside.write_text(json.dumps(index, indent=1), encoding="utf-8")
+            os.replace(beside, self.folder / INDEX_FILE)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
         names = {entry["file"] for entry in entries}
         for path in self.folder.glob("epoch-*.keras"):
             if path.name not in names:

@@ -34,7 +34,7 @@ class MetricsFile(keras.callbacks.Callback):
                 text = "".join(json.dumps(record) + "\n" for record in records)
                 beside.write_text(text, encoding="utf-8")
                 beside.replace(self.path)
-            self.start = time.monotonic() - (records[-1]["seconds"] if records else 0.0)
+            self.start = time.monotonic() - (records[-1].get("seconds", 0.0) if records else 0.0)
 
     def on_epoch_end(self, epoch, logs=None):
         record = {
@@ -49,7 +49,30 @@ class MetricsFile(keras.callbacks.Callback):
 
 
 def read_metrics(path, epochs):
-    """The records of a `MetricsFile`, those of the first `epochs` epochs; none if there is no file."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    records = [json.loads(line) for line in lines if line.endswith("}")]
+    """The records of a `MetricsFile`, those of the first `epochs` epochs; none if there is no file.
+
+    Raises:
+        ValueError: a line is none of a `MetricsFile`, but for half a line, which a kill leaves.
+    """
+    path = Path(path)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} must be UTF-8. Received: {error}.") from error
+    records = []
+    for number, line in enumerate(lines, start=1):
+        if not line.endswith("}"):
+            continue
+        try:
+            record = json.loads(line)
+            is_good = type(record["epoch"]) is int
+            is_good = is_good and all(type(value) in (int, float) for value in record.values())
+        except (ValueError, TypeError, LookupError, RecursionError, AttributeError):
+            is_good = False
+        if not is_good:
+            raise ValueError(
+                f"A line of {path} must be what MetricsFile wrote, numbers by name. "
+                f"Received: line {number}: {line[:99]}."
+            )
+        records.append(record)
     return [record for record in records if record["epoch"] <= epochs]

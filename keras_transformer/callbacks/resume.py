@@ -6,11 +6,14 @@ import shutil
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from keras_transformer.model_files import load_model
+from keras_transformer.run_files import read_json
 
 PATTERN = "epoch-*"
 TEMPORARY_NAME = ".incomplete"
+END_NAME = ".end"
 MODEL_FILE = "model.keras"
 STREAMS_FILE = "random_streams.json"
 
@@ -49,23 +52,46 @@ class Resume(keras.callbacks.Callback):
         self.is_first = False
 
     def _save(self, epoch):
-        beside = self.folder / TEMPORARY_NAME
-        shutil.rmtree(beside, ignore_errors=True)  # of a training that was killed here
-        beside.mkdir(parents=True)
-        try:
-            self.model.save(beside / MODEL_FILE)
-            streams = [keras.ops.convert_to_numpy(stream).tolist() for stream in _random_streams(self.model)]
-            (beside / STREAMS_FILE).write_text(json.dumps(streams), encoding="utf-8")
-            for path in (beside / MODEL_FILE, beside / STREAMS_FILE, beside):
-                _flush_to_disk(path)
-        except BaseException:
-            shutil.rmtree(beside, ignore_errors=True)
-            raise
-        older = list(self.folder.glob(PATTERN))
-        beside.rename(self.folder / f"epoch-{epoch:05d}")
-        _flush_to_disk(self.folder)
-        for path in older:
-            shutil.rmtree(path)
+        _write(self.model, self.folder / TEMPORARY_NAME)
+        _put_in_place(self.folder / TEMPORARY_NAME, epoch)
+
+
+class ResumeEnd(keras.callbacks.Callback):
+    """Saves at the end of the last epoch what a longer training goes on from; `finish` puts it in place.
+
+    Put this before `keras.callbacks.SwapEMAWeights`, which drops the weights in training at the very end. A
+    training that was ended before its last epoch leaves nothing.
+
+    Args:
+        folder: that of the `Resume`.
+    """
+
+    def __init__(self, folder):
+        super().__init__()
+        self.folder = Path(folder)
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch + 1 == self.params["epochs"]:
+            _write(self.model, self.folder / END_NAME)
+
+
+def finish(folder, epochs):
+    """After all else is done: what `ResumeEnd` saved takes the place of the checkpoint before, if it did.
+
+    Args:
+        folder: that of the `Resume`.
+        epochs: that are complete.
+    """
+    folder = Path(folder)
+    if (folder / END_NAME).exists():
+        _put_in_place(folder / END_NAME, epochs)
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def num_epochs(folder) -> int | None:
+    """The epochs that are complete in the newest checkpoint of `Resume`; None if there is no checkpoint."""
+    return max(_checkpoints(folder), default=None)
 
 
 def restore(folder):
@@ -76,15 +102,64 @@ def restore(folder):
 
     Returns:
         The compiled model, and the number of epochs that are complete; None if there is no checkpoint.
+
+    Raises:
+        ValueError, OSError: a file of the checkpoint is damaged or missing.
     """
-    newest = max(Path(folder).glob(PATTERN), default=None)
-    if newest is None:
+    epochs = num_epochs(folder)
+    if epochs is None:
         return None
+    newest = _checkpoints(folder)[epochs]
     model = load_model(newest / MODEL_FILE, compile=True, ours=False)
-    streams = json.loads((newest / STREAMS_FILE).read_text(encoding="utf-8"))
-    for variable, state in zip(_random_streams(model), streams, strict=True):
-        variable.assign(state)
-    return model, int(newest.name.removeprefix("epoch-"))
+    if getattr(model, "optimizer", None) is None:  # Keras sets it in `compile`
+        raise ValueError(f"{newest / MODEL_FILE} must hold an optimizer, too. Received: a model without.")
+    states = read_json(newest / STREAMS_FILE, list)
+    variables = _random_streams(model)
+    try:
+        arrays = [np.array(state, variable.dtype) for variable, state in zip(variables, states, strict=True)]
+        is_good = all(a.shape == tuple(v.shape) for a, v in zip(arrays, variables, strict=True))
+    except (ValueError, TypeError, OverflowError):
+        is_good = False
+    if not is_good:
+        raise ValueError(
+            f"{newest / STREAMS_FILE} must hold the states of the model's {len(variables)} random streams. "
+            f"Received: {str(states)[:99]}."
+        )
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)
+    return model, epochs
+
+
+def _checkpoints(folder):
+    """{number of epochs: folder}."""
+    paths = Path(folder).glob(PATTERN)
+    numbers = ((path.name.removeprefix("epoch-"), path) for path in paths)
+    return {int(number): path for number, path in numbers if number.isdecimal()}
+
+
+def _write(model, folder):
+    """Makes a folder with the whole state, and flushes it to disk."""
+    shutil.rmtree(folder, ignore_errors=True)  # of a training that was killed here
+    folder.mkdir(parents=True)
+    try:
+        model.save(folder / MODEL_FILE)
+        streams = [keras.ops.convert_to_numpy(stream).tolist() for stream in _random_streams(model)]
+        (folder / STREAMS_FILE).write_text(json.dumps(streams), encoding="utf-8")
+        for path in (folder / MODEL_FILE, folder / STREAMS_FILE, folder):
+            _flush_to_disk(path)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _put_in_place(written, epochs):
+    """Renames what `_write` made; then the checkpoints before are removed."""
+    place = written.with_name(f"epoch-{epochs:05d}")
+    older = [path for path in _checkpoints(written.parent).values() if path != place]
+    written.rename(place)
+    _flush_to_disk(written.parent)
+    for path in older:
+        shutil.rmtree(path)
 
 
 def _random_streams(model):

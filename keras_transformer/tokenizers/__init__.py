@@ -8,14 +8,14 @@ All agree on four ids (`keras_transformer.special_ids`): pad 0, unknown 1, start
 `tokenize` adds none of them around the text; `detokenize` reads them.
 """
 
-import json
 from pathlib import Path
 
+from keras_transformer.run_files import read_json
 from keras_transformer.tokenizers.characters import CharacterTokenizer
-from keras_transformer.tokenizers.sentencepiece import MODEL_FILE, SentencePieceTokenizer
+from keras_transformer.tokenizers.sentencepiece import MODEL_FILE, SentencePieceTokenizer, VocabularySizeError
 from keras_transformer.tokenizers.text import CONFIG_FILE
 
-__all__ = ["CharacterTokenizer", "SentencePieceTokenizer", "load"]
+__all__ = ["CharacterTokenizer", "SentencePieceTokenizer", "VocabularySizeError", "load"]
 
 
 def load(folder) -> SentencePieceTokenizer | CharacterTokenizer:
@@ -26,7 +26,7 @@ def load(folder) -> SentencePieceTokenizer | CharacterTokenizer:
     """
     folder = Path(folder)
     try:
-        config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+        config = read_json(folder / CONFIG_FILE)
         if config["kind"] == "characters":
             return CharacterTokenizer(config["unit"], config["characters"])
         if config["kind"] == "sentencepiece":

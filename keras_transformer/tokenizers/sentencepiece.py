@@ -28,6 +28,19 @@ MODEL_FILE = "sentencepiece.model"
 TRAINER_THREADS = 4
 
 
+class VocabularySizeError(ValueError):
+    """Sentences that allow only a larger or a smaller vocabulary.
+
+    Attributes:
+        smallest, largest: the size that they allow; None for the one that was not passed.
+    """
+
+    def __init__(self, message, smallest=None, largest=None):
+        super().__init__(message)
+        self.smallest = smallest
+        self.largest = largest
+
+
 class SentencePieceTokenizer(tf.Module):
     """Sub-words of a SentencePiece model (BPE or unigram).
 
@@ -130,7 +143,7 @@ class SentencePieceTokenizer(tf.Module):
                 minloglevel=2,
             )
         except RuntimeError as error:
-            raise ValueError(_training_error(str(error), vocabulary_size)) from error
+            raise _training_error(str(error), vocabulary_size) from error
         return cls(model.getvalue())
 
     @property
@@ -188,15 +201,18 @@ class _LastingModel(tf.saved_model.experimental.TrackableResource):
         return gen_sentencepiece_tokenizer.sentencepiece_op(model=self._model, shared_name=name)
 
 
-def _training_error(message: str, vocabulary_size: int) -> str:
-    """One line for the trainer's message."""
+def _training_error(message: str, vocabulary_size: int) -> ValueError:
+    """What the trainer's message says, in one line."""
     received = f"Received: vocabulary_size={vocabulary_size}."
     if bound := re.search(r"too high .* <= (\d+)", message):
-        return f"`vocabulary_size` must be at most {bound[1]} for these sentences. {received}"
+        rule = f"`vocabulary_size` must be at most {bound[1]} for these sentences. {received}"
+        return VocabularySizeError(rule, largest=int(bound[1]))
     if bound := re.search(r"smaller than required_chars\. \d+ vs (\d+)", message):
-        return (
+        rule = (
             f"`vocabulary_size` must be at least {bound[1]} for these sentences (4 special pieces, "
             "256 bytes, their characters and the space sign; a smaller `character_coverage` needs "
             f"fewer). {received}"
         )
-    return f"SentencePiece could not train on these sentences: {' '.join(message.split())} {received}"
+        return VocabularySizeError(rule, smallest=int(bound[1]))
+    said = " ".join(message.split())
+    return ValueError(f"SentencePiece could not train on these sentences: {said} {received}")

@@ -3,6 +3,7 @@
 import json
 
 import keras
+import numpy as np
 import pytest
 
 from keras_transformer.callbacks import KeepCheckpoints
@@ -90,3 +91,16 @@ def test_the_index_is_read_by_any_json_parser(model, tmp_path):
 def test_an_argument_out_of_range_is_refused(tmp_path, arguments, message):
     with pytest.raises(ValueError, match=f"Received: .*{message}"):
         KeepCheckpoints(tmp_path, **arguments)
+
+
+def test_a_damaged_index_is_told_before_the_first_step(model, tmp_path):
+    (tmp_path / INDEX_FILE).write_text("{")
+    model.compile(loss="mse", run_eagerly=True)
+    with pytest.raises(ValueError, match="index.json must be what KeepCheckpoints wrote"):
+        model.fit(np.zeros((2, 2)), np.zeros((2, 3)), verbose=0, callbacks=[KeepCheckpoints(tmp_path)])
+
+
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_of_equally_good_ones_the_newest_is_kept(model, tmp_path, mode):
+    run(KeepCheckpoints(tmp_path, last=1, best=1, mode=mode), model, [5, 5, 5, None])
+    assert kept(tmp_path) == [3, 4]

@@ -4,8 +4,10 @@ import json
 
 import keras
 import numpy as np
+import pytest
 
 from keras_transformer.callbacks import MetricsFile
+from keras_transformer.callbacks.metrics_file import read_metrics
 
 
 def fit(path, epochs, initial_epoch=0):
@@ -32,3 +34,14 @@ def test_a_training_that_goes_on_replaces_the_lines_that_it_repeats(tmp_path):
     assert [record["epoch"] for record in after] == [1, 2, 3, 4]
     assert after[:2] == before[:2]
     assert after[2]["seconds"] >= before[1]["seconds"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["{}", "{a}", '{"epoch": "1", "seconds": 1}', '{"epoch": 1, "seconds": 1, "loss": []}', '{"seconds": 1}'],
+)
+def test_a_line_that_is_none_is_named(tmp_path, line):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"epoch": 1, "seconds": 0.1, "loss": NaN}\n' + line + "\n")
+    with pytest.raises(ValueError, match="metrics.jsonl must be what MetricsFile wrote.*line 2"):
+        read_metrics(path, 9)

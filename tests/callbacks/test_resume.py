@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_transformer.callbacks import Resume, restore
+from keras_transformer.callbacks import Resume, ResumeEnd, finish, num_epochs, restore
 from tests import checks
 
 X = checks.numbers(12, 3, seed=1)
@@ -66,3 +66,39 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["epoch-00001"]
     again, _ = restore(tmp_path)
     assert np.isfinite(again.predict(X, verbose=0)).all()
+
+
+def test_the_end_of_a_training_is_kept_for_a_longer_one(tmp_path):
+    expected = fit(make_model(), tmp_path / "whole", epochs=4)
+    model = make_model()
+    callbacks = [ResumeEnd(tmp_path / "part"), Resume(tmp_path / "part")]
+    model.fit(X, Y, epochs=2, batch_size=4, shuffle=False, verbose=0, callbacks=callbacks)
+    assert num_epochs(tmp_path / "part") == 1
+    finish(tmp_path / "part", 2)
+    assert [path.name for path in (tmp_path / "part").iterdir()] == ["epoch-00002"]
+    model, epoch = restore(tmp_path / "part")
+    assert fit(model, tmp_path / "part", epochs=4, initial_epoch=epoch) == expected[2:]
+
+
+def test_a_training_that_ended_early_keeps_nothing(tmp_path):
+    fit(make_model(), tmp_path / "part", epochs=3)
+    finish(tmp_path / "part", 3)
+    assert not (tmp_path / "part").exists()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[", "null", "{}", "[[1]]", "[[1, 2, 3]]", '[["a", 1]]', "[[-1, 1e30]]", "[]"]
+)
+def test_damaged_random_streams_name_their_file(tmp_path, text):
+    fit(make_model(), tmp_path, epochs=2)
+    (tmp_path / "epoch-00001" / "random_streams.json").write_text(text)
+    with pytest.raises(ValueError, match="random_streams.json must hold"):
+        restore(tmp_path)
+
+
+def test_a_model_without_an_optimizer_is_no_state(tmp_path):
+    fit(make_model(), tmp_path, epochs=2)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(7)])
+    model.save(tmp_path / "epoch-00001" / "model.keras")
+    with pytest.raises(ValueError, match="model.keras must hold an optimizer"):
+        restore(tmp_path)

@@ -54,6 +54,7 @@ def test_the_first_worker_is_the_chief(monkeypatch):
     ("field", "value", "message"),
     [
         ("num_devices", 0, "must be at least 1. Received: 0"),
+        ("num_devices", 99, "must not be above 16 where there is no GPU. Received: 99"),
         ("num_micro_batches", "auto", "must be a number where several devices"),
         ("jit_compile", "on", "must be auto or off where several devices"),
     ],

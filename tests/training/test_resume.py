@@ -1,6 +1,7 @@
 """A training that is interrupted goes on as if nothing had happened."""
 
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -121,3 +122,35 @@ def test_a_training_that_ends_early_does_so_after_the_same_epoch(config_path, tm
         with pytest.raises(Killed):
             train_to(tmp_path / "run", config_path, *ENDS_EARLY)
     assert_equal(train_to(tmp_path / "run", config_path, *ENDS_EARLY), expected)
+
+
+@pytest.mark.parametrize("config_path", [CONFIG], ids=["longer"], indirect=True)
+def test_a_finished_run_goes_on_for_more_epochs_as_if_it_had_them_from_the_start(
+    undisturbed, config_path, tmp_path, fails, monkeypatch
+):
+    output = tmp_path / "run"
+    train_to(output, config_path, "--fit.epochs", "3")
+    given = ["--config", config_path, "--output", output]
+    refused = fails(train.main, *given)
+    assert "--continue" in refused and "--initial.run" in refused
+    longer = [*given, "--continue"]
+    assert "fit.epochs=2" in fails(train.main, *longer, "--fit.epochs", "2")
+    assert "seed" in fails(train.main, *longer, "--fit.seed", "7")
+    assert (output / "model.keras").exists()
+    # Killed in the first of the new epochs: the same command goes on, and what was there is still there.
+    kill_after(monkeypatch, batches=1)
+    with pytest.raises(Killed):
+        train_to(output, config_path, "--continue")
+    assert (output / "checkpoints" / "finished.keras").exists()
+    assert_equal(train_to(output, config_path, "--continue"), undisturbed[1])
+    assert not (output / "checkpoints" / "finished.keras").exists()
+    assert "finished run" in fails(train.main, *longer)
+
+
+def test_there_must_be_something_to_continue(tmp_path, fails, config_path, undisturbed):
+    given = ["--config", config_path, "--continue", "--output"]
+    assert "not there" in fails(train.main, *given, tmp_path / "run")
+    older = tmp_path / "older"
+    shutil.copytree(undisturbed[0], older)
+    shutil.rmtree(older / "checkpoints" / "resume")
+    assert f"--initial.run {older}" in fails(train.main, *given, older, "--fit.epochs", "9")

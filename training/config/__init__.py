@@ -21,6 +21,7 @@ from training.config.models import (
     TransformerConfig,
 )
 from training.config.parts import CheckpointsConfig, FitConfig, InitialConfig, OptimizerConfig, RunConfig
+from training.config.ranges import check, check_value
 from training.config.text import LanguageModelingConfig, MaskedLanguageModelingConfig, TextDataConfig
 from training.config.translation import (
     AugmentationConfig,
@@ -60,6 +61,8 @@ __all__ = [
     "TokenizersConfig",
     "TransformerConfig",
     "TranslationConfig",
+    "check",
+    "check_value",
     "config_class",
     "kind_of",
     "read",

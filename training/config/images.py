@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from training.config.models import AttentionCNNConfig, ImageCaptionerConfig
-from training.config.parts import CheckpointsConfig, OptimizerConfig, RunConfig
+from training.config.parts import CheckpointsConfig, OptimizerConfig, RunConfig, make_lists
 from training.config.translation import QualityConfig, TokenizerConfig
 
 
@@ -28,14 +28,17 @@ class ImageDataConfig:
 
     name: str = "digits"
     data_dir: str | None = None
-    train: list[str] = field(default_factory=list)
-    validation: list[str] = field(default_factory=list)
-    test: list[str] = field(default_factory=list)
+    train: list[str] | str = field(default_factory=list)
+    validation: list[str] | str = field(default_factory=list)
+    test: list[str] | str = field(default_factory=list)
     image_size: list[int] = field(default_factory=lambda: [224, 224])
     channels: int = 3
     batch_size: int = 128
     flip: bool = False
     shift: int = 0
+
+    def __post_init__(self):
+        make_lists(self, "train", "validation", "test")
 
 
 @dataclass(frozen=True)

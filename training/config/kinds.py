@@ -9,9 +9,10 @@ import functools
 from dataclasses import field, make_dataclass
 from pathlib import Path
 
-import yaml
+import jsonargparse
 
 import command_line
+from command_line import yaml_files
 from training.config.images import CaptioningConfig, ImageClassificationConfig
 from training.config.models import (
     AttentionCNNConfig,
@@ -58,13 +59,18 @@ def kind_of(arguments) -> str:
 
     Args:
         arguments: as for a parser.
+
+    Raises:
+        ValueError: a file holds no configuration.
     """
     kinds = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    kinds.add_argument("--config", nargs="?", type=_kind_in_file, action="append", dest="kinds", default=[])
     # Without a value: the real parser says so in one line.
-    kinds.add_argument("--model.kind", nargs="?", action="append", dest="kinds")
-    given = [kind for kind in kinds.parse_known_args(arguments)[0].kinds if kind is not None]
-    return given[-1] if given else DEFAULT_KIND
+    kinds.add_argument("--config", nargs="?", type=Path, action="append", dest="given", default=[])
+    kinds.add_argument("--model.kind", nargs="?", action="append", dest="given")
+    found = DEFAULT_KIND
+    for given in kinds.parse_known_args(arguments)[0].given:
+        found = (_kind_in_file(given) if isinstance(given, Path) else given) or found
+    return found
 
 
 def read(mapping: dict) -> RunConfig:
@@ -73,20 +79,32 @@ def read(mapping: dict) -> RunConfig:
     Raises:
         ValueError: something in it is no field, or not of the field's type.
     """
-    kind = config_class(_kind_in(mapping) or DEFAULT_KIND)
-    parser = command_line.parser("training", "")
+    kind = config_class(_kind_in(mapping, "A configuration") or DEFAULT_KIND)
+    parser = command_line.Parser(exit_on_error=False)
     parser.add_class_arguments(kind, as_group=False)
-    return command_line.instantiate(parser, parser.parse_object(mapping), kind)
+    try:
+        return command_line.instantiate(parser, parser.parse_object(mapping), kind)
+    except (jsonargparse.ArgumentError, TypeError, RecursionError) as error:
+        raise ValueError(command_line.shortened(str(error))) from error
 
 
-def _kind_in(mapping) -> str | None:
-    model = mapping.get("model") if isinstance(mapping, dict) else None
-    return model.get("kind") if isinstance(model, dict) else None
+def _kind_in(mapping, what: str) -> str | None:
+    """The kind that a mapping asks for, if it does; ValueError unless it is made of sections of fields."""
+    parts = mapping if isinstance(mapping, dict) else {"": mapping}
+    for name, part in parts.items():
+        if not isinstance(name, str) or not isinstance(part, dict) or any(type(x) is not str for x in part):
+            received = f"{name!r}: {part!r}" if name else repr(mapping)
+            raise ValueError(
+                f"{what} must hold sections of fields, {{model: {{num_layers: 2}}}}. "
+                f"Received: {received[:99]}."
+            )
+    kind = parts.get("model", {}).get("kind")
+    return None if kind is None else str(kind)
 
 
 def _kind_in_file(path) -> str | None:
-    """What a file asks for; None of an unreadable one, which the parser refuses."""
+    """What a file asks for; None of one that cannot be read, which the parser refuses."""
     try:
-        return _kind_in(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
-    except (OSError, ValueError, yaml.YAMLError):
+        return _kind_in(yaml_files.read(path), str(path))
+    except OSError:
         return None

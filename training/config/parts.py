@@ -4,6 +4,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 
+def make_lists(config, *names: str) -> None:
+    """Puts a list of one in the place of a single text; for `__post_init__` of a frozen dataclass."""
+    for name in names:
+        value = getattr(config, name)
+        if isinstance(value, str):
+            object.__setattr__(config, name, [value])
+
+
 @dataclass(frozen=True)
 class OptimizerConfig:
     """Adam and its learning rate; the paper's values by default.
@@ -60,7 +68,10 @@ class FitConfig:
     jit_compile: Literal["auto", "on", "off"] = "auto"
     num_micro_batches: int | Literal["auto"] = 1
     num_devices: int = 1
-    freeze: list[str] = field(default_factory=list)
+    freeze: list[str] | str = field(default_factory=list)
+
+    def __post_init__(self):
+        make_lists(self, "freeze")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from training.config.models import CausalLMConfig, MaskedLMConfig
-from training.config.parts import CheckpointsConfig, OptimizerConfig, RunConfig
+from training.config.parts import CheckpointsConfig, OptimizerConfig, RunConfig, make_lists
 from training.config.translation import TokenizerConfig
 
 
@@ -24,11 +24,14 @@ class TextDataConfig:
 
     name: str = "text"
     data_dir: str | None = None
-    train: list[str] = field(default_factory=list)
-    validation: list[str] = field(default_factory=list)
-    test: list[str] = field(default_factory=list)
+    train: list[str] | str = field(default_factory=list)
+    validation: list[str] | str = field(default_factory=list)
+    test: list[str] | str = field(default_factory=list)
     window: int = 256
     batch_size: int = 32
+
+    def __post_init__(self):
+        make_lists(self, "train", "validation", "test")
 
 
 def _plain_optimizer():

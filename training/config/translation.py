@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from training.config.models import ConvSeq2SeqConfig, RNNSeq2SeqConfig, TransformerConfig
-from training.config.parts import RunConfig
+from training.config.parts import RunConfig, make_lists
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,8 @@ class CorpusConfig:
         target_language: language code to translate to, for multi30k and tfds.
         data_dir: folder with the set's files on disk; where it can be downloaded, None downloads it.
         train: for parallel_text: the source and the target file, or one TSV file.
+        columns: for parallel_text: what the columns of a TSV file hold, in their order: source, target, and
+            any other name for one that is left out.
         num_examples: for dates: number of training pairs.
         weight: how often a pair is seen in a pass, above 0: 2 is twice, 0.5 in every second pass.
     """
@@ -26,9 +28,13 @@ class CorpusConfig:
     source_language: str = ""
     target_language: str = ""
     data_dir: str | None = None
-    train: list[str] = field(default_factory=list)
+    train: list[str] | str = field(default_factory=list)
+    columns: list[str] | str = field(default_factory=lambda: ["source", "target"])
     num_examples: int = 40_000
     weight: float = 1.0
+
+    def __post_init__(self):
+        make_lists(self, "train", "columns")
 
 
 @dataclass(frozen=True)
@@ -51,8 +57,8 @@ class DataConfig(CorpusConfig):
     """
 
     name: str = "dates"
-    validation: list[str] = field(default_factory=list)
-    test: list[str] = field(default_factory=list)
+    validation: list[str] | str = field(default_factory=list)
+    test: list[str] | str = field(default_factory=list)
     also: list[CorpusConfig] = field(default_factory=list)
     max_length: int = 64
     max_length_ratio: float | None = None
@@ -61,6 +67,10 @@ class DataConfig(CorpusConfig):
     prepared: str | None = None
     batch_tokens: int = 4096
     bucket_boundaries: list[int] | None = None
+
+    def __post_init__(self):
+        super().__post_init__()
+        make_lists(self, "validation", "test")
 
 
 @dataclass(frozen=True)

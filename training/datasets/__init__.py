@@ -9,12 +9,13 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 SPLITS = ("train", "validation", "test")
+SIDES = ("source", "target")
 
 # Which options each data set takes. An option that would be ignored is refused.
 _OPTIONS = {
     "dates": (),
     "multi30k": ("source", "target", "data_dir"),
-    "parallel_text": ("files",),
+    "parallel_text": ("files", "columns"),
     "tfds:NAME/CONFIG": ("source", "target", "data_dir"),
 }
 
@@ -27,6 +28,7 @@ def load(
     target: str = "",
     data_dir: str | None = None,
     files: Sequence[str] = (),
+    columns: Sequence[str] = SIDES,
     num_examples: int = 40_000,
     seed: int = 0,
 ) -> tf.data.Dataset:
@@ -41,6 +43,7 @@ def load(
         data_dir: for multi30k: folder with the upstream files; for tfds: where it keeps its data. None
             downloads them.
         files: for parallel_text: this split's source and target file, or one TSV file.
+        columns: for parallel_text: of its TSV file, see `parallel_text.load`.
         num_examples: for dates: number of training pairs; the other splits have 2,000 each.
         seed: for dates: seed of the draw.
 
@@ -57,6 +60,7 @@ def load(
     if split not in SPLITS:
         raise ValueError(f"A split must be one of {', '.join(SPLITS)}. Received: {split!r}.")
     given = {"source": source, "target": target, "data_dir": data_dir, "files": files}
+    given["columns"] = () if tuple(columns) == SIDES else columns
     for option, value in given.items():
         if value and option not in _OPTIONS[kind]:
             raise ValueError(f"`{option}` is no option of the data set {kind}. Received: {option}={value!r}.")
@@ -76,7 +80,7 @@ def load(
         case "parallel_text":
             from training.datasets import parallel_text
 
-            return parallel_text.load(split, files=files)
+            return parallel_text.load(split, files=files, columns=columns)
     from training.datasets import tfds_translation
 
     name = name.removeprefix("tfds:")

@@ -94,7 +94,7 @@ def read_rows(file: str | Path) -> list[tuple[Path, str]]:
         if len(columns) != 2 or not all(columns):
             raise ValueError(
                 "A line must be an image's path, a tab and a text. "
-                f"Received: {file}, line {number}: {line!r}."
+                f"Received: {file}, line {number}: {line!r}{', cut -f1,2' if len(columns) > 2 else ''}."
             )
         rows.append((Path(file).parent / columns[0], columns[1]))
     return rows

@@ -15,17 +15,19 @@ from pathlib import Path
 
 import tensorflow as tf
 
+SIDES = ("source", "target")
 _BYTE_ORDER_MARK = "\ufeff"
 _BLOCK = 4096  # pairs handed to TensorFlow at a time; one by one takes twenty times as long
 
 
-def load(split: str, *, files: Sequence[str | Path]) -> tf.data.Dataset:
+def load(split: str, *, files: Sequence[str | Path], columns: Sequence[str] = SIDES) -> tf.data.Dataset:
     """Checks the files of one split and returns their sentence pairs.
 
     Args:
         split: "train", "validation" or "test"; for the error messages.
         files: source file and target file, with translations line by line; or one TSV file with lines
             `source<TAB>target`. UTF-8, plain or gzip.
+        columns: of a TSV file: "source" and "target" once each, and any other name for one to leave out.
 
     Returns:
         Dataset of (source, target), scalar tf.string each, in the order of the file, of known cardinality.
@@ -35,13 +37,21 @@ def load(split: str, *, files: Sequence[str | Path]) -> tf.data.Dataset:
         FileNotFoundError: a file does not exist.
         ValueError: not one or two files, no pair in them, or the files are damaged: see `read_pairs`.
     """
+    if any(list(columns).count(side) != 1 for side in SIDES):
+        raise ValueError(
+            f"`columns` must hold source and target, once each. Received: columns={list(columns)}."
+        )
+    if len(files) == 2 and len(columns) != 2:
+        raise ValueError(
+            f"`columns` are of one TSV file. Received: columns={list(columns)}, for {split}=two files."
+        )
     if len(files) not in (1, 2):
         raise ValueError(
             "`parallel_text` needs a source and a target file, or one TSV file, for each split it is asked "
             f"for. Received: {split}={[str(file) for file in files]}."
         )
     kept = total = 0
-    for pair in read_pairs(files):
+    for pair in read_pairs(files, columns):
         total += 1
         kept += all(pair)
     names = " and ".join(str(file) for file in files)
@@ -53,7 +63,7 @@ def load(split: str, *, files: Sequence[str | Path]) -> tf.data.Dataset:
         )
 
     def blocks():
-        pairs = filter(all, read_pairs(files))
+        pairs = filter(all, read_pairs(files, columns))
         while block := list(islice(pairs, _BLOCK)):
             yield tuple(map(list, zip(*block, strict=True)))
 
@@ -62,15 +72,15 @@ def load(split: str, *, files: Sequence[str | Path]) -> tf.data.Dataset:
     return dataset.apply(tf.data.experimental.assert_cardinality(kept))
 
 
-def read_pairs(files: Sequence[str | Path]) -> Iterator[tuple[str, str]]:
+def read_pairs(files: Sequence[str | Path], columns: Sequence[str] = SIDES) -> Iterator[tuple[str, str]]:
     """Yields the sentence pairs of two files side by side, or of one TSV file, surrounding spaces removed.
 
     Raises:
-        FileNotFoundError, ValueError: as `read_lines`; a TSV line without exactly one tab; after the last
-            pair, an empty file or two files of unequal length.
+        FileNotFoundError, ValueError: as `read_lines`; a TSV line with another number of columns; after the
+            last pair, an empty file or two files of unequal length.
     """
     if len(files) == 1:
-        yield from _read_tsv(files[0])
+        yield from _read_tsv(files[0], list(columns))
         return
     counts = [0, 0]
     for lines in zip_longest(*map(read_lines, files)):
@@ -121,16 +131,20 @@ def _is_gzip(path: Path) -> bool:
         return file.read(2) == b"\x1f\x8b"
 
 
-def _read_tsv(path: str | Path) -> Iterator[tuple[str, str]]:
+def _read_tsv(path: str | Path, columns: list[str]) -> Iterator[tuple[str, str]]:
     number = 0
+    source, target = map(columns.index, SIDES)
+    tabs = len(columns) - 1
     for number, line in enumerate(read_lines(path), start=1):
-        sides = line.split("\t")
-        if len(sides) != 2:
+        found = line.split("\t")
+        if len(found) != len(columns):
+            more = "; cut -f1,2 keeps the first two, and data.columns can name others to be left out"
+            more = more if len(found) > len(columns) else ""
             raise ValueError(
-                "A line of a TSV file must have exactly one tab. "
-                f"Received: {path}, line {number}, with {len(sides) - 1} tabs."
+                f"A line of a TSV file must have exactly {'one tab' if tabs == 1 else f'{tabs} tabs'}. "
+                f"Received: {path}, line {number}, with {len(found) - 1} tabs{more}."
             )
-        yield sides[0].strip(), sides[1].strip()
+        yield found[source].strip(), found[target].strip()
     _check_not_empty(path, number)
 
 

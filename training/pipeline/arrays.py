@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 
-from training.pipeline.base import Batches, Shape
+from training.pipeline.base import Batches, Shape, digest_of
 
 
 class ArrayBatches(Batches):
@@ -89,6 +89,10 @@ class ArrayBatches(Batches):
         """See `Batches`."""
         sizes = " x ".join(map(str, self.shapes[0].shape[1:]))
         return f"{len(self.labels):,} examples of {sizes}, {len(self):,} batches of {self.batch_size}"
+
+    def digest(self) -> str:
+        """See `Batches`."""
+        return digest_of([*tf.nest.flatten(self.inputs), self.labels])
 
 
 def flipped_and_shifted(images: np.ndarray, flip: bool, shift: int, generator) -> np.ndarray:

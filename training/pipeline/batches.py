@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from keras_transformer.special_ids import END_ID, PAD_ID, START_ID
 from training.pipeline.augmentation import Augmentation
-from training.pipeline.base import Batches, Shape
+from training.pipeline.base import Batches, Shape, digest_of
 from training.pipeline.pairs import EncodedPairs, Rows
 
 # Third number of a generator's seed, after seed and pass: what it draws. (No number counts as 0: the order.)
@@ -140,6 +140,15 @@ class BucketBatches(Batches):
             f"{self.num_shapes} shapes, {tokens[0]:,} source and {tokens[1]:,} target tokens, "
             f"{padding[0]:.0%} and {padding[1]:.0%} padding"
         )
+
+    def digest(self) -> str:
+        """See `Batches`."""
+        encoded = self.encoded
+        if encoded.digest is not None:
+            return encoded.digest
+        rows = encoded.source, encoded.target, encoded.source_texts, encoded.target_texts
+        parts = [part for part in rows if part is not None]
+        return digest_of([encoded.corpus, *(x for part in parts for x in (part.lengths, *part.blocks))])
 
     def plan(self, number: int) -> list[tuple[int, np.ndarray]]:
         """The batches of one pass: index of the bucket, and rows of `encoded`."""

@@ -37,6 +37,11 @@ class Rows:
         """(N,) int64."""
         return np.diff(self.splits)
 
+    @property
+    def blocks(self) -> list[np.ndarray]:
+        """The values of all rows, end to end, in one piece or several."""
+        return [self.values]
+
     def padded(self, rows: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
         """Some rows, of at most `width` values: int32 (R, width), 0 behind each; and their lengths, (R,)."""
         starts = self.splits[rows]
@@ -58,6 +63,7 @@ class EncodedPairs:
     dropped: dict[str, int]  # rule -> number of pairs that it left out
     source_texts: Rows | None = None  # uint8, UTF-8; None if they were not kept
     target_texts: Rows | None = None
+    digest: str | None = None  # where it is known without reading them: of prepared pairs
 
     def __len__(self) -> int:
         return len(self.source)

@@ -6,6 +6,7 @@ The ids of all rows stand end to end and are mapped into memory, not read: any r
 others, so that buckets, order and exact resume are those of pairs in memory.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from training.pipeline.base import digest_of
 from training.pipeline.pairs import Block, EncodedPairs, Rows
 
 SIDES = ("source", "target")
@@ -56,6 +58,11 @@ class JoinedRows:
         """(N,) int64."""
         return np.concatenate([part.lengths for part in self.parts])
 
+    @property
+    def blocks(self) -> list[np.ndarray]:
+        """See `Rows`."""
+        return [part.values for part in self.parts]
+
 
 def write(folder: Path, number: int, corpus: int, blocks: Iterator[Block], filters) -> int:
     """Writes a shard of up to `BLOCKS_OF_SHARD` blocks, beside and renamed into place.
@@ -76,13 +83,16 @@ def write(folder: Path, number: int, corpus: int, blocks: Iterator[Block], filte
     beside = folder / f".incomplete-{number:05d}"
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir()
+    digests = []
     for index, side in enumerate(SIDES):
         rows = Rows.join([block.sides[index] for block in taken])
         is_small = not len(rows.values) or rows.values.max() <= np.iinfo(np.uint16).max
         np.save(beside / f"{side}_ids.npy", rows.values.astype(np.uint16 if is_small else np.int32))
         np.save(beside / f"{side}_splits.npy", rows.splits)
+        digests.append(digest_of([rows.values, rows.splits]))
     num_read = sum(block.num_read for block in taken)
     facts = {"corpus": corpus, "num_blocks": len(taken), "num_read": num_read, "dropped": filters.dropped}
+    facts["digest"] = "".join(digests)
     (beside / FACTS_FILE).write_text(json.dumps(facts), encoding="utf-8")
     for path in (*beside.iterdir(), beside):
         _flush_to_disk(path)
@@ -111,7 +121,10 @@ def read(folder: Path) -> EncodedPairs:
         sides.append(JoinedRows(parts))
     sizes = [len(part) for part in sides[0].parts]
     corpus = np.repeat(np.array([fact["corpus"] for fact in known], np.uint8), sizes)
-    return EncodedPairs(*sides, corpus, known[-1]["dropped"])
+    # Folders that are older have none.
+    digests = [fact.get("digest") for fact in known]
+    digest = None if None in digests else hashlib.sha256(repr((digests, sizes)).encode()).hexdigest()
+    return EncodedPairs(*sides, corpus, known[-1]["dropped"], digest=digest)
 
 
 def _shards(folder):

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transformer.special_ids import END_ID, PAD_ID, START_ID
-from training.pipeline.base import Batches, Shape
+from training.pipeline.base import Batches, Shape, digest_of
 
 TOKENIZER_BATCH = 1024
 # So many of the windows begin with the start token: the model learns to begin a text from nothing.
@@ -138,3 +138,7 @@ class WindowBatches(Batches):
             f"{len(self.ids) - 1:,} tokens, {len(self):,} batches of {self.batch_size} windows of "
             f"{self.window} tokens"
         )
+
+    def digest(self) -> str:
+        """See `Batches`."""
+        return digest_of([self.ids])

@@ -7,7 +7,7 @@ from pathlib import Path
 import keras_tuner
 from keras_tuner.engine.trial import Trial, TrialStatus
 
-from training.sweep.atomic import write_text
+from training.atomic import write_text
 from training.sweep.settings import Sweep
 from training.sweep.trial_folder import PREFIX, TrialFolder, spent
 
@@ -60,7 +60,11 @@ class Restartable:
         return bool(self._retry_queue)
 
     def reload(self):
-        self.set_state(json.loads(Path(self._get_oracle_fname()).read_text(encoding="utf-8")))
+        path = Path(self._get_oracle_fname())
+        try:
+            self.set_state(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            raise ValueError(f"{path} must be what training.tune wrote. Received: {error!r}.") from error
         # keras-tuner saves the end of a trial before it strikes it off.
         interrupted = [trial for trial in self.ongoing_trials.values() if trial.status not in OVER]
         self._retry_queue += [trial.trial_id for trial in interrupted]

@@ -11,8 +11,8 @@ from keras_tuner.engine.trial import TrialStatus
 from rich.console import Console
 from rich.table import Table
 
+from training.atomic import write_text
 from training.sweep import picture
-from training.sweep.atomic import write_text
 
 BEST = "best"
 # Characters of a line of the table where nobody looks at a terminal.

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import yaml
 
+from command_line import yaml_files
 from training import config as configs
 from training import monitors
+from training.atomic import write_text
 from training.config import RunConfig
 from training.sweep import space as spaces
-from training.sweep.atomic import write_text
 
 FILE = "sweep.yaml"
 TUNERS = ("random", "hyperband", "bayesian")
@@ -67,6 +68,10 @@ def make(config: RunConfig, space, tuner="random", objective=None, mode=None, **
     Raises:
         ValueError: something is unknown, out of range, or does not fit together.
     """
+    configs.check(config)
+    for field in space:
+        for value in field.values:
+            configs.check_value(field.name, value)
     if tuner not in TUNERS:
         raise ValueError(f"`tuner` must be one of {', '.join(TUNERS)}. Received: tuner={tuner!r}.")
     for name in LIMITS:
@@ -151,10 +156,10 @@ def read(folder) -> Sweep:
     if not path.is_file():
         raise ValueError(f"The folder of a sweep holds {FILE}. Received: {folder}, which does not.")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml_files.read(path)
         config = configs.read(values["config"])
         return Sweep(**values | {"config": config, "space": spaces.parse(values["space"], config)})
-    except (TypeError, KeyError, yaml.YAMLError) as error:
+    except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"{path} must be what training.tune wrote. Received: {error!r}.") from error
 
 

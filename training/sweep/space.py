@@ -14,12 +14,11 @@ import json
 import math
 import typing
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import jsonargparse
-import yaml
 
 import command_line
+from command_line import yaml_files
 from training.config import RunConfig
 
 SAMPLINGS = ("linear", "log", "reverse_log")
@@ -82,10 +81,7 @@ class Field:
 
 def read(path, config: RunConfig) -> tuple[Field, ...]:
     """The fields in a file of training/spaces/; see `parse`."""
-    try:
-        mapping = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"{path} must be a YAML file. Received: {' '.join(str(error).split())}") from error
+    mapping = yaml_files.read(path)
     try:
         return parse(mapping, config)
     except ValueError as error:

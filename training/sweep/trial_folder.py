@@ -6,9 +6,10 @@ from pathlib import Path
 
 import yaml
 
+from command_line import yaml_files
 from training import config as configs
+from training.atomic import write_text
 from training.config import RunConfig
-from training.sweep.atomic import write_text
 
 PREFIX = "trial_"
 
@@ -47,13 +48,16 @@ class TrialFolder:
 
     def config(self) -> RunConfig:
         """The configuration of the trial."""
-        return configs.read(yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8")))
+        return configs.read(yaml_files.read(self.path / "config.yaml"))
 
     @property
     def seconds(self) -> float:
         """How long its training has taken, all attempts together; the file changes while it runs."""
         path = self.path / "seconds"
-        return float(path.read_text(encoding="utf-8")) if path.exists() else 0.0
+        try:
+            return float(path.read_text(encoding="utf-8")) if path.exists() else 0.0
+        except ValueError as error:
+            raise ValueError(f"{path} must hold a number. Received: {error}.") from error
 
     def write_seconds(self, seconds: float) -> None:
         """See `seconds`."""
@@ -72,8 +76,11 @@ class TrialFolder:
     def records(self) -> list[dict]:
         """The metrics of its epochs."""
         path = self.run / "metrics.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        return [json.loads(line) for line in lines if line.endswith("}")]
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+            return [json.loads(line) for line in lines if line.endswith("}")]
+        except ValueError as error:
+            raise ValueError(f"{path} must be what a training wrote. Received: {error}.") from error
 
 
 def spent(folder) -> tuple[float, int]:

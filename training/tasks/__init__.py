@@ -3,7 +3,7 @@
 from training import config as configs
 from training.tasks.base import Task
 from training.tasks.captioning import Captioning
-from training.tasks.compiling import compile_model
+from training.tasks.compiling import compile_model, lengthen, make_schedule
 from training.tasks.image_classification import ImageClassification
 from training.tasks.language_model import LanguageModel
 from training.tasks.masked_language_model import MaskedLanguageModel
@@ -28,4 +28,4 @@ def make(config: configs.RunConfig) -> Task:
     return kind_of(config)(config)
 
 
-__all__ = ["TASKS", "Task", "compile_model", "kind_of", "make"]
+__all__ = ["TASKS", "Task", "compile_model", "kind_of", "lengthen", "make", "make_schedule"]

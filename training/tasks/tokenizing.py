@@ -4,15 +4,35 @@ from keras_transformer import tokenizers
 from training.config import TokenizerConfig
 
 
-def train_tokenizer(config: TokenizerConfig, sentences):
-    """A tokenizer trained on these texts.
+def train_tokenizer(config: TokenizerConfig, sentences, name: str = "tokenizer"):
+    """A tokenizer trained on these texts; of few texts the vocabulary is as large as they allow.
 
     Args:
         config: see `TokenizerConfig`.
         sentences: list of str.
+        name: of the configuration's part, for messages.
+
+    Raises:
+        ValueError: the texts need a larger vocabulary, or there is no text.
     """
     if config.kind in ("bytes", "code_points"):
         return tokenizers.CharacterTokenizer.train(sentences, unit=config.kind)
-    return tokenizers.SentencePieceTokenizer.train(
-        sentences, config.vocabulary_size, model_type=config.kind, lowercase=config.lowercase
-    )
+    size = config.vocabulary_size
+    while True:
+        try:
+            made = tokenizers.SentencePieceTokenizer.train(
+                sentences, size, model_type=config.kind, lowercase=config.lowercase
+            )
+        except tokenizers.VocabularySizeError as error:
+            # The bound that the trainer names may itself be a little too high.
+            if error.largest is None or not 0 < error.largest < size:
+                rule = f"at least {error.smallest}" if error.smallest else f"below {size}"
+                raise ValueError(
+                    f"`{name}.vocabulary_size` must be {rule} for this data: 4 special pieces, 256 bytes, "
+                    f"its characters and the space sign. Received: {config.vocabulary_size}."
+                ) from error
+            size = error.largest
+            continue
+        if size < config.vocabulary_size:
+            print(f"{name}.vocabulary_size: {size:,}, all that the data has, for {config.vocabulary_size:,}")
+        return made

@@ -172,6 +172,7 @@ def _load(config: CorpusConfig, split: str, files):
         target=config.target_language,
         data_dir=config.data_dir,
         files=files,
+        columns=config.columns,
         num_examples=config.num_examples,
     )
 
@@ -190,6 +191,9 @@ def make_tokenizers(config: TokenizersConfig, pairs):
     sources = [text.decode("utf-8") for source, _ in batches for text in source]
     targets = [text.decode("utf-8") for _, target in batches for text in target]
     if config.target is None:
-        joint = train_tokenizer(config.source, sources + targets)
+        joint = train_tokenizer(config.source, sources + targets, "tokenizer.source")
         return joint, joint
-    return train_tokenizer(config.source, sources), train_tokenizer(config.target, targets)
+    return (
+        train_tokenizer(config.source, sources, "tokenizer.source"),
+        train_tokenizer(config.target, targets, "tokenizer.target"),
+    )

@@ -129,3 +129,32 @@ def test_errors_are_one_line(write):
     with pytest.raises(ValueError) as error:
         parallel_text.load("train", files=[write("a", "x\ny\n"), write("b", "x\n")])
     assert "\n" not in str(error.value)
+
+
+def test_columns_may_be_named_in_any_order_and_others_left_out(write):
+    file = write("a.tsv", "one\teins\tby A\ntwo\tzwei\tby B\n")
+    columns = ["target", "source", "attribution"]
+    dataset = parallel_text.load("train", files=[file], columns=columns)
+    assert list(dataset.as_numpy_iterator()) == [(b"eins", b"one"), (b"zwei", b"two")]
+
+
+def test_a_column_too_many_says_what_to_do(write):
+    file = write("a.tsv", "one\teins\tby A\n")
+    with pytest.raises(ValueError, match="exactly one tab. .*line 1, with 2 tabs; cut -f1,2 .*data.columns"):
+        pairs_of(file)
+    with pytest.raises(ValueError, match="exactly 3 tabs. .* with 2 tabs[.]$"):
+        parallel_text.load("train", files=[file], columns=["source", "target", "a", "b"])
+
+
+@pytest.mark.parametrize("columns", [["source"], ["source", "source", "target"], ["a", "b"]])
+def test_columns_hold_both_sides_once(write, columns):
+    with pytest.raises(ValueError, match="`columns` must hold source and target, once each"):
+        parallel_text.load("train", files=[write("a.tsv", "a\tb\n")], columns=columns)
+
+
+def test_columns_are_of_one_file_and_of_this_data_set(write):
+    columns = ["source", "target", "attribution"]
+    with pytest.raises(ValueError, match="`columns` are of one TSV file"):
+        parallel_text.load("train", files=[write("a", "a\n"), write("b", "b\n")], columns=columns)
+    with pytest.raises(ValueError, match="`columns` is no option of the data set dates"):
+        datasets.load("dates", "train", columns=columns)

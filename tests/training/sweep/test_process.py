@@ -131,3 +131,19 @@ def children(parent):
     return [
         child.pid for child in psutil.Process(parent).children() if "sweep.child" in " ".join(child.cmdline())
     ]
+
+
+def test_a_loss_that_is_no_number_is_the_reason_of_a_trial():
+    said = "error: The loss of a training must stay finite. Received: nan in step 2 of epoch 1."
+    assert process.reason(1, f"train: 3 pairs\n{said}\n") == said.removeprefix("error: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "read"), [("seconds", lambda f: f.seconds), ("metrics.jsonl", TrialFolder.records)]
+)
+def test_damaged_files_of_a_trial_are_named(folder, name, read):
+    folder.run.mkdir(parents=True)
+    for path in (folder.path / name, folder.run / name):
+        path.write_text("{}}")
+    with pytest.raises(ValueError, match=f"{name} must"):
+        read(folder)
