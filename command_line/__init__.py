@@ -5,7 +5,9 @@ Nothing here imports Keras or TensorFlow: help and a misspelt option answer at o
 
 import dataclasses
 import difflib
+import os
 import re
+import signal
 import sys
 
 import jsonargparse
@@ -69,10 +71,40 @@ def instantiate(parser: jsonargparse.ArgumentParser, options, kind: type):
 
 
 def run(main) -> None:
-    """Runs a command; input that cannot be used ends in one line and exit status 1."""
+    """Runs a command; input that cannot be used ends in one line and exit status 1.
+
+    Whoever reads standard output may go (`| head -1`): the command ends without a word, with the status of a
+    program that SIGPIPE ended.
+    """
     try:
-        main()
+        try:
+            main()
+        except SystemExit as end:
+            if not end.code:  # --help
+                _write_out()
+            raise
+        _write_out()
+    except BrokenPipeError:
+        _give_up_output()
+        sys.exit(128 + signal.SIGPIPE)
     except (ValueError, OSError) as error:
+        _give_up_output()
         sys.exit(f"error: {' '.join(str(error).split())}")
     except KeyboardInterrupt:
+        _give_up_output()
         sys.exit(130)
+
+
+def _write_out():
+    # `python -m` under a service manager may have no standard output at all.
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def _give_up_output():
+    """What still cannot be written is dropped: Python would try once more at its end, and complain."""
+    try:
+        _write_out()
+    except OSError:
+        with open(os.devnull, "wb") as nothing:
+            os.dup2(nothing.fileno(), sys.stdout.fileno())

@@ -1,5 +1,6 @@
 """Lines in and out of the commands: a chunk at a time, whole lines, and a progress bar for who waits."""
 
+import codecs
 import contextlib
 import itertools
 import sys
@@ -32,6 +33,39 @@ def chunks(items: Iterable, size: int = CHUNK) -> Iterator[list]:
 
 
 @contextlib.contextmanager
+def reader(texts: Iterable[str] = (), path: str | None = None):
+    """Gives what is worked on as bytes, without line ends: texts that were given, else lines.
+
+    Bytes: invalid UTF-8 is the tokenizer's to replace, and no reason to stop in the middle.
+
+    Args:
+        texts: of the command line.
+        path: file with a text a line; None for standard input.
+
+    Raises:
+        ValueError: texts and a file are given, or nothing is and standard input is closed.
+        OSError: the file cannot be read.
+    """
+    if texts and path:
+        raise ValueError(f"Give texts or --input. Received both: {' '.join(map(repr, texts))}, {path}.")
+    if texts:
+        yield [text.encode("utf-8", "surrogateescape") for text in texts]
+    elif path:
+        with open(path, "rb") as file:
+            yield _without_ends(file)
+    elif sys.stdin is None:
+        raise ValueError("Give a text, or lines on standard input. Received: none, and it is closed.")
+    else:
+        yield _without_ends(sys.stdin.buffer)
+
+
+def _without_ends(lines):
+    for number, line in enumerate(lines):
+        line = line.rstrip(b"\r\n")
+        yield line.removeprefix(codecs.BOM_UTF8) if number == 0 else line
+
+
+@contextlib.contextmanager
 def writer(path: str | None, inputs: Iterable[str | None] = ()):
     """Gives a function that writes a list of lines at once.
 
@@ -44,10 +78,12 @@ def writer(path: str | None, inputs: Iterable[str | None] = ()):
 
     Raises:
         ValueError: `path` is one of `inputs`.
-        OSError: `path` cannot be written; from the function: the disk is full, and the file ends with the
-            lines before.
+        OSError: `path` cannot be written, or standard output is closed; from the function: the disk is full,
+            and the file ends with the lines before.
     """
     if path is None:
+        if sys.stdout is None:
+            raise OSError("Lines need a standard output, or --output. Received: a closed standard output.")
         yield _print
         return
     is_file = Path(path).is_file()
@@ -82,7 +118,7 @@ def writer(path: str | None, inputs: Iterable[str | None] = ()):
 
 def _print(lines):
     sys.stdout.write(_joined(lines))
-    sys.stdout.flush()
+    sys.stdout.flush()  # who waits at a pipe or a screen sees each chunk
 
 
 def _joined(lines):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from training import report_pictures
+from training import measured_data, report_pictures
 
 NUM_SAMPLES = 10
 SEED = 0  # of the samples
@@ -104,11 +104,11 @@ def facts(evaluation) -> str:
     """What was measured, in a sentence."""
     data = evaluation.config.data
     languages = f" {data.source_language} to {data.target_language}" if data.source_language else ""
+    examples = evaluation.split  # files that were measured in place of the run's data
+    if examples in measured_data.SPLITS:
+        examples = f"{data.name}{languages}, {examples}"
     case = "ignored" if evaluation.lowercase else "counts"
-    return (
-        f"{len(evaluation.sources):,} sentences of {data.name}{languages}, {evaluation.split}. "
-        f"Search: {evaluation.search}. Case {case}."
-    )
+    return f"{len(evaluation.sources):,} sentences of {examples}. Search: {evaluation.search}. Case {case}."
 
 
 def comparison(compared) -> list[str]:

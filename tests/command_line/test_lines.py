@@ -24,6 +24,30 @@ def test_chunks_keep_the_order_and_the_rest():
     assert list(lines.chunks([])) == []
 
 
+def test_what_is_given_comes_before_lines_and_all_is_bytes(tmp_path, monkeypatch):
+    path = tmp_path / "in.txt"
+    path.write_bytes(b"\xef\xbb\xbfa\r\n\nb\xff\x00\n\xef\xbb\xbfc")
+    expected = [b"a", b"", b"b\xff\x00", b"\xef\xbb\xbfc"]  # the mark of a file is at its beginning
+    with lines.reader(path=str(path)) as found:
+        assert list(found) == expected
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(path.read_bytes())))
+    with lines.reader() as found:
+        assert list(found) == expected
+    with lines.reader(["\u00e4", "a\n", "\udcff"]) as found:
+        assert list(found) == [b"\xc3\xa4", b"a\n", b"\xff"]
+
+
+def test_closed_ends_are_told(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(ValueError, match="Give a text, or lines on standard input. Received: none"):
+        with lines.reader():
+            pass
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(OSError, match="Received: a closed standard output"):
+        with lines.writer(None):
+            pass
+
+
 def test_a_file_is_kept_until_the_first_lines_and_then_holds_them_alone(tmp_path):
     path = tmp_path / "out.txt"
     path.write_text("what was there\n" * 100)
