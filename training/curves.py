@@ -13,11 +13,9 @@ from pathlib import Path
 from typing import Literal
 
 import command_line
-from training import picture_files, run_folder
+from training import picture_files, report_pictures, run_folder
 
 FILE = "metrics.jsonl"
-# Where a record says when it was made; each with its name on the axis.
-AXES = {"epoch": "epoch", "step": "steps", "minutes": "seconds"}
 # Drawn last; all others come in the order of the logs, the loss first.
 LAST = ("learning_rate", "gradient_norm", "tokens_per_second")
 SKIPPED = ("epoch", "steps", "seconds", "tokens")
@@ -101,13 +99,7 @@ def panels(runs) -> dict[str, list[str]]:
 
 def points(run, x, names):
     """{name: list of (x, y)} of those entries that a run has numbers for."""
-    found = {}
-    for name in names:
-        found[name] = [
-            (record[AXES[x]] / (60 if x == "minutes" else 1), record[name])
-            for record in run.records
-            if all(isinstance(record.get(key), int | float) for key in (AXES[x], name))
-        ]
+    found = {name: report_pictures.points_of(run.records, x, name) for name in names}
     return {name: pairs for name, pairs in found.items() if any(math.isfinite(y) for _, y in pairs)}
 
 
@@ -122,14 +114,13 @@ def draw(runs, x="epoch"):
     from matplotlib.lines import Line2D
 
     from keras_transformer.attention_maps import visible
-    from training.report_pictures import subplots
 
     drawn = panels(runs)
     columns = min(COLUMNS, len(drawn))
     rows = math.ceil(len(drawn) / columns)
     beside = columns if max(len(run.name) for run in runs) <= WIDE else 1
     legend_height = 0.2 * math.ceil((len(runs) + 2) / beside)
-    figure, axes = subplots(rows, columns, (4.0 * columns, 2.9 * rows + legend_height))
+    figure, axes = report_pictures.subplots(rows, columns, (4.0 * columns, 2.9 * rows + legend_height))
     several = matplotlib.colormaps["tab10" if len(runs) <= 10 else "turbo"]
     colors = [several(number if len(runs) <= 10 else number / (len(runs) - 1)) for number in range(len(runs))]
     styles = set()

@@ -15,7 +15,7 @@ from pathlib import Path
 import command_line
 from command_line import lines, quiet
 from command_line.search_options import SearchOptions
-from training import comparison, measured_data, report, run_folder, run_kinds, score
+from training import comparison, curves, measured_data, report, run_folder, run_kinds, score
 from training.config import TranslationConfig
 from training.measuring import measure
 
@@ -112,9 +112,7 @@ def main(arguments=None):
         write(map(lines.one_line, evaluation.translations))
     print("\n".join(evaluation.lines()))
     if page:
-        from keras_transformer.callbacks.metrics_file import read_metrics
-
-        report.write(page, evaluation, read_metrics(Path(options.run) / "metrics.jsonl", math.inf))
+        report.write(page, evaluation, curves.read(Path(options.run), options.run).records)
         print(f"report: {page}")
 
 
