@@ -12,6 +12,8 @@ import sys
 
 import jsonargparse
 
+from command_line import messages
+
 
 class Parser(jsonargparse.ArgumentParser):
     """A parser whose errors are one line that names the nearest option, and whose usage is short."""
@@ -19,7 +21,7 @@ class Parser(jsonargparse.ArgumentParser):
     def error(self, message, ex=None):
         if not self.exit_on_error:  # the parser of a part: its owner reports
             super().error(message, ex)
-        message = " ".join(str(message).split())
+        message = messages.plain(messages.one_line(message))
         unknown = re.search(r"(?:unrecognized arguments: --|does not accept option ')([\w.]+)", message)
         if unknown:
             group = re.search(r"Group '([\w.]+)'", message)
@@ -89,7 +91,7 @@ def run(main) -> None:
         sys.exit(128 + signal.SIGPIPE)
     except (ValueError, OSError) as error:
         _give_up_output()
-        sys.exit(f"error: {' '.join(str(error).split())}")
+        sys.exit(f"error: {messages.one_line(error)}")
     except KeyboardInterrupt:
         _give_up_output()
         sys.exit(130)

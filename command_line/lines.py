@@ -10,6 +10,9 @@ from pathlib import Path
 # Lines that are worked on together: enough to sort by length, few enough to hold in memory.
 CHUNK = 4096
 
+# How files begin that hold something else than UTF-8.
+NO_TEXT = {b"\x1f\x8b": "gzip", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+
 # What some program or other takes for the end of a line or of a column.
 BREAKS = str.maketrans(dict.fromkeys("\t\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029", " "))
 
@@ -43,7 +46,8 @@ def reader(texts: Iterable[str] = (), path: str | None = None):
         path: file with a text a line; None for standard input.
 
     Raises:
-        ValueError: texts and a file are given, or nothing is and standard input is closed.
+        ValueError: texts and a file are given, or nothing is and standard input is closed; or the file is
+            gzip or UTF-16.
         OSError: the file cannot be read.
     """
     if texts and path:
@@ -52,6 +56,8 @@ def reader(texts: Iterable[str] = (), path: str | None = None):
         yield [text.encode("utf-8", "surrogateescape") for text in texts]
     elif path:
         with open(path, "rb") as file:
+            if kind := NO_TEXT.get(file.peek(2)[:2]):
+                raise ValueError(f"`input` must be UTF-8, and not compressed. Received: {path}, {kind}.")
             yield _without_ends(file)
     elif sys.stdin is None:
         raise ValueError("Give a text, or lines on standard input. Received: none, and it is closed.")

@@ -220,7 +220,7 @@ def load_split(config, split, data_dir=None, files=()):
     with quiet.start_up():
         from training.tasks.translation import load_pairs
     config = measured_data.located(config, data_dir, files)
-    with measured_data.told(config, split) as is_missing:
+    with measured_data.told(config, split, is_own=not files) as is_missing:
         pairs = load_pairs(config.data, "test" if files else split)
         if pairs is None:
             is_missing()

@@ -7,7 +7,7 @@ the training goes on again and again from the last half window.
 
 import command_line
 from command_line import lines, quiet
-from command_line.search_options import SearchOptions
+from command_line.search_options import ABOUT_A_SOURCE, OWN, SearchOptions
 from training import run_kinds
 from training.config import LanguageModelingConfig
 
@@ -18,11 +18,11 @@ def main(arguments=None):
     parser.add_argument("texts", type=str, nargs="*", metavar="TEXT", help="what a text begins with")
     parser.add_argument("--run", type=str, required=True, help="run folder of a causal_lm")
     command_line.add_checkpoint(parser)
-    parser.add_class_arguments(SearchOptions, as_group=False, skip={"max_ratio", "min_ratio"})
+    parser.add_class_arguments(SearchOptions, as_group=False, skip=ABOUT_A_SOURCE)
     parser.set_defaults(temperature=1.0)
     options = parser.parse_args(arguments)
     config = run_kinds.load_config(options.run, LanguageModelingConfig)
-    if options.beam is not None:
+    if any(options.get(name) is not None for name in OWN["beam search"]):
         options.temperature = None  # the default of this command, which beam search has not
     window, length = config.data.window, options.max_length
     goes_beyond = length is not None and length > window

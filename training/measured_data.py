@@ -82,8 +82,13 @@ def located(config: RunConfig, data_dir=None, files=(), image_shape=None) -> Run
 
 
 @contextlib.contextmanager
-def told(config: RunConfig, split: str):
+def told(config: RunConfig, split: str, is_own: bool):
     """Tells which options help if the examples that are read inside are not where the training found them.
+
+    Args:
+        config: the run's.
+        split: "train", "validation" or "test".
+        is_own: whether it is the run's own data, and no files that were named.
 
     Yields:
         A function that raises ValueError because the split was never configured.
@@ -100,5 +105,7 @@ def told(config: RunConfig, split: str):
     try:
         yield is_missing
     except FileNotFoundError as error:
+        if not is_own:
+            raise
         option = files if getattr(config.data, split, ()) else "--data_dir FOLDER"
         raise FileNotFoundError(f"{error} If it lies elsewhere, give {option}.") from error

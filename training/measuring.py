@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from command_line import quiet
+from command_line.search_options import ABOUT_A_SOURCE
 from training import measured_data, run_folder
 
 
@@ -29,6 +30,10 @@ def measure(run, split, data_dir=None, search=None, checkpoint=None, files=()):
         raise ValueError(
             f"Options of a search are for what decodes. Received: the kind {config.model.kind}, {search}."
         )
+    for name in sorted(ABOUT_A_SOURCE) if search is not None else ():
+        value = getattr(search, name)
+        if value != getattr(type(search)(), name):
+            raise ValueError(f"`{name}` is for translators. Received: {name}={value}, for {run}.")
     with quiet.start_up():
         from keras_transformer.checkpoints import checkpoint_path
         from keras_transformer.model_files import load_model
@@ -39,7 +44,7 @@ def measure(run, split, data_dir=None, search=None, checkpoint=None, files=()):
     task = tasks.make(config)
     task.load_tokenizers(Path(run))
     task.load_facts(facts)
-    with measured_data.told(config, split) as is_missing:
+    with measured_data.told(config, split, is_own=not files) as is_missing:
         task.load_split(split)
         if not task.has(split):
             is_missing()

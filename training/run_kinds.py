@@ -33,7 +33,8 @@ def load_config(run, task: type[RunConfig]) -> RunConfig:
     config = run_folder.load_config(run)
     if isinstance(config, task):
         return config
-    kinds = " or ".join(kind for kind, (own, _) in KINDS.items() if own is task)
+    *others, last = (kind for kind, (own, _) in KINDS.items() if own is task)
+    kinds = f"{', '.join(others)} or {last}" if others else last
     command = next(command for own, command in USED_BY.items() if isinstance(config, own))
     raise ValueError(
         f"`run` must be of the kind {kinds}. Received: {run}, of the kind {config.model.kind}, "

@@ -117,6 +117,8 @@ def read_pairs(options, config):
         from training.datasets import parallel_text
         from training.evaluate import load_split
     split, data_dir, files = measured_data.read(options)
+    if len(files) > 2:
+        raise ValueError(f"`files` must be a TSV file, or two files. Received: {', '.join(files)}.")
     if files:
         return list(parallel_text.read_pairs(files))
     sides = load_split(config, split, data_dir)

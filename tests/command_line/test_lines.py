@@ -1,5 +1,6 @@
 """Lines in and out: columns hold, files end with whole lines, a progress bar disturbs nothing."""
 
+import gzip
 import io
 import resource
 import sys
@@ -35,6 +36,16 @@ def test_what_is_given_comes_before_lines_and_all_is_bytes(tmp_path, monkeypatch
         assert list(found) == expected
     with lines.reader(["\u00e4", "a\n", "\udcff"]) as found:
         assert list(found) == [b"\xc3\xa4", b"a\n", b"\xff"]
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"), [(gzip.compress(b"a\n"), "gzip"), ("a\n".encode("utf-16"), "UTF-16")]
+)
+def test_what_is_no_text_is_told_before_it_becomes_one(tmp_path, data, kind):
+    (tmp_path / "in.txt").write_bytes(data)
+    with pytest.raises(ValueError, match=f"must be UTF-8, and not compressed. Received: .*in.txt, {kind}"):
+        with lines.reader(path=str(tmp_path / "in.txt")):
+            pass
 
 
 def test_closed_ends_are_told(monkeypatch):

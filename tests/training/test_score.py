@@ -146,6 +146,8 @@ def test_one_file_alone_is_refused(fails, drawn_run, files):
     assert "Give --source and --target. Received:" in fails(score.main, "--run", drawn_run, *files[:2])
     assert "none or several" in fails(score.main, "--run", drawn_run)
     assert "none or several" in fails(score.main, "--run", drawn_run, "a", "b", *files)
+    line = fails(score.main, "--run", drawn_run, "--files", *files[1::2], files[1])
+    assert "`files` must be a TSV file, or two files. Received: " in line
     line = fails(score.main, "--run", drawn_run, "a", "b", "c")
     assert "Give texts in pairs, source and target. Received: 3 texts." in line
     line = fails(score.main, "--run", drawn_run, "a", "b", "--data_dir", "there")

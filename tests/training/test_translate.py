@@ -236,7 +236,7 @@ def test_an_empty_file_has_an_empty_translation(drawn_run, shouting, tmp_path):
     ("arguments", "message"),
     [
         (["--beam", "0"], "`beam` must be a positive integer. Received: beam=0."),
-        (["--alpha", "nan"], "Given value: nan"),
+        (["--alpha", "nan"], "`alpha` must be a number. Received: alpha=nan."),
         (["--alpha", ".nan"], "`alpha` must be a finite number >= 0. Received: alpha=nan."),
         (["--top_p", "0"], "`top_p` must be a finite number > 0 and <= 1. Received: top_p=0.0."),
         (["--n_best", "5"], "at most 4. Received: n_best=5."),
