@@ -164,6 +164,7 @@ def picture(hypothesis, layer, head):
     if hypothesis.attention is None:
         raise ValueError("The picture needs a translation. Received: none was found.")
     attention = hypothesis.attention  # (layers, heads, T, S)
+    is_only = attention.shape[:2] == (1, 1)
     title = {
         (True, True): "mean of all layers and heads",
         (True, False): f"head {head}, mean of all layers",
@@ -175,7 +176,8 @@ def picture(hypothesis, layer, head):
         attention = attention[head]
     elif layer is None:
         attention = attention.mean(axis=0)
-    return attention_map(attention, hypothesis.source_pieces, hypothesis.target_pieces, title)
+    sides = hypothesis.source_pieces, hypothesis.target_pieces
+    return attention_map(attention, *sides, "" if is_only else title)
 
 
 def pairs(hypothesis, options):
