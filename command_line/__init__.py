@@ -15,6 +15,18 @@ import jsonargparse
 from command_line import messages
 
 
+class HelpFormatter(jsonargparse.DefaultHelpFormatter):
+    """Keeps the paragraphs of a description, and says "path" where a value is one."""
+
+    def _fill_text(self, text, width, indent):
+        paragraphs = text.strip().split("\n\n")
+        return "\n\n".join(super(HelpFormatter, self)._fill_text(part, width, indent) for part in paragraphs)
+
+    def _get_type_str(self, action):
+        found = super()._get_type_str(action)
+        return "path" if found == "<class 'Path'>" else found
+
+
 class Parser(jsonargparse.ArgumentParser):
     """A parser whose errors are one line that names the nearest option, and whose usage is short."""
 
@@ -39,6 +51,7 @@ def parser(module: str, description: str) -> Parser:
         prog=f"python -m {module}",
         usage="%(prog)s [options]",
         description=description,
+        formatter_class=HelpFormatter,
         allow_abbrev=False,
     )
 

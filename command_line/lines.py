@@ -22,6 +22,11 @@ def one_line(text: str) -> str:
     return text.translate(BREAKS)
 
 
+def valid(text: str) -> str:
+    """A text of the command line with a sign in the place of each byte that is no UTF-8."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def joined_pieces(pieces: Iterable[str]) -> str:
     """Pieces of a text as one column, separated by spaces."""
     # A space is a piece of some tokenizers; others write it like this already.

@@ -159,7 +159,7 @@ class Client:
 def main(arguments=None):
     """Reads the command line and asks."""
     parser = command_line.parser("serving.client", __doc__)
-    parser.add_argument("texts", type=str, nargs="*", metavar="TEXT", help="texts")
+    parser.add_argument("texts", type=str, nargs="*", default=[], metavar="TEXT", help="texts")
     add_connection(parser)
     parser.add_argument("--input", type=str, help="file with one text a line")
     parser.add_argument("--output", type=str, help="file to write to; standard output if absent")

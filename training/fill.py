@@ -16,7 +16,9 @@ from training.config import MaskedLanguageModelingConfig
 def main(arguments=None):
     """Reads the command line and prints candidates."""
     parser = command_line.parser("training.fill", __doc__)
-    parser.add_argument("texts", type=str, nargs="*", metavar="TEXT", help="with [MASK] where the gap is")
+    parser.add_argument(
+        "texts", type=str, nargs="*", default=[], metavar="TEXT", help="with [MASK] where the gap is"
+    )
     parser.add_argument("--run", type=str, required=True, help="run folder of a masked_lm")
     command_line.add_checkpoint(parser)
     parser.add_argument("--candidates", type=int, default=5, help="how many are printed")

@@ -15,7 +15,9 @@ from training.config import LanguageModelingConfig
 def main(arguments=None):
     """Reads the command line and prints what each text goes on with."""
     parser = command_line.parser("training.generate", __doc__)
-    parser.add_argument("texts", type=str, nargs="*", metavar="TEXT", help="what a text begins with")
+    parser.add_argument(
+        "texts", type=str, nargs="*", default=[], metavar="TEXT", help="what a text begins with"
+    )
     parser.add_argument("--run", type=str, required=True, help="run folder of a causal_lm")
     command_line.add_checkpoint(parser)
     parser.add_class_arguments(SearchOptions, as_group=False, skip=ABOUT_A_SOURCE)

@@ -44,7 +44,7 @@ def main(arguments=None):
     """Reads the command line and scores."""
     parser = command_line.parser("training.score", __doc__)
     parser.add_argument(
-        "texts", type=str, nargs="*", metavar="TEXT", help="a source and its translation, ..."
+        "texts", type=str, nargs="*", default=[], metavar="TEXT", help="a source and its translation, ..."
     )
     command_line.add_run(parser)
     command_line.add_checkpoint(parser)
@@ -111,7 +111,7 @@ def perplexity(total: float, num_tokens: int) -> float:
 def read_pairs(options, config):
     """The pairs of texts, str, that the options name."""
     if options.texts:
-        texts = [text.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for text in options.texts]
+        texts = [lines.valid(text) for text in options.texts]
         return list(zip(texts[::2], texts[1::2], strict=True))
     with quiet.start_up():
         from training.datasets import parallel_text

@@ -29,7 +29,7 @@ from training.options import add_batch_size, check_batch_size
 def main(arguments=None):
     """Reads the command line and translates line by line."""
     parser = command_line.parser("training.translate", __doc__)
-    parser.add_argument("texts", type=str, nargs="*", metavar="TEXT", help="texts to translate")
+    parser.add_argument("texts", type=str, nargs="*", default=[], metavar="TEXT", help="texts to translate")
     command_line.add_run(parser)
     command_line.add_checkpoint(parser)
     parser.add_argument("--input", type=str, help="file with one text a line")
@@ -113,7 +113,7 @@ def translated(translator, source, options):
             results = translator.hypotheses(
                 texts,
                 options.batch_size,
-                prefixes=[options.prefix] * len(texts) if options.prefix else None,
+                prefixes=[lines.valid(options.prefix)] * len(texts) if options.prefix else None,
                 with_attention=with_attention,
                 progress=progress,
             )

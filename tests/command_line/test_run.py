@@ -56,6 +56,17 @@ def test_an_error_is_told_whoever_reads(monkeypatch):
         assert ends(main) == "error: `beam` must be a positive integer."
 
 
+def test_the_help_keeps_paragraphs_and_names_what_is_optional(capsys):
+    parser = command_line.parser("training.some", "Does it.\n\nThat is\nhow.\n")
+    parser.add_argument("texts", type=str, nargs="*", default=[], metavar="TEXT", help="texts")
+    parser.add_argument("--picture", type=Path, help="file")
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--help"])
+    text = capsys.readouterr().out
+    assert "\n\nDoes it.\n\nThat is how.\n\n" in text
+    assert "(type: path, default: null)" in text and "required" not in text
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 @pytest.mark.parametrize("main", [write_lines, lambda: print("a line")])
 def test_a_full_disk_is_told_once(monkeypatch, main):

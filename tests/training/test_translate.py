@@ -265,6 +265,7 @@ def test_bad_options_are_told_before_a_model_is_loaded(fails, drawn_run, monkeyp
 @pytest.mark.parametrize(
     ("prefix", "message"),
     [
+        ("\udcff", "consist of what the target tokenizer knows. Received: '\ufffd'."),
         ("Mai", "consist of what the target tokenizer knows. Received: 'Mai'."),
         ("2" * tiny_runs.MAX_LENGTH, "shorter than `max_length`, 13 pieces. Received: 13 pieces"),
     ],
