@@ -5,12 +5,26 @@ Nothing here imports Keras or TensorFlow: help and a misspelt option answer at o
 
 import dataclasses
 import difflib
+import os
 import re
+import signal
 import sys
 
 import jsonargparse
 
-from command_line import yaml_files
+from command_line import messages, yaml_files
+
+
+class HelpFormatter(jsonargparse.DefaultHelpFormatter):
+    """Keeps the paragraphs of a description, and says "path" where a value is one."""
+
+    def _fill_text(self, text, width, indent):
+        paragraphs = text.strip().split("\n\n")
+        return "\n\n".join(super(HelpFormatter, self)._fill_text(part, width, indent) for part in paragraphs)
+
+    def _get_type_str(self, action):
+        found = super()._get_type_str(action)
+        return "path" if found == "<class 'Path'>" else found
 
 
 class Parser(jsonargparse.ArgumentParser):
@@ -19,7 +33,7 @@ class Parser(jsonargparse.ArgumentParser):
     def error(self, message, ex=None):
         if not self.exit_on_error:  # the parser of a part: its owner reports
             super().error(message, ex)
-        message = " ".join(str(message).split())
+        message = messages.plain(messages.one_line(message))
         unknown = re.search(r"(?:unrecognized arguments: --|does not accept option ')([\w.]+)", message)
         if unknown:
             group = re.search(r"Group '([\w.]+)'", message)
@@ -37,6 +51,7 @@ def parser(module: str, description: str) -> Parser:
         prog=f"python -m {module}",
         usage="%(prog)s [options]",
         description=description,
+        formatter_class=HelpFormatter,
         allow_abbrev=False,
         parser_mode=yaml_files.MODE,
     )
@@ -78,17 +93,41 @@ def _is_section(parser, name: str) -> bool:
     return any(action.dest.startswith(f"{name}.") for action in parser._actions)
 
 
-def shortened(message: str, length: int = 2000) -> str:
-    """A message on one line; what was received may be of any length."""
-    message = " ".join(message.split())
-    return message if len(message) <= length else f"{message[:length]}..."
-
-
 def run(main) -> None:
-    """Runs a command; input that cannot be used ends in one line and exit status 1."""
+    """Runs a command; input that cannot be used ends in one line and exit status 1.
+
+    Whoever reads standard output may go (`| head -1`): the command ends without a word, with the status of a
+    program that SIGPIPE ended.
+    """
     try:
-        main()
+        try:
+            main()
+        except SystemExit as end:
+            if not end.code:  # --help
+                _write_out()
+            raise
+        _write_out()
+    except BrokenPipeError:
+        _give_up_output()
+        sys.exit(128 + signal.SIGPIPE)
     except (ValueError, OSError) as error:
-        sys.exit(f"error: {shortened(str(error))}")
+        _give_up_output()
+        sys.exit(f"error: {messages.one_line(error)}")
     except KeyboardInterrupt:
+        _give_up_output()
         sys.exit(130)
+
+
+def _write_out():
+    # `python -m` under a service manager may have no standard output at all.
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def _give_up_output():
+    """What still cannot be written is dropped: Python would try once more at its end, and complain."""
+    try:
+        _write_out()
+    except OSError:
+        with open(os.devnull, "wb") as nothing:
+            os.dup2(nothing.fileno(), sys.stdout.fileno())

@@ -1,5 +1,6 @@
 """Lines in and out of the commands: a chunk at a time, whole lines, and a progress bar for who waits."""
 
+import codecs
 import contextlib
 import itertools
 import sys
@@ -9,6 +10,9 @@ from pathlib import Path
 # Lines that are worked on together: enough to sort by length, few enough to hold in memory.
 CHUNK = 4096
 
+# How files begin that hold something else than UTF-8.
+NO_TEXT = {b"\x1f\x8b": "gzip", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+
 # What some program or other takes for the end of a line or of a column.
 BREAKS = str.maketrans(dict.fromkeys("\t\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029", " "))
 
@@ -16,6 +20,11 @@ BREAKS = str.maketrans(dict.fromkeys("\t\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029", "
 def one_line(text: str) -> str:
     """The text with a space for each tab and each line end, so that it fits into a column of a line."""
     return text.translate(BREAKS)
+
+
+def valid(text: str) -> str:
+    """A text of the command line with a sign in the place of each byte that is no UTF-8."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def joined_pieces(pieces: Iterable[str]) -> str:
@@ -32,6 +41,42 @@ def chunks(items: Iterable, size: int = CHUNK) -> Iterator[list]:
 
 
 @contextlib.contextmanager
+def reader(texts: Iterable[str] = (), path: str | None = None):
+    """Gives what is worked on as bytes, without line ends: texts that were given, else lines.
+
+    Bytes: invalid UTF-8 is the tokenizer's to replace, and no reason to stop in the middle.
+
+    Args:
+        texts: of the command line.
+        path: file with a text a line; None for standard input.
+
+    Raises:
+        ValueError: texts and a file are given, or nothing is and standard input is closed; or the file is
+            gzip or UTF-16.
+        OSError: the file cannot be read.
+    """
+    if texts and path:
+        raise ValueError(f"Give texts or --input. Received both: {' '.join(map(repr, texts))}, {path}.")
+    if texts:
+        yield [text.encode("utf-8", "surrogateescape") for text in texts]
+    elif path:
+        with open(path, "rb") as file:
+            if kind := NO_TEXT.get(file.peek(2)[:2]):
+                raise ValueError(f"`input` must be UTF-8, and not compressed. Received: {path}, {kind}.")
+            yield _without_ends(file)
+    elif sys.stdin is None:
+        raise ValueError("Give a text, or lines on standard input. Received: none, and it is closed.")
+    else:
+        yield _without_ends(sys.stdin.buffer)
+
+
+def _without_ends(lines):
+    for number, line in enumerate(lines):
+        line = line.rstrip(b"\r\n")
+        yield line.removeprefix(codecs.BOM_UTF8) if number == 0 else line
+
+
+@contextlib.contextmanager
 def writer(path: str | None, inputs: Iterable[str | None] = ()):
     """Gives a function that writes a list of lines at once.
 
@@ -44,10 +89,12 @@ def writer(path: str | None, inputs: Iterable[str | None] = ()):
 
     Raises:
         ValueError: `path` is one of `inputs`.
-        OSError: `path` cannot be written; from the function: the disk is full, and the file ends with the
-            lines before.
+        OSError: `path` cannot be written, or standard output is closed; from the function: the disk is full,
+            and the file ends with the lines before.
     """
     if path is None:
+        if sys.stdout is None:
+            raise OSError("Lines need a standard output, or --output. Received: a closed standard output.")
         yield _print
         return
     is_file = Path(path).is_file()
@@ -82,7 +129,7 @@ def writer(path: str | None, inputs: Iterable[str | None] = ()):
 
 def _print(lines):
     sys.stdout.write(_joined(lines))
-    sys.stdout.flush()
+    sys.stdout.flush()  # who waits at a pipe or a screen sees each chunk
 
 
 def _joined(lines):

@@ -10,6 +10,8 @@ OWN = {
     "beam search": ("beam", "alpha", "coverage_penalty"),
     "sampling": ("temperature", "top_k", "top_p", "min_p", "seed"),
 }
+# What has no meaning where nothing is translated.
+ABOUT_A_SOURCE = {"coverage_penalty", "max_ratio", "min_ratio"}
 
 
 @dataclass(frozen=True)

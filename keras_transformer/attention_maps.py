@@ -1,9 +1,16 @@
 """Attention weights as a picture (as in Bahdanau et al. 2015, figure 3; Xu et al. 2015, figure 3)."""
 
+import functools
 import math
 
 import numpy as np
+from matplotlib import font_manager
 from matplotlib.figure import Figure
+
+# Inches of one piece in a heat map, and of the longest side of a figure: 4,000 dots at 100 an inch.
+CELL, LONGEST = 0.28, 40.0
+# Points; what is smaller nobody reads.
+SMALLEST_FONT, FONT = 4.0, 10.0
 
 
 def attention_map(weights, source_pieces, target_pieces, title="", columns=4):
@@ -30,14 +37,24 @@ def attention_map(weights, source_pieces, target_pieces, title="", columns=4):
             "`weights` must have one row for each target piece and one column for each source piece, "
             f"here {expected}. Received: weights of shape {weights.shape[1:]}."
         )
-    panel = (1.0 + 0.28 * len(source_pieces), 1.0 + 0.28 * len(target_pieces))
+    columns = min(columns, len(weights))
+    rows = math.ceil(len(weights) / columns)
+    widest, highest = LONGEST / columns - 1.0, LONGEST / rows - 1.0
+    cells = min(CELL, widest / len(source_pieces)), min(CELL, highest / len(target_pieces))
+    panel = (1.0 + cells[0] * len(source_pieces), 1.0 + cells[1] * len(target_pieces))
+    labels, fonts = visible([*source_pieces, *target_pieces])
+    sides = labels[: len(source_pieces)], labels[len(source_pieces) :]
     figure, axes = _panels(len(weights), columns, panel, title)
     for head, axis in enumerate(axes):
         image = axis.imshow(weights[head], vmin=0.0, vmax=1.0, cmap="Blues", aspect="auto")
-        axis.set_xticks(range(len(source_pieces)), source_pieces, rotation=90)
-        axis.set_yticks(range(len(target_pieces)), target_pieces)
+        for side, cell, set_ticks in zip(sides, cells, (axis.set_xticks, axis.set_yticks), strict=True):
+            size = max(SMALLEST_FONT, min(FONT, 0.5 * 72 * cell))
+            step = math.ceil(size / (72 * cell))  # every label, or every so many-th where they are too close
+            style = {"fontfamily": fonts, "fontsize": size, "parse_math": False}
+            set_ticks(range(0, len(side), step), side[::step], **style)
+        axis.tick_params("x", rotation=90)
         if len(weights) > 1:
-            axis.set_title(f"head {head + 1}", fontsize=9)
+            axis.set_title(f"head {head}", fontsize=9)  # from 0, as everywhere
     figure.colorbar(image, ax=figure.axes, shrink=0.8, label="attention weight")
     return figure
 
@@ -71,9 +88,10 @@ def attention_over_image(image, weights, pieces, title="", columns=6):
             f"Received: weights of shape {weights.shape}, {len(pieces)} pieces."
         )
     height, width = image.shape[:2]
+    labels, fonts = visible(pieces)
     figure, axes = _panels(len(pieces), columns, (1.5, 0.4 + 1.5 * height / width), title)
     brightest = 255 if image.dtype == np.uint8 else 1.0
-    for axis, grid, piece in zip(axes, weights, pieces, strict=True):
+    for axis, grid, piece in zip(axes, weights, labels, strict=True):
         axis.imshow(image, vmin=0, vmax=brightest, cmap="gray")
         # Cells as they are: smoothed, they would claim more places than were weighed.
         extent = (-0.5, width - 0.5, height - 0.5, -0.5)
@@ -87,7 +105,7 @@ def attention_over_image(image, weights, pieces, title="", columns=6):
             interpolation="nearest",
         )
         axis.set_axis_off()
-        axis.set_title(piece, fontsize=9)
+        axis.set_title(piece, fontsize=9, fontfamily=fonts, parse_math=False)
     figure.colorbar(heat, ax=figure.axes, shrink=0.8, label="attention weight")
     return figure
 
@@ -96,9 +114,60 @@ def _panels(count, columns, size, title):
     """A figure with `count` panels of a size (width, height) in inches, and their axes."""
     columns = min(columns, count)
     rows = math.ceil(count / columns)
-    figure = Figure(figsize=(columns * size[0] + 0.6, rows * size[1]), layout="constrained")
+    # Room for the title and the scale of the weights beside a single piece, too.
+    size = max(3.6, columns * size[0] + 0.6), max(2.4, rows * size[1])
+    figure = Figure(figsize=size, layout="constrained")
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axis in axes[count:]:
         axis.set_axis_off()
-    figure.suptitle(title)
+    labels, fonts = visible([title], blank=" ")
+    figure.suptitle(labels[0], fontfamily=fonts, parse_math=False)
     return figure, axes[:count]
+
+
+def visible(pieces, blank="\u2581"):
+    """Texts of a picture so that each of their characters can be seen, and the fonts that have them.
+
+    Args:
+        pieces: list of str.
+        blank: what is drawn for a blank.
+
+    Returns:
+        List of str: what cannot be printed, or is in no font of this machine, is escaped as in Python. And
+        a list of names, to be given as `fontfamily`.
+    """
+    pieces = [piece.replace(" ", blank) for piece in pieces]
+    wanted = {char for piece in pieces for char in piece if char.isprintable()}
+    fonts = ["DejaVu Sans"]  # matplotlib brings it
+    known = wanted & _characters(font_manager.findfont(fonts[0]))
+    if known != wanted:
+        plain = [
+            entry
+            for entry in font_manager.fontManager.ttflist
+            if entry.style == "normal" and not entry.name.startswith("Last Resort")  # which draws a box
+        ]
+        # The same ones each time, those of usual weight before bold and thin ones.
+        for entry in sorted(plain, key=lambda entry: (entry.weight not in (400, "normal"), entry.name)):
+            if known == wanted:
+                break
+            more = (wanted - known) & _characters(entry.fname)
+            if more:
+                fonts.append(entry.name)
+                known |= more
+    escaped = {
+        char: char if char in known or char == blank else _escaped(char) for char in set("".join(pieces))
+    }
+    return ["".join(map(escaped.get, piece)) for piece in pieces], fonts
+
+
+def _escaped(char):
+    return char.encode("unicode_escape").decode("ascii")
+
+
+@functools.cache
+def _characters(path):
+    """The characters of a font file; none of one that matplotlib cannot draw with."""
+    try:
+        return frozenset(map(chr, font_manager.get_font(path).get_charmap()))
+    except (RuntimeError, OSError):
+        return frozenset()

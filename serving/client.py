@@ -1,4 +1,4 @@
-"""Asks a served model: python -m serving.client --target HOST:PORT --model NAME [TEXT] [--input FILE]
+"""Asks a served model: python -m serving.client --target HOST:PORT --model NAME [TEXT ...] [--input FILE]
 
 Over gRPC, or over REST with --rest: each has a port of its own. Without a text or a file, lines come from
 standard input, and answers keep their order. A signature with one output of texts answers a line with a
@@ -189,7 +189,7 @@ def is_text(value):
 def main(arguments=None):
     """Reads the command line and asks."""
     parser = command_line.parser("serving.client", __doc__)
-    parser.add_argument("text", type=str, nargs="?", help="a text")
+    parser.add_argument("texts", type=str, nargs="*", default=[], metavar="TEXT", help="texts")
     add_connection(parser)
     parser.add_argument("--input", type=str, help="file with one text a line")
     parser.add_argument("--output", type=str, help="file to write to; standard output if absent")
@@ -197,8 +197,6 @@ def main(arguments=None):
     parser.add_argument("--status", action="store_true", help="tell the versions of the model and end")
     parser.add_argument("--metadata", action="store_true", help="tell the signatures of the model and end")
     options = parser.parse_args(arguments)
-    if options.text is not None and options.input:
-        raise ValueError(f"Give a text or --input. Received both: {options.text!r}, {options.input}.")
     if not 1 <= options.batch_size < 2**31:
         raise ValueError(
             f"`batch_size` must be positive, and below 2**31. Received: batch_size={options.batch_size}."
@@ -258,24 +256,17 @@ def told(options):
 def translate(client, options):
     """Answers each line, in order."""
     with contextlib.ExitStack() as files:
+        source = files.enter_context(lines.reader(options.texts, options.input))
         total, size = None, options.batch_size
-        if options.text is not None:
-            source = [options.text.encode("utf-8", "surrogateescape")]
-        elif options.input:
-            if Path(options.input).is_file():
-                with open(options.input, "rb") as file:
-                    total = sum(1 for _ in file)
-            source = files.enter_context(open(options.input, "rb"))
-        elif sys.stdin is None:  # closed, as under some service managers
-            raise ValueError("Give a text or --input. Received: none, and there is no standard input.")
-        else:
-            source = sys.stdin.buffer
-            size = 1 if sys.stdin.isatty() else size  # A person at a terminal waits for each answer.
+        if options.input and Path(options.input).is_file():
+            with open(options.input, "rb") as file:
+                total = sum(1 for _ in file)
+        elif not options.texts and sys.stdin.isatty():
+            size = 1  # A person at a terminal waits for each answer.
         write = files.enter_context(lines.writer(options.output, inputs=[options.input]))
         progress = files.enter_context(lines.progress_bar(total, options.output))
         for chunk in lines.chunks(source, size):
-            # Bytes: invalid UTF-8 is the model's to replace.
-            write([client_lines.of_row(row) for row in client.rows([line.rstrip(b"\r\n") for line in chunk])])
+            write([client_lines.of_row(row) for row in client.rows(chunk)])
             if progress:
                 progress(len(chunk))
 

@@ -107,7 +107,7 @@ def export_elsewhere(options, search) -> None:
     if kind != "transformer":
         raise ValueError(
             f"A model of the format {options.format} must be a transformer. "
-            f"Received: {options.run}, a {kind}."
+            f"Received: {options.run}, of the kind {kind}."
         )
     with quiet.start_up():
         from serving import ctranslate2_format, onnx_format
@@ -172,11 +172,13 @@ def export(
     else:
         for name, value in (("ensemble", ensemble), ("layer", layer), ("head", head)):
             if value not in (None, (), []):
-                raise ValueError(f"`{name}` is for translators. Received: {name}={value}, and a {kind}.")
+                raise ValueError(
+                    f"`{name}` is for translators. Received: {name}={value}, for the kind {kind}."
+                )
         if kind not in zoo_signatures.KINDS:
             raise ValueError(
                 f"What is exported must be one of {', '.join((*TRANSLATORS, *zoo_signatures.KINDS))}. "
-                f"Received: {run_folder}, a {kind}."
+                f"Received: {run_folder}, of the kind {kind}."
             )
         served = zoo_signatures.KINDS[kind](*common)
     folder = saved_model.write(

@@ -72,7 +72,7 @@ def test_heads_have_a_panel_each():
     weights = np.random.default_rng(2).dirichlet(np.ones(3), (3, 2))  # (H, T, S)
     figure = attention_maps.attention_map(weights, ["x", "y", "z"], ["u", "v"], columns=2)
     found = panels(figure)
-    assert [title for title, _ in found] == ["head 1", "head 2", "head 3"]
+    assert [title for title, _ in found] == ["head 0", "head 1", "head 2"]
     for (_, (drawn,)), expected in zip(found, weights, strict=True):
         np.testing.assert_array_equal(drawn, expected)
     assert [title for title, _ in panels(attention_maps.attention_map(weights[0], "xyz", "uv"))] == [""]
@@ -81,3 +81,30 @@ def test_heads_have_a_panel_each():
 def test_other_numbers_of_pieces_are_refused():
     with pytest.raises(ValueError, match=r"here \(2, 4\). Received: weights of shape \(2, 3\)"):
         attention_maps.attention_map(np.zeros((2, 3)), "wxyz", "uv")
+
+
+def labels(figure):
+    axis = figure.axes[0]
+    return [[text.get_text() for text in side] for side in (axis.get_xticklabels(), axis.get_yticklabels())]
+
+
+def test_every_piece_can_be_seen(tmp_path, recwarn):
+    """No formula, no blank, no empty box: a character that no font has stands as its number."""
+    source = ["$x$", " ", "\n", "\x00", "\u0434\u0430", "\U0010fffd", "_a"]
+    figure = attention_maps.attention_map(np.full((1, 7), 1 / 7), source, ["\\"], title="$ \u0434")
+    assert labels(figure) == [
+        ["$x$", "\u2581", "\\n", "\\x00", "\u0434\u0430", "\\U0010fffd", "_a"],
+        ["\\"],
+    ]
+    figure.savefig(tmp_path / "map.png")
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize(("num_heads", "length"), [(1, 1), (1, 500), (5, 160)])
+def test_a_figure_is_neither_too_small_for_its_title_nor_too_large_to_write(num_heads, length):
+    weights = np.zeros((num_heads, length, length))
+    figure = attention_maps.attention_map(weights, ["a"] * length, ["b"] * length)
+    width, height = figure.get_size_inches()
+    assert 3 < width < 42 and 2 < height < 42
+    sizes = [text.get_fontsize() for text in figure.axes[0].get_xticklabels()]
+    assert min(sizes) >= 4 and len(sizes) <= length

@@ -62,12 +62,13 @@ def average(run, output, select="last", num=None, names=None):
         paths = sorted({checkpoints.checkpoint_path(run, name) for name in names})
     else:
         checkpoints.checkpoint_path(run, select)  # tells if there is none
-        paths = checkpoints.choose(run / "checkpoints", select, num)
+        paths = checkpoints.choose(run / "checkpoints", select)
         if num is not None and not 1 <= num <= len(paths):
             raise ValueError(
                 f"`num` must be from 1 to the number of checkpoints to select from, {select}: {len(paths)}. "
                 f"Received: num={num}, for {run}."
             )
+        paths = checkpoints.choose(run / "checkpoints", select, num)
     with run_lock.held(output):
         if output.exists():
             raise ValueError(f"The run folder to write must not exist. Received: {output}, which does.")

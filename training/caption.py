@@ -7,9 +7,9 @@ first image's caption.
 from pathlib import Path
 
 import command_line
-from command_line import quiet
-from command_line.search_options import SearchOptions
-from training import run_folder
+from command_line import lines, quiet
+from command_line.search_options import ABOUT_A_SOURCE, SearchOptions
+from training import picture_files, run_kinds
 from training.config import CaptioningConfig
 
 
@@ -22,29 +22,27 @@ def main(arguments=None):
     parser.add_argument("--layer", type=int, help="of the picture, from 0; the mean of all if absent")
     parser.add_argument("--head", type=int, help="of the picture, from 0; the mean of all if absent")
     command_line.add_checkpoint(parser)
-    parser.add_class_arguments(SearchOptions, as_group=False, skip={"n_best", "max_ratio", "min_ratio"})
+    parser.add_class_arguments(SearchOptions, as_group=False, skip={"n_best", *ABOUT_A_SOURCE})
     options = parser.parse_args(arguments)
     for name in ("layer", "head"):
         if options[name] is not None and not options.picture:
             raise ValueError(f"`{name}` needs --picture. Received: {name}={options[name]} without it.")
-    config = run_folder.load_config(options.run)
-    if not isinstance(config, CaptioningConfig):
-        raise ValueError(
-            f"`run` must be of an image_captioner. Received: {options.run}, a {config.model.kind}."
-        )
+    if options.picture:
+        picture_files.check(options.picture)
+    config = run_kinds.load_config(options.run, CaptioningConfig)
     search = SearchOptions.read(options).search(config.data.max_length)
     with quiet.start_up():
         from keras_transformer.captioner import Captioner
         from training.datasets.images import read_images
     captioner = Captioner.from_run(options.run, search, options.checkpoint)
     images = read_images(options.images, captioner.image_shape)
-    for caption in captioner.translate(images):
-        print(caption)
     if options.picture:
         from keras_transformer.attention_maps import attention_over_image
 
         ((pieces, weights),) = captioner.look(images[:1], options.layer, options.head)
-        attention_over_image(images[0], weights, pieces).savefig(options.picture)
+        picture_files.write(attention_over_image(images[0], weights, pieces), options.picture)
+    with lines.writer(None) as write:
+        write(map(lines.one_line, captioner.translate(images)))
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ A line for each image, JPEG, PNG, GIF or BMP: its class, a tab, its probability.
 from pathlib import Path
 
 import command_line
-from command_line import quiet
-from training import run_folder
+from command_line import lines, quiet
+from training import run_kinds
 from training.config import ImageClassificationConfig
 
 
@@ -18,11 +18,7 @@ def main(arguments=None):
     parser.add_argument("--run", type=str, required=True, help="run folder of an attention_cnn")
     command_line.add_checkpoint(parser)
     options = parser.parse_args(arguments)
-    config = run_folder.load_config(options.run)
-    if not isinstance(config, ImageClassificationConfig):
-        raise ValueError(
-            f"`run` must be of an attention_cnn. Received: {options.run}, a {config.model.kind}."
-        )
+    run_kinds.load_config(options.run, ImageClassificationConfig)
     with quiet.start_up():
         import tensorflow as tf
 
@@ -31,8 +27,9 @@ def main(arguments=None):
     classifier = ImageClassifier.from_run(options.run, options.checkpoint)
     read_images(options.images, classifier.image_shape)  # tells which file is no image
     encoded = tf.constant([path.read_bytes() for path in options.images])
-    for name, probability in zip(*(x.numpy() for x in classifier(encoded)), strict=True):
-        print(f"{name.decode('utf-8')}\t{probability:.4f}")
+    found = zip(*(x.numpy() for x in classifier(encoded)), strict=True)
+    with lines.writer(None) as write:
+        write(f"{lines.one_line(name.decode('utf-8'))}\t{probability:.4f}" for name, probability in found)
 
 
 if __name__ == "__main__":

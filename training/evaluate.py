@@ -3,22 +3,21 @@
 Prints BLEU, chrF++, chrF, TER and exact match by sacreBLEU, and the model's perplexity, each with its
 signature; of dates exact match, chrF and perplexity. --against OTHER compares with another run, or with a
 file of translations of the same sources: paired bootstrap resampling (Koehn 2004) with 1,000 samples and
-sacreBLEU's seed, 12345 unless SACREBLEU_SEED is set. --report writes all that and more as one page. See
-docs/evaluation.md.
+sacreBLEU's seed, 12345 unless SACREBLEU_SEED is set. --report writes all that and more as one page. Other
+kinds of runs tell their loss and metrics. See docs/evaluation.md.
 """
 
 import math
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import command_line
 from command_line import lines, quiet
 from command_line.search_options import SearchOptions
-from training import comparison, report, run_folder, score
+from training import comparison, curves, measured_data, report, run_folder, run_kinds, score
 from training.config import TranslationConfig
 from training.measuring import measure
-from training.options import add_data
 
 # Data sets with one right answer. BLEU counts sequences of four words, and a date has one.
 EXACT = ("dates",)
@@ -34,7 +33,7 @@ class Evaluation:
     Attributes:
         system: the run, with its checkpoint and the others of its ensemble.
         config: the run's.
-        split: "train", "validation" or "test".
+        split: "train", "validation" or "test"; the names of the files that were measured instead.
         search: what was decoded with, in words.
         lowercase: whether case is ignored by the measures.
         sources, references, translations: N texts each.
@@ -69,7 +68,7 @@ def main(arguments=None):
     parser = command_line.parser("training.evaluate", __doc__)
     command_line.add_run(parser)
     command_line.add_checkpoint(parser)
-    add_data(parser, default="test")
+    measured_data.add_data(parser, default="test")
     parser.add_argument("--output", type=str, help="file to write the translations to, one a line")
     parser.add_argument(
         "--against",
@@ -86,37 +85,40 @@ def main(arguments=None):
     # Only the best translation is measured.
     parser.add_class_arguments(SearchOptions, as_group=False, skip={"n_best"})
     options = parser.parse_args(arguments)
+    split, data_dir, files = measured_data.read(options)
+    split = split or "test"
+    search = SearchOptions.read(options)
     if not isinstance(run_folder.load_config(options.run), TranslationConfig):
-        for name in ("output", "against", "report", "ensemble"):
+        for name in ("output", "against", "report", "ensemble", "source"):
             if options[name]:
                 raise ValueError(
                     f"`{name}` is for translators. Received: {options[name]}, for {options.run}."
                 )
-        search = SearchOptions.read(options)
-        measures = measure(options.run, options.data, options.data_dir, search, options.checkpoint)
+        measures = measure(options.run, split, data_dir, search, options.checkpoint, files)
         print("\n".join(map(str, measures)))
         return
     page = report.place(options.report) if options.report else None
-    with lines.writer(options.output or os.devnull, inputs=options.against) as write:
+    with lines.writer(options.output or os.devnull, inputs=[*options.against, *files]) as write:
         evaluation = evaluate(
             options.run,
-            options.data,
-            options.data_dir,
-            SearchOptions.read(options),
+            split,
+            data_dir,
+            search,
             options.ensemble,
             options.checkpoint,
             options.against,
+            files,
         )
         write(map(lines.one_line, evaluation.translations))
     print("\n".join(evaluation.lines()))
     if page:
-        from keras_transformer.callbacks.metrics_file import read_metrics
-
-        report.write(page, evaluation, read_metrics(Path(options.run) / "metrics.jsonl", math.inf))
+        report.write(page, evaluation, curves.read(Path(options.run), options.run).records)
         print(f"report: {page}")
 
 
-def evaluate(run, split="test", data_dir=None, search=None, ensemble=(), checkpoint=None, against=()):
+def evaluate(
+    run, split="test", data_dir=None, search=None, ensemble=(), checkpoint=None, against=(), files=()
+):
     """Translates a split with the run's model and measures the result.
 
     Args:
@@ -127,6 +129,7 @@ def evaluate(run, split="test", data_dir=None, search=None, ensemble=(), checkpo
         ensemble: further run folders, see `Translator.from_run`.
         checkpoint: in place of the run's model.keras, see `Translator.from_run`.
         against: run folders, and files with one translation a line, to compare with.
+        files: what is translated in place of a split: one TSV file, or a file of sources and one of targets.
 
     Returns:
         `Evaluation`.
@@ -135,7 +138,7 @@ def evaluate(run, split="test", data_dir=None, search=None, ensemble=(), checkpo
         ValueError: the run, the data or an option cannot be used, or a file of `against` has not one line
             for each source.
     """
-    config = run_folder.load_config(run)
+    config = run_kinds.load_config(run, TranslationConfig)
     with quiet.start_up():
         import tensorflow as tf
 
@@ -143,7 +146,7 @@ def evaluate(run, split="test", data_dir=None, search=None, ensemble=(), checkpo
         from keras_transformer.translator import Translator
     search = search or SearchOptions()
     strategy = search.search(config.data.max_length)
-    sources, references = load_split(config, split, data_dir)
+    sources, references = load_split(config, split, data_dir, files)
     references = [reference.decode("utf-8") for reference in references]
     system = " + ".join([f"{run} ({checkpoint})" if checkpoint else str(run), *map(str, ensemble)])
     others = comparison.read_others([system, *against], len(references), search.search)
@@ -159,7 +162,7 @@ def evaluate(run, split="test", data_dir=None, search=None, ensemble=(), checkpo
     return Evaluation(
         system=system,
         config=config,
-        split=split,
+        split=" and ".join(files) or split,
         search=str(search),
         lowercase=target.lowercase,
         sources=[source.decode("utf-8", "replace") for source in sources],
@@ -201,25 +204,27 @@ def perplexity(translator, config, sources, references):
     )
 
 
-def load_split(config, split, data_dir=None):
+def load_split(config, split, data_dir=None, files=()):
     """The sources and the targets of a run's data, two lists of bytes.
 
     Args:
         config: the run's `TranslationConfig`.
         split: "train", "validation" or "test".
         data_dir: folder with the data; the one that was trained on if None.
+        files: in place of the split.
 
     Raises:
         ValueError: the run's data has no such split.
+        FileNotFoundError: it is not there; says how another place is named.
     """
     with quiet.start_up():
         from training.tasks.translation import load_pairs
-    if data_dir is not None:
-        config = replace(config, data=replace(config.data, data_dir=data_dir))
-    pairs = load_pairs(config.data, split)
-    if pairs is None:
-        raise ValueError(f"The run's data must have a {split} split. Received: none was configured.")
-    return [list(side) for side in zip(*pairs.as_numpy_iterator(), strict=True)]
+    config = measured_data.located(config, data_dir, files)
+    with measured_data.told(config, split, is_own=not files) as is_missing:
+        pairs = load_pairs(config.data, "test" if files else split)
+        if pairs is None:
+            is_missing()
+        return [list(side) for side in zip(*pairs.as_numpy_iterator(), strict=True)]
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ class RunHyperModel(keras_tuner.HyperModel):
             config = config_class(self.kind)()
         if self.kind not in (None, config.model.kind):
             raise ValueError(
-                f"`config` must be of a {self.kind}. Received: a configuration of a {config.model.kind}."
+                f"`config` must be of the kind {self.kind}. Received: one of the kind {config.model.kind}."
             )
         self.config = config
         self.space = spaces.read(SPACES / f"{config.model.kind}.yaml", config) if space is None else space

@@ -38,8 +38,8 @@ def settled(config: RunConfig, output: Path) -> RunConfig:
         other = run_folder.load_config(config.initial.run)
         if tasks.kind_of(other) is not tasks.kind_of(config):
             raise ValueError(
-                f"`initial.run` must be a run for the same task as that of a {config.model.kind}. "
-                f"Received: {config.initial.run}, a {other.model.kind}."
+                f"`initial.run` must be a run for the same task as that of the kind {config.model.kind}. "
+                f"Received: {config.initial.run}, of the kind {other.model.kind}."
             )
         checkpoint_path(config.initial.run, config.initial.checkpoint)  # told before work is done
     if not keeps_tokenizers(config) or not hasattr(config, "tokenizer"):

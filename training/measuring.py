@@ -1,13 +1,13 @@
 """Measures of runs that are no translators: what the model's own metrics say, and what its task adds."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from command_line import quiet
-from training import run_folder
+from command_line.search_options import ABOUT_A_SOURCE
+from training import measured_data, run_folder
 
 
-def measure(run, split, data_dir=None, search=None, checkpoint=None):
+def measure(run, split, data_dir=None, search=None, checkpoint=None, files=()):
     """Measures a run on a split of its data.
 
     Args:
@@ -16,6 +16,7 @@ def measure(run, split, data_dir=None, search=None, checkpoint=None):
         data_dir: folder with the data; the one that was trained on if None.
         search: `SearchOptions` of a captioner.
         checkpoint: best, last or a file in the run's checkpoints/; model.keras if None.
+        files: what is measured in place of the split.
 
     Returns:
         List of `quality.Measured`.
@@ -24,23 +25,29 @@ def measure(run, split, data_dir=None, search=None, checkpoint=None):
         ValueError: the run, the data or an option cannot be used.
     """
     config = run_folder.load_config(run)
-    if data_dir is not None:
-        config = replace(config, data=replace(config.data, data_dir=data_dir))
     decodes = hasattr(config.data, "max_length")
     if not decodes and str(search) != str(type(search)()):
         raise ValueError(
-            f"Options of a search are for what decodes. Received: a {config.model.kind}, {search}."
+            f"Options of a search are for what decodes. Received: the kind {config.model.kind}, {search}."
         )
+    for name in sorted(ABOUT_A_SOURCE) if search is not None else ():
+        value = getattr(search, name)
+        if value != getattr(type(search)(), name):
+            raise ValueError(f"`{name}` is for translators. Received: {name}={value}, for {run}.")
     with quiet.start_up():
         from keras_transformer.checkpoints import checkpoint_path
         from keras_transformer.model_files import load_model
         from training import tasks
+    facts = run_folder.load_image_facts(run)
+    config = measured_data.located(config, data_dir, files, facts.get("image_shape"))
+    split = "test" if files else split
     task = tasks.make(config)
-    task.load()
     task.load_tokenizers(Path(run))
-    task.load_split(split)
-    if not task.has(split):
-        raise ValueError(f"The run's data must have a {split} split. Received: none was configured.")
+    task.load_facts(facts)
+    with measured_data.told(config, split, is_own=not files) as is_missing:
+        task.load_split(split)
+        if not task.has(split):
+            is_missing()
     model = load_model(checkpoint_path(run, checkpoint), compile=True)
     found = search.search(config.data.max_length) if decodes else None
     return task.measure(model, split, found)

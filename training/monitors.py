@@ -43,7 +43,7 @@ def check_quality(config: RunConfig, what: str) -> None:
         return
     if not hasattr(config, "quality"):
         raise ValueError(
-            f"`{what}` needs a checkpoints.monitor that a {config.model.kind} has, val_loss "
+            f"`{what}` needs a checkpoints.monitor that the kind {config.model.kind} has, val_loss "
             f"say. Received: checkpoints.monitor={monitor!r}."
         )
     if not 0 < config.quality.frequency <= config.fit.epochs:

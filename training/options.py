@@ -1,14 +1,6 @@
 """Options that several commands have."""
 
 
-def add_data(parser, default: str | None) -> None:
-    """Adds the split of the run's data, and where the data lies."""
-    parser.add_argument(
-        "--data", type=str, default=default, help="split of the run's data: train, validation or test"
-    )
-    parser.add_argument("--data_dir", type=str, help="folder with the data; as in training if absent")
-
-
 def add_batch_size(parser, default: int) -> None:
     """Adds the number of texts that go through the model together; see `check_batch_size`."""
     parser.add_argument(

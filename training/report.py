@@ -11,29 +11,34 @@ from pathlib import Path
 
 import yaml
 
-from training import report_pictures
+from training import measured_data, report_pictures
 
 NUM_SAMPLES = 10
 SEED = 0  # of the samples
 
 # A browser that obeys it runs and loads nothing, whatever a sentence holds.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
-KINDS = {"#": ' class="number"', "~": ' class="long" dir="auto"', "|": ' class="dim"'}
+KINDS = {"#": ' class="number"', "~": ' class="long" dir="auto"', "|": ' class="dim"', "=": ' class="name"'}
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 66rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; margin-bottom: .3rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.15rem; margin-top: 2.2rem; }
 h3 { font-size: 1rem; margin-bottom: .3rem; }
+/* What is too wide for the window is scrolled by itself, not with the page. */
+.wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: start; vertical-align: top; padding: .3rem .8rem .3rem 0; overflow-wrap: anywhere; }
-th { font-weight: 600; }
+th { font-weight: 600; white-space: nowrap; }
 td:first-child { white-space: nowrap; }
 tr { border-bottom: 1px solid var(--line); }
 .number { text-align: end; font-variant-numeric: tabular-nums; white-space: nowrap; }
-.long { width: 30%; }
+.long { width: 30%; min-width: 9rem; }
+.name { min-width: 9rem; }
 .dim { opacity: .75; font-size: .85rem; }
-svg { max-width: 100%; height: auto; }
+td.dim { min-width: 13rem; }
+p { overflow-wrap: anywhere; }
+svg { max-width: max(100%, 40rem); height: auto; }
 pre { background: var(--soft); padding: .8rem; overflow-x: auto; }
 """
 
@@ -60,7 +65,7 @@ def write(path: Path, evaluation, records) -> None:
     Args:
         path: see `place`.
         evaluation: see `training.evaluate`.
-        records: the lines of the run's metrics.jsonl, see `run_folder.read_metrics`.
+        records: the lines of the run's metrics.jsonl, see `curves.read`.
     """
     text = page(evaluation, records)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,7 +86,7 @@ def page(evaluation, records) -> str:
         f"<p>{html.escape(facts(evaluation))}</p>",
         "<h2>Measures</h2>",
         table(
-            ["measure", "#value", "", "|signature"],
+            ["measure", "#value", "=", "|signature"],
             [[x.name, f"{x.value:.2f}", x.details, x.signature] for x in evaluation.measures],
         ),
         *comparison(evaluation.compared),
@@ -104,11 +109,11 @@ def facts(evaluation) -> str:
     """What was measured, in a sentence."""
     data = evaluation.config.data
     languages = f" {data.source_language} to {data.target_language}" if data.source_language else ""
+    examples = evaluation.split  # files that were measured in place of the run's data
+    if examples in measured_data.SPLITS:
+        examples = f"{data.name}{languages}, {examples}"
     case = "ignored" if evaluation.lowercase else "counts"
-    return (
-        f"{len(evaluation.sources):,} sentences of {data.name}{languages}, {evaluation.split}. "
-        f"Search: {evaluation.search}. Case {case}."
-    )
+    return f"{len(evaluation.sources):,} sentences of {examples}. Search: {evaluation.search}. Case {case}."
 
 
 def comparison(compared) -> list[str]:
@@ -128,7 +133,7 @@ def comparison(compared) -> list[str]:
     signatures = {f"{row.name}: {row.signature}" for row in compared}
     return [
         "<h2>Comparison</h2>",
-        table(["measure", "system", "#value", "#mean, 95 % interval", "#p"], rows),
+        table(["measure", "=system", "#value", "#mean, 95 % interval", "#p"], rows),
         '<p class="dim">Paired bootstrap resampling (Koehn 2004) against the first system of each measure. '
         f"{html.escape('; '.join(sorted(signatures)))}</p>",
     ]
@@ -142,7 +147,7 @@ def pictures(evaluation, records) -> list[str]:
     parts = []
     drawn = report_pictures.curves(records, f"val_{name}", title)
     if drawn:
-        parts += ["<h2>Training</h2>", drawn]
+        parts += ["<h2>Training</h2>", f'<div class="wide">{drawn}</div>']
     buckets = report_pictures.length_buckets(evaluation.source_lengths)
     values = []
     for _, indices in buckets:
@@ -150,7 +155,7 @@ def pictures(evaluation, records) -> list[str]:
         found = quality.measure(*sides, [name], evaluation.lowercase)[name].value if indices else None
         values.append(found)
     parts.append(f"<h2>{html.escape(title)} by length of the source</h2>")
-    return [*parts, report_pictures.by_length(buckets, values, title)]
+    return [*parts, f'<div class="wide">{report_pictures.by_length(buckets, values, title)}</div>']
 
 
 def sentences(evaluation) -> list[str]:
@@ -198,14 +203,15 @@ def table(head, rows) -> str:
 
     Args:
         head: titles; one that begins with # stands over numbers, with ~ over sentences, with | over
-            signatures.
+            signatures, with = over names and notes.
         rows: lists of texts.
     """
     kinds = [KINDS.get(name[:1], "") for name in head]
     lines = [
-        [f"<th{kind}>{html.escape(name.lstrip('#~|'))}</th>" for kind, name in zip(kinds, head, strict=True)]
+        [f"<th{kind}>{html.escape(name.lstrip('#~|='))}</th>" for kind, name in zip(kinds, head, strict=True)]
     ]
     for row in rows:
         texts = [html.escape(text) for text in row]
         lines.append([f"<td{kind}>{text}</td>" for kind, text in zip(kinds, texts, strict=True)])
-    return "<table>\n" + "\n".join(f"<tr>{''.join(cells)}</tr>" for cells in lines) + "\n</table>"
+    body = "\n".join(f"<tr>{''.join(cells)}</tr>" for cells in lines)
+    return f'<div class="wide"><table>\n{body}\n</table></div>'

@@ -8,6 +8,8 @@ import re
 
 # Stands for the page's own text colour, light or dark, until the picture is written.
 INK = "#010203"
+# Where a record says when it was made, by the name on the axis.
+AXES = {"epoch": "epoch", "step": "steps", "minutes": "seconds"}
 COLUMNS = 3
 NUM_BUCKETS = 8
 
@@ -69,11 +71,12 @@ def curves(records, quality: str, title: str) -> str:
 
 
 def points_of(records, x_name, name):
-    """The points (x, y) of an entry of the records, of those that have it."""
+    """The points (x, y) of an entry of the records, of those that have numbers for both."""
+    x_key = AXES[x_name]
     return [
-        (record["seconds"] / 60 if x_name == "minutes" else record["epoch"], record[name])
+        (record[x_key] / (60 if x_name == "minutes" else 1), record[name])
         for record in records
-        if name in record
+        if all(isinstance(record.get(key), int | float) for key in (x_key, name))
     ]
 
 

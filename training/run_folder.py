@@ -146,6 +146,12 @@ def save_model(model, folder: Path) -> None:
     (folder / FINISHED_BEFORE).unlink(missing_ok=True)
 
 
+def load_image_facts(folder) -> dict:
+    """What a run knows of its images, "image_shape" and "classes"; empty if it is not one of images."""
+    path = Path(folder) / IMAGES_FILE
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
 def load_config(folder) -> RunConfig:
     """Reads the configuration of a run.
 

@@ -1,11 +1,12 @@
 """Scores translations that are given: python -m training.score --run RUN --source FILE --target FILE
 
-The pairs are those of two files, line by line, or with --data those of the run's data set. For each pair, in
-order, a line: with --format text the log-probability of the target, the end token included; with --by_token
-the target's pieces and their log-probabilities follow, after a tab each, separated by spaces. With
---format json an object: {"source", "target", "score"}, and with --by_token "target_pieces" and
-"piece_scores". Of a long source as much is read as the training data had, of a target up to 1,024 tokens. The
-perplexity of all comes last, on standard error, or on standard output where the scores go to a file.
+The pairs are those of two files, line by line, of a TSV file (--files), of the run's data set (--data), or
+texts of the command line: a source and its translation, and so on. For each pair, in order, a line: with
+--format text the log-probability of the target, the end token included; with --by_token the target's pieces
+and their log-probabilities follow, after a tab each, separated by spaces. With --format json an object:
+{"source", "target", "score"}, and with --by_token "target_pieces" and "piece_scores". Of a long source as
+much is read as the training data had, of a target up to 1,024 tokens. The perplexity of all comes last, on
+standard error, or on standard output where the scores go to a file.
 """
 
 import json
@@ -16,8 +17,9 @@ from typing import Literal
 
 import command_line
 from command_line import lines, quiet
-from training import run_folder
-from training.options import add_batch_size, add_data, check_batch_size
+from training import measured_data, run_kinds
+from training.config import TranslationConfig
+from training.options import add_batch_size, check_batch_size
 
 
 @dataclass(frozen=True)
@@ -41,24 +43,26 @@ class Score:
 def main(arguments=None):
     """Reads the command line and scores."""
     parser = command_line.parser("training.score", __doc__)
+    parser.add_argument(
+        "texts", type=str, nargs="*", default=[], metavar="TEXT", help="a source and its translation, ..."
+    )
     command_line.add_run(parser)
     command_line.add_checkpoint(parser)
-    parser.add_argument("--source", type=str, help="file with one text a line, UTF-8, plain or gzip")
-    parser.add_argument("--target", type=str, help="file with the translations, line by line")
-    add_data(parser, default=None)
+    measured_data.add_data(parser, default="none")
     parser.add_argument("--output", type=str, help="file to write to; standard output if absent")
     parser.add_argument("--format", type=Literal["text", "json"], default="text", help="see above")
     parser.add_argument("--by_token", action="store_true", help="the score of each piece of the target, too")
     add_batch_size(parser, default=64)
     options = parser.parse_args(arguments)
-    if bool(options.data) == bool(options.source or options.target):
-        raise ValueError("Give --source and --target, or --data. Received: neither or both.")
-    if bool(options.source) != bool(options.target):
-        raise ValueError(f"Give --source and --target. Received: {options.source}, {options.target}.")
-    if options.data_dir and not options.data:
+    split, _, files = measured_data.read(options)
+    if bool(options.texts) == bool(split or files):
+        raise ValueError("Give --source and --target, --files, --data or texts. Received: none or several.")
+    if len(options.texts) % 2:
+        raise ValueError(f"Give texts in pairs, source and target. Received: {len(options.texts)} texts.")
+    if options.data_dir and not split:
         raise ValueError(f"`data_dir` needs --data. Received: data_dir={options.data_dir} without it.")
     check_batch_size(options)
-    with lines.writer(options.output, inputs=[options.source, options.target]) as write:
+    with lines.writer(options.output, inputs=files) as write:
         summary = score(options, write)
     print(summary, file=sys.stdout if options.output else sys.stderr)
 
@@ -73,7 +77,7 @@ def score(options, write):
     Returns:
         A line that sums up.
     """
-    config = run_folder.load_config(options.run)
+    config = run_kinds.load_config(options.run, TranslationConfig)
     with quiet.start_up():
         from keras_transformer.translator import Translator
     pairs = read_pairs(options, config)
@@ -106,12 +110,18 @@ def perplexity(total: float, num_tokens: int) -> float:
 
 def read_pairs(options, config):
     """The pairs of texts, str, that the options name."""
+    if options.texts:
+        texts = [lines.valid(text) for text in options.texts]
+        return list(zip(texts[::2], texts[1::2], strict=True))
     with quiet.start_up():
         from training.datasets import parallel_text
         from training.evaluate import load_split
-    if not options.data:
-        return list(parallel_text.read_pairs([options.source, options.target]))
-    sides = load_split(config, options.data, options.data_dir)
+    split, data_dir, files = measured_data.read(options)
+    if len(files) > 2:
+        raise ValueError(f"`files` must be a TSV file, or two files. Received: {', '.join(files)}.")
+    if files:
+        return list(parallel_text.read_pairs(files))
+    sides = load_split(config, split, data_dir)
     return [tuple(text.decode("utf-8") for text in pair) for pair in zip(*sides, strict=True)]
 
 

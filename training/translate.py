@@ -1,7 +1,8 @@
-"""Translates with a run: python -m training.translate --run RUN [TEXT] [--input FILE] [--output FILE]
+"""Translates with a run: python -m training.translate --run RUN [TEXT ...] [--input FILE] [--output FILE]
 
 Without a text or a file, lines come from standard input. A line is one text; of a long one as much is read
-as the training data had. An empty line has an empty translation.
+as the training data had. An empty line has an empty translation. --picture draws what each piece of one
+text's best translation attended to; with --layer and without --head, every head of that layer.
 
 With --format text each translation is a line, its columns separated by tabs: the number of its input line
 from 1 (if n_best > 1), its score (--with_scores), the translation, and (--with_alignments) pairs
@@ -20,14 +21,15 @@ from typing import Literal
 import command_line
 from command_line import lines, quiet
 from command_line.search_options import SearchOptions
-from training import run_folder
+from training import picture_files, run_kinds
+from training.config import TranslationConfig
 from training.options import add_batch_size, check_batch_size
 
 
 def main(arguments=None):
     """Reads the command line and translates line by line."""
     parser = command_line.parser("training.translate", __doc__)
-    parser.add_argument("text", type=str, nargs="?", help="a text to translate")
+    parser.add_argument("texts", type=str, nargs="*", default=[], metavar="TEXT", help="texts to translate")
     command_line.add_run(parser)
     command_line.add_checkpoint(parser)
     parser.add_argument("--input", type=str, help="file with one text a line")
@@ -39,27 +41,23 @@ def main(arguments=None):
         action="store_true",
         help="what each target piece attended to most, and the pieces",
     )
-    parser.add_argument("--layer", type=int, help="of the alignments, from 0; the mean of all if absent")
-    parser.add_argument("--head", type=int, help="of the alignments, from 0; the mean of all if absent")
+    parser.add_argument(
+        "--picture", type=Path, help="file to draw the attention of one text into: *.png, *.svg, *.pdf"
+    )
+    parser.add_argument("--layer", type=int, help="of the attention, from 0; the mean of all if absent")
+    parser.add_argument("--head", type=int, help="of the attention, from 0; the mean of all if absent")
     parser.add_argument("--prefix", type=str, help="what every translation begins with, in whole words")
     add_batch_size(parser, default=128)
     parser.add_class_arguments(SearchOptions, as_group=False)
     options = parser.parse_args(arguments)
-    if options.text is not None and options.input:
-        raise ValueError(f"Give a text or --input. Received both: {options.text!r}, {options.input}.")
     check_batch_size(options)
-    config = run_folder.load_config(options.run)
+    config = run_kinds.load_config(options.run, TranslationConfig)
     check_attention(options, config.model)
     with quiet.start_up():
         from keras_transformer.translator import Translator
     search = SearchOptions.read(options).search(config.data.max_length)
     with contextlib.ExitStack() as files:
-        source = sys.stdin.buffer
-        if options.text is not None:
-            source = [options.text.encode("utf-8", "surrogateescape")]
-        elif options.input:
-            # Bytes: invalid UTF-8 is the tokenizer's to replace, not a reason to stop in the middle.
-            source = files.enter_context(open(options.input, "rb"))
+        source = files.enter_context(lines.reader(options.texts, options.input))
         write = files.enter_context(lines.writer(options.output, inputs=[options.input]))
         translator = Translator.from_run(options.run, search, options.ensemble, options.checkpoint)
         for chunk in translated(translator, source, options):
@@ -67,13 +65,27 @@ def main(arguments=None):
 
 
 def check_attention(options, model):
-    """Raises ValueError if `layer` or `head` is out of range or without use."""
-    for name, size in (("layer", model.num_layers), ("head", model.num_heads)):
+    """Raises ValueError if what is asked of the attention cannot be: by a model's configuration."""
+    if options.picture:
+        picture_files.check(options.picture)
+        if len(options.texts) != 1:
+            raise ValueError(f"`picture` is of one text. Received: {len(options.texts)} texts.")
+    asked = "--picture" if options.picture else "--with_alignments" if options.with_alignments else None
+    if asked and getattr(model, "attention", None) == "none":
+        raise ValueError(f"{asked} is for models with attention. Received: model.attention none.")
+    sizes = {
+        # A recurrent decoder has one attention, above all layers.
+        "layer": 1 if model.kind == "rnn_seq2seq" else model.num_layers,
+        "head": getattr(model, "num_heads", 1),
+    }
+    for name, size in sizes.items():
         value = getattr(options, name)
         if value is None:
             continue
-        if not options.with_alignments:
-            raise ValueError(f"`{name}` needs --with_alignments. Received: {name}={value} without it.")
+        if not asked:
+            raise ValueError(
+                f"`{name}` needs --with_alignments or --picture. Received: {name}={value} without."
+            )
         if not 0 <= value < size:
             raise ValueError(f"`{name}` must be from 0 to {size - 1}. Received: {name}={value}.")
 
@@ -83,28 +95,30 @@ def translated(translator, source, options):
 
     Args:
         translator: see `keras_transformer.translator`.
-        source: iterable of lines, bytes.
+        source: iterable of texts, bytes.
         options: the command's.
     """
     size, total = lines.CHUNK, None
-    if options.with_alignments:
+    with_attention = options.with_alignments or options.picture is not None
+    if with_attention:
         size = options.batch_size  # The attention of more would fill the memory.
-    elif options.text is None and not options.input and sys.stdin.isatty():
+    elif not options.texts and not options.input and sys.stdin.isatty():
         size = 1  # A person at a terminal waits for each answer.
     if options.input and Path(options.input).is_file():
         with open(options.input, "rb") as file:
             total = sum(1 for _ in file)
     number = 0
     with lines.progress_bar(total, options.output) as progress:
-        for chunk in lines.chunks(source, size):
-            texts = [line.rstrip(b"\r\n") for line in chunk]
+        for texts in lines.chunks(source, size):
             results = translator.hypotheses(
                 texts,
                 options.batch_size,
-                prefixes=[options.prefix] * len(texts) if options.prefix else None,
-                with_attention=options.with_alignments,
+                prefixes=[lines.valid(options.prefix)] * len(texts) if options.prefix else None,
+                with_attention=with_attention,
                 progress=progress,
             )
+            if options.picture:
+                picture_files.write(picture(results[0][0], options.layer, options.head), options.picture)
             written = []
             for text, hypotheses in zip(texts, results, strict=True):
                 number += 1
@@ -141,6 +155,29 @@ def as_json(text, hypotheses, options):
         translations.append(translation)
     record = {"source": text.decode("utf-8", "replace"), "translations": translations}
     return json.dumps(record, ensure_ascii=False, allow_nan=False)
+
+
+def picture(hypothesis, layer, head):
+    """A hypothesis's attention as a figure: of a layer and head, of all heads of a layer, or the mean."""
+    from keras_transformer.attention_maps import attention_map
+
+    if hypothesis.attention is None:
+        raise ValueError("The picture needs a translation. Received: none was found.")
+    attention = hypothesis.attention  # (layers, heads, T, S)
+    is_only = attention.shape[:2] == (1, 1)
+    title = {
+        (True, True): "mean of all layers and heads",
+        (True, False): f"head {head}, mean of all layers",
+        (False, True): f"layer {layer}",
+        (False, False): f"layer {layer}, head {head}",
+    }[layer is None, head is None]
+    attention = attention.mean(axis=0) if layer is None else attention[layer]
+    if head is not None:
+        attention = attention[head]
+    elif layer is None:
+        attention = attention.mean(axis=0)
+    sides = hypothesis.source_pieces, hypothesis.target_pieces
+    return attention_map(attention, *sides, "" if is_only else title)
 
 
 def pairs(hypothesis, options):

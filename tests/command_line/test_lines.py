@@ -1,5 +1,6 @@
 """Lines in and out: columns hold, files end with whole lines, a progress bar disturbs nothing."""
 
+import gzip
 import io
 import resource
 import sys
@@ -22,6 +23,40 @@ def test_a_piece_that_is_a_space_can_be_seen_between_pieces():
 def test_chunks_keep_the_order_and_the_rest():
     assert list(lines.chunks(range(7), 3)) == [[0, 1, 2], [3, 4, 5], [6]]
     assert list(lines.chunks([])) == []
+
+
+def test_what_is_given_comes_before_lines_and_all_is_bytes(tmp_path, monkeypatch):
+    path = tmp_path / "in.txt"
+    path.write_bytes(b"\xef\xbb\xbfa\r\n\nb\xff\x00\n\xef\xbb\xbfc")
+    expected = [b"a", b"", b"b\xff\x00", b"\xef\xbb\xbfc"]  # the mark of a file is at its beginning
+    with lines.reader(path=str(path)) as found:
+        assert list(found) == expected
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(path.read_bytes())))
+    with lines.reader() as found:
+        assert list(found) == expected
+    with lines.reader(["\u00e4", "a\n", "\udcff"]) as found:
+        assert list(found) == [b"\xc3\xa4", b"a\n", b"\xff"]
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"), [(gzip.compress(b"a\n"), "gzip"), ("a\n".encode("utf-16"), "UTF-16")]
+)
+def test_what_is_no_text_is_told_before_it_becomes_one(tmp_path, data, kind):
+    (tmp_path / "in.txt").write_bytes(data)
+    with pytest.raises(ValueError, match=f"must be UTF-8, and not compressed. Received: .*in.txt, {kind}"):
+        with lines.reader(path=str(tmp_path / "in.txt")):
+            pass
+
+
+def test_closed_ends_are_told(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(ValueError, match="Give a text, or lines on standard input. Received: none"):
+        with lines.reader():
+            pass
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(OSError, match="Received: a closed standard output"):
+        with lines.writer(None):
+            pass
 
 
 def test_a_file_is_kept_until_the_first_lines_and_then_holds_them_alone(tmp_path):

@@ -60,8 +60,8 @@ def test_numbers_are_those_of_the_command_line_and_anchors_may_be_used_again():
 
 
 def test_a_very_long_message_is_cut():
-    assert len(command_line.shortened("x" * 200_000)) < 2100
-    assert command_line.shortened("a\n  b") == "a b"
+    assert len(messages.one_line("x" * 200_000)) < 2100
+    assert messages.one_line("a\n  b") == "a b"
 
 
 PIECES = st.sampled_from([*': \n-[]{}|"1\t', "a", "&a", "*a", "<<", "!!int"])

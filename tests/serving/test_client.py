@@ -53,8 +53,8 @@ def test_a_text_a_file_and_standard_input_are_translated_in_order(
     path.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
     command.main(arguments(double, rest, "--batch_size", 3, "--input", path, "--output", output))
     assert output.read_text(encoding="utf-8").splitlines() == expected
-    command.main(arguments(double, rest, texts[1]))
-    assert capsys.readouterr() == (f"{expected[1]}\n", "")
+    command.main(arguments(double, rest, texts[1], "", texts[3]))
+    assert capsys.readouterr() == (f"{expected[1]}\n\n{expected[3]}\n", "")
     monkeypatch.setattr("sys.stdin", types.SimpleNamespace(buffer=io.BytesIO(path.read_bytes()), isatty=bool))
     command.main(arguments(double, rest, "--batch_size", 4))
     assert capsys.readouterr().out.splitlines() == expected
@@ -209,7 +209,7 @@ def test_arguments_out_of_range_are_refused(changes, message):
 
 def test_options_that_do_not_fit_are_told_in_one_line(error_line, tmp_path, monkeypatch):
     there = ["--target", "localhost:1", "--model", "m"]
-    assert "Give a text or --input" in error_line(*there, "a", "--input", tmp_path / "b")
+    assert "Give texts or --input" in error_line(*there, "a", "--input", tmp_path / "b")
     assert "`batch_size` must be positive" in error_line(*there, "a", "--batch_size", 0)
     assert "No such file" in error_line(*there, "--input", tmp_path / "b")
     assert "No such file" in error_line(*there, "--ca", tmp_path / "b", "a")

@@ -66,7 +66,7 @@ def test_the_commands_take_the_new_folder_and_its_name_is_that_of_the_run(run, t
     ("options", "message"),
     [
         (["--num", "4"], "last: 3. Received: num=4"),
-        (["--num", "0"], "num=0"),
+        (["--num", "0"], "last: 3. Received: num=0"),
         (["--select", "newest"], "newest"),
         (
             ["--checkpoints", "epoch-00009.keras"],

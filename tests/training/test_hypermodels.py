@@ -69,7 +69,7 @@ def test_each_kind_of_model_has_its_hypermodel_with_a_space(kind):
     model = found()
     assert model.config.model.kind == kind and len(model.space) >= 7
     other = configs.config_class("causal_lm" if kind != "causal_lm" else "transformer")()
-    with pytest.raises(ValueError, match=f"must be of a {kind}"):
+    with pytest.raises(ValueError, match=f"must be of the kind {kind}"):
         found(other)
 
 

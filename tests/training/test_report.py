@@ -121,6 +121,18 @@ def test_sentences_are_ranked_and_drawn(read):
     assert max(scores["Worst"]) < min(scores["Best"])
 
 
+def test_a_narrow_window_scrolls_what_is_wide_and_breaks_no_word_into_letters(page):
+    for element in ("<table>", "<svg "):
+        assert page.count(element) == page.count(f'<div class="wide">{element}') > 0
+    style = page[page.index("<style>") : page.index("</style>")]
+    assert ".wide { overflow-x: auto; }" in style
+    # Cells that may be broken anywhere have a least width.
+    for name in ("long", "name", "dim"):
+        assert f'<td class="{name}"' in page and "min-width" in style.split(f".{name} {{")[-1].split("}")[0]
+    head = page[page.index("<h2>Comparison</h2>") :]
+    assert '<th class="name">system</th>' in head[: head.index("</tr>")]
+
+
 def test_the_same_sentences_are_drawn_each_time(page, evaluation):
     assert report.page(evaluation, RECORDS) == page
 

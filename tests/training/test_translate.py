@@ -175,6 +175,55 @@ def test_options_of_a_chunk_reach_the_translator(drawn_run, shouting, tmp_path):
     assert all(call["with_attention"] and call["batch_size"] == 2 for call in shouting.calls)
 
 
+def test_several_texts_are_translated_in_their_order(drawn_run, shouting, capsys):
+    translate.main(["--run", str(drawn_run), "--ensemble", "other", "b", "", "a", "--format", "json"])
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(record["source"], record["translations"][0]["text"]) for record in records] == [
+        ("b", "B"),
+        ("", ""),
+        ("a", "A"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "title", "panels"),
+    [
+        ({}, "mean of all layers and heads", [""]),
+        ({"layer": 1}, "layer 1", ["head 0", "head 1"]),
+        ({"head": 1}, "head 1, mean of all layers", [""]),
+        ({"layer": 0, "head": 1}, "layer 0, head 1", [""]),
+    ],
+)
+def test_a_picture_shows_the_heads_that_are_asked_for(chosen, title, panels):
+    attention = np.random.default_rng(0).uniform(size=(2, 2, 2, 3)).astype("float32")
+    found = Hypothesis("", 0.0, list("xyz"), list("uv"), attention)
+    figure = translate.picture(found, **{"layer": None, "head": None} | chosen)
+    drawn = [axis for axis in figure.axes if axis.images]
+    assert figure.get_suptitle() == title and [axis.get_title() for axis in drawn] == panels
+    layers = attention.mean(axis=0) if "layer" not in chosen else attention[chosen["layer"]]
+    heads = layers if "layer" in chosen else layers.mean(axis=0, keepdims=True)
+    if "head" in chosen:
+        heads = layers[[chosen["head"]]]
+    for axis, expected in zip(drawn, heads, strict=True):
+        np.testing.assert_allclose(axis.images[0].get_array(), expected)
+
+
+def test_a_picture_comes_beside_the_translation(drawn_run, monkeypatch, tmp_path, capsys):
+    attention = np.full((2, 2, 1, 2), 0.5, "float32")
+    found = [[Hypothesis("A", -1.0, ["a", "</s>"], ["</s>"], attention)]]
+
+    def hypotheses(texts, batch_size, with_attention, **_):
+        assert with_attention
+        return found
+
+    translator = SimpleNamespace(hypotheses=hypotheses)
+    monkeypatch.setattr(Translator, "from_run", lambda *_: translator)
+    path = tmp_path / "a.png"
+    translate.main(["--run", str(drawn_run), "a", "--picture", str(path)])
+    assert capsys.readouterr().out == "A\n"  # as without the picture
+    assert path.read_bytes().startswith(b"\x89PNG") and [x.name for x in tmp_path.iterdir()] == ["a.png"]
+
+
 def test_an_empty_file_has_an_empty_translation(drawn_run, shouting, tmp_path):
     source, output = tmp_path / "in.txt", tmp_path / "out.txt"
     source.write_text("")
@@ -187,21 +236,25 @@ def test_an_empty_file_has_an_empty_translation(drawn_run, shouting, tmp_path):
     ("arguments", "message"),
     [
         (["--beam", "0"], "`beam` must be a positive integer. Received: beam=0."),
-        (["--alpha", "nan"], "Given value: nan"),
+        (["--alpha", "nan"], "`alpha` must be a number. Received: alpha=nan."),
         (["--alpha", ".nan"], "`alpha` must be a finite number >= 0. Received: alpha=nan."),
         (["--top_p", "0"], "`top_p` must be a finite number > 0 and <= 1. Received: top_p=0.0."),
         (["--n_best", "5"], "at most 4. Received: n_best=5."),
         (["--beam", "1", "--n_best", "2"], "at most 1. Received: n_best=2."),
         (["--beam", "2", "--seed", "1"], "not of both. Received: {'beam': 2, 'seed': 1}."),
         (["--batch_size", "0"], "`batch_size` must be a positive integer. Received: batch_size=0."),
-        (["--layer", "1"], "`layer` needs --with_alignments. Received: layer=1 without it."),
-        (["--head", "0"], "`head` needs --with_alignments. Received: head=0 without it."),
+        (["--layer", "1"], "`layer` needs --with_alignments or --picture. Received: layer=1 without."),
+        (["--head", "0"], "`head` needs --with_alignments or --picture. Received: head=0 without."),
         (["--layer", "2", "--with_alignments"], "`layer` must be from 0 to 1. Received: layer=2."),
         (["--head", "-1", "--with_alignments"], "`head` must be from 0 to 1. Received: head=-1."),
         (["--format", "xml"], "xml"),
         (["--beem", "3"], "Nearest: beam"),
         (["--input", "no-such-file"], "No such file or directory: 'no-such-file'"),
-        (["hello", "--input", "a-file"], "Give a text or --input. Received both: 'hello', a-file."),
+        (["hello", "--input", "a-file"], "Give texts or --input. Received both: 'hello', a-file."),
+        (["--picture", "a.png"], "`picture` is of one text. Received: 0 texts."),
+        (["a", "b", "--picture", "a.png"], "`picture` is of one text. Received: 2 texts."),
+        (["a", "--picture", "a.gif"], "`picture` must be a file *.png, *.svg, *.pdf. Received: a.gif."),
+        (["a", "--picture", "no/a.png"], "`picture` must be a file in a folder that exists. Received: no/a"),
     ],
 )
 def test_bad_options_are_told_before_a_model_is_loaded(fails, drawn_run, monkeypatch, arguments, message):
@@ -212,6 +265,7 @@ def test_bad_options_are_told_before_a_model_is_loaded(fails, drawn_run, monkeyp
 @pytest.mark.parametrize(
     ("prefix", "message"),
     [
+        ("\udcff", "consist of what the target tokenizer knows. Received: '\ufffd'."),
         ("Mai", "consist of what the target tokenizer knows. Received: 'Mai'."),
         ("2" * tiny_runs.MAX_LENGTH, "shorter than `max_length`, 13 pieces. Received: 13 pieces"),
     ],

@@ -1,16 +1,33 @@
 """Every kind of model by the commands: trained, gone on with, measured, used; too tiny to learn."""
 
+import contextlib
 import io
 import json
+import shutil
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import yaml
 
 from tests import tiny_runs
 from tests.training.interruptions import Killed, kill_after
-from training import average, caption, classify, evaluate, fill, generate, train
+from training import average, caption, classify, curves, evaluate, fill, generate, score, train, translate
+from training.config import KINDS
+
+TRANSLATORS = {"transformer", "rnn_seq2seq", "conv_seq2seq"}
+# What each command takes beside a run, and the kinds that it is for.
+OWN = {
+    translate: (["5 May", "7", "--with_alignments", "--layer", "0", "--head", "0"], TRANSLATORS),
+    score: (["5 May", "2031"], TRANSLATORS),
+    generate: (["to", "be"], {"causal_lm"}),
+    fill: (["to [MASK]", "[MASK]"], {"masked_lm"}),
+    caption: (["IMAGE"], {"image_captioner"}),
+    classify: (["IMAGE"], {"attention_cnn"}),
+}
+SEARCH = ["--beam", "1", "--max_length", "5"]
+GONE = "/old/place/of/the/data"
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +45,32 @@ def picture(tmp_path_factory):
     return str(path)
 
 
+@pytest.fixture(scope="module")
+def examples(picture, tmp_path_factory):
+    """{kind: file to measure a run on}."""
+    folder = tmp_path_factory.mktemp("examples")
+    texts = {
+        "pairs": "5 March 2031\t2031-03-05\n7\t7\n",
+        "captions": f"{picture}\ta large one\n",
+        "classes": f"{picture}\tseven\n",
+        "text": "to be, or not to be\n",
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+    names = {"image_captioner": "captions", "attention_cnn": "classes"} | dict.fromkeys(TRANSLATORS, "pairs")
+    return {kind: str(folder / names.get(kind, "text")) for kind in KINDS}
+
+
+@contextlib.contextmanager
+def eagerly():
+    """Without graphs, of which each would be made for one question."""
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
 @pytest.mark.parametrize("kind", tiny_runs.KINDS)
 def test_a_run_is_whole_and_can_be_measured(zoo_run, kind, capsys):
     run = zoo_run(kind)
@@ -36,13 +79,65 @@ def test_a_run_is_whole_and_can_be_measured(zoo_run, kind, capsys):
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [record["epoch"] for record in records] == [1, 2]
     capsys.readouterr()
-    evaluate.main(["--run", str(run), "--data", "validation"])
+    searched = SEARCH if kind in TRANSLATORS | {"image_captioner"} else []
+    evaluate.main(["--run", str(run), "--data", "validation", *searched])
     measures = {line.split(" = ")[0]: line for line in capsys.readouterr().out.splitlines()}
     expected = {"attention_cnn": "accuracy", "masked_lm": "token accuracy", "causal_lm": "perplexity"}
     assert expected.get(kind, "exact match") in measures
     if kind in expected:  # two decimals are enough from 0 to 100, not for an accuracy from 0 to 1 or a loss
         value = measures[expected[kind]].split(" = ")[1].split()[0]
         assert value == f"{records[-1]['val_' + expected[kind].replace(' ', '_')]:.4f}"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_command_works_or_names_the_right_one(
+    zoo_run, drawn_run, fails, picture, examples, tmp_path, capsys, kind
+):
+    run = drawn_run if kind == "transformer" else zoo_run(kind)
+    capsys.readouterr()
+    for command, (arguments, kinds) in OWN.items():
+        given = ["--run", str(run), *(picture if word == "IMAGE" else word for word in arguments)]
+        if kind not in kinds:
+            line = fails(command.main, *given)
+            right = next(own.__name__ for own, (_, kinds) in OWN.items() if kind in kinds)
+            assert f"of the kind {kind}, which {right} uses and training.evaluate measures" in line
+            assert "kind transformer, rnn_seq2seq or conv_seq2seq. " in line or len(kinds) == 1
+            continue
+        with eagerly():
+            command.main([*given, *(SEARCH if command in (translate, generate, caption) else [])])
+        assert capsys.readouterr().out.strip()
+    with eagerly():
+        searched = SEARCH if kind in TRANSLATORS | {"image_captioner"} else []
+        evaluate.main(["--run", str(run), "--files", examples[kind], *searched])
+    assert " = " in capsys.readouterr().out
+    if run is not drawn_run:  # which has neither checkpoints nor curves
+        average.main(["--run", str(run), "--output", str(tmp_path / "mean"), "--num", "1"])
+        curves.main([str(run), "--output", str(tmp_path / "curves.svg")])
+        assert (tmp_path / "mean/model.keras").exists() and (tmp_path / "curves.svg").exists()
+
+
+@pytest.mark.parametrize("kind", ["conv_seq2seq", "causal_lm", "image_captioner", "attention_cnn"])
+def test_a_run_is_measured_where_its_data_is_not(zoo_run, fails, examples, tmp_path, capsys, kind):
+    run = tmp_path / "run"
+    shutil.copytree(zoo_run(kind), run)
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    name = {"conv_seq2seq": "parallel_text", "causal_lm": "text"}.get(kind, "image_files")
+    config["data"] |= {"name": name, "train": [f"{GONE}/a"], "validation": [], "test": [f"{GONE}/b"]}
+    config["initial"]["run"] = config["checkpoints"]["export_best"] = GONE
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    line = fails(evaluate.main, "--run", run)
+    assert f"must exist. Received: {GONE}/b. If it lies elsewhere, give --files FILE ..." in line
+    line = fails(evaluate.main, "--run", run, "--data", "validation")
+    assert "must have a validation split. Received: none was configured. Give --files FILE ..." in line
+    capsys.readouterr()
+    files = [examples[kind]]
+    if kind == "conv_seq2seq":
+        files = [str(tmp_path / "source"), str(tmp_path / "target")]
+        for file, text in zip(files, ("5 March 2031\n", "2031-03-05\n"), strict=True):
+            (tmp_path / file).write_text(text)
+    with eagerly():
+        evaluate.main(["--run", str(run), "--files", *files])
+    assert " = " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("kind", ["causal_lm", "image_captioner"])
@@ -90,9 +185,8 @@ def test_a_run_begins_with_the_weights_of_another(zoo_run, configs, kind, tmp_pa
 
 def test_a_run_of_another_task_cannot_be_begun_with(zoo_run, configs, fails, tmp_path):
     begun = ["--initial.run", zoo_run("attention_cnn"), "--output", tmp_path / "run"]
-    assert "an attention_cnn" in fails(train.main, "--config", configs["causal_lm"], *begun).replace(
-        "a a", "an a"
-    )
+    line = fails(train.main, "--config", configs["causal_lm"], *begun)
+    assert "the same task as that of the kind causal_lm" in line and "of the kind attention_cnn" in line
     assert not (tmp_path / "run").exists()
 
 
@@ -110,8 +204,9 @@ def test_texts_go_on_within_the_window_and_beyond(zoo_run, capsys):
 
 
 def test_the_attention_over_an_image_is_drawn(zoo_run, picture, tmp_path, capsys):
-    drawn = tmp_path / "attention.png"
-    caption.main(["--run", str(zoo_run("image_captioner")), picture, "--picture", str(drawn)])
+    run, drawn = zoo_run("image_captioner"), tmp_path / "attention.png"
+    with eagerly():
+        caption.main(["--run", str(run), picture, "--picture", str(drawn), *SEARCH])
     assert drawn.stat().st_size > 1000
 
 
@@ -136,7 +231,8 @@ def test_a_gap_is_filled_with_the_likeliest_tokens(zoo_run, capsys, monkeypatch)
     tokens, probabilities = zip(*(line.split("\t") for line in lines), strict=True)
     assert len(lines) == 3 and {json.loads(token) for token in tokens} < set("to be, or not to be\n")
     assert 1 > float(probabilities[0]) >= float(probabilities[1]) >= float(probabilities[2]) > 0
-    monkeypatch.setattr("sys.stdin", io.StringIO("be, [MASK]r\nto [MASK]\n"))
+    given = io.BytesIO(b"be, [MASK]r\nto [MASK]\n")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(given))
     fill.main(["--run", str(zoo_run("masked_lm")), "--candidates", "3"])
     from_input = capsys.readouterr().out.splitlines()
     assert from_input[:3] == lines and len(from_input) == 6
@@ -153,21 +249,40 @@ def test_what_cannot_be_filled_is_said(zoo_run, fails, arguments, message):
     assert message in fails(fill.main, "--run", zoo_run("masked_lm"), *arguments)
 
 
-@pytest.mark.parametrize("command", [generate, caption, classify, fill])
-def test_a_run_of_another_kind_is_refused(zoo_run, fails, picture, command):
-    kind = "causal_lm" if command is fill else "masked_lm"
-    arguments = [picture] if command in (caption, classify) else ["to be"]
-    assert f"a {kind}" in fails(command.main, "--run", zoo_run(kind), *arguments)
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--beam", "2"], "Options of a search"),
         (["--report", "x.html"], "`report` is for translators"),
         (["--data", "test"], "must have a test split"),
+        (["--max_ratio", "2"], "Options of a search"),
     ],
 )
 def test_what_a_language_model_has_not_is_refused(zoo_run, fails, options, message):
     split = [] if "--data" in options else ["--data", "validation"]
     assert message in fails(evaluate.main, "--run", zoo_run("causal_lm"), *split, *options)
+
+
+def test_an_option_about_a_source_is_refused_where_there_is_none(zoo_run, fails, picture, examples):
+    for command, kind, text in ((caption, "image_captioner", picture), (generate, "causal_lm", "to")):
+        line = fails(command.main, "--run", zoo_run(kind), text, "--coverage_penalty", "1")
+        assert "unrecognized arguments: --coverage_penalty" in line
+    run, files = zoo_run("image_captioner"), examples["image_captioner"]
+    line = fails(evaluate.main, "--run", run, "--files", files, "--min_ratio", "1")
+    assert "`min_ratio` is for translators. Received: min_ratio=1.0, for " in line
+
+
+def test_any_option_of_beam_search_asks_for_it(zoo_run, capsys):
+    with eagerly():
+        generate.main(["--run", str(zoo_run("causal_lm")), "to", "--alpha", "1", "--max_length", "5"])
+    assert capsys.readouterr().out.startswith("to")
+
+
+def test_where_nothing_can_be_looked_at_nothing_is_printed(zoo_run, fails, picture, tmp_path, capsys):
+    run = zoo_run("image_captioner")
+    with eagerly():
+        line = fails(
+            caption.main, "--run", run, picture, *SEARCH, "--picture", tmp_path / "a.png", "--layer", 9
+        )
+    assert "`layer` must be from 0 to 0. Received: layer=9." in line and not capsys.readouterr().out
+    assert not list(tmp_path.iterdir())

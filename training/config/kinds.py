@@ -85,7 +85,7 @@ def read(mapping: dict) -> RunConfig:
     try:
         return command_line.instantiate(parser, parser.parse_object(mapping), kind)
     except (jsonargparse.ArgumentError, TypeError, RecursionError) as error:
-        raise ValueError(command_line.shortened(str(error))) from error
+        raise ValueError(messages.one_line(error)) from error
 
 
 def _kind_in(mapping, what: str) -> str | None:

@@ -53,6 +53,9 @@ class Task:
         folders = (folder / "tokenizer").glob("*")
         self.tokenizers = {path.name: tokenizers.load(path) for path in folders}
 
+    def load_facts(self, facts: dict) -> None:
+        """Takes the `image_facts` of a run, in place of those of its training data."""
+
     @property
     def image_facts(self) -> dict:
         """What is known of the images and is no part of the model: "image_shape", "classes"; for JSON."""

@@ -24,16 +24,22 @@ class Captioning(Task):
     def train_tokenizers(self):
         self.tokenizers = {"caption": train_tokenizer(self.config.tokenizer, self.examples["train"][1])}
 
+    def load(self):
+        super().load()
+        self.image_shape = self.examples["train"][0].shape[1:]
+
+    def load_facts(self, facts):
+        self.image_shape = tuple(facts["image_shape"])
+
     @property
     def image_facts(self):
-        found, _ = self.examples["train"]
-        return {"image_shape": list(found.shape[1:])}
+        return {"image_shape": list(self.image_shape)}
 
     @property
     def sizes(self):
         return {
             "vocabulary_size": self.tokenizers["caption"].vocabulary_size,
-            "image_shape": self.examples["train"][0].shape[1:],
+            "image_shape": self.image_shape,
         }
 
     def largest_shape(self, row_multiple=1):
@@ -101,7 +107,7 @@ class Captioning(Task):
 
     def captioner(self, model, search) -> Captioner:
         """Images to captions, with this model."""
-        return Captioner(model, self.tokenizers["caption"], search, self.image_facts["image_shape"])
+        return Captioner(model, self.tokenizers["caption"], search, self.image_shape)
 
     def summary(self):
         return f"vocabulary: {self.sizes['vocabulary_size']:,}"

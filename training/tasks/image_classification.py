@@ -18,6 +18,9 @@ class ImageClassification(Task):
         if len(self.classes) < 2:
             raise ValueError(f"There must be at least two classes. Received: {', '.join(self.classes)}.")
 
+    def load_facts(self, facts):
+        self.classes = facts["classes"]
+
     def load_split(self, split):
         self.examples[split] = images.load_classes(self.config.data, split)
 

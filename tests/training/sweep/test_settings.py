@@ -34,7 +34,7 @@ def test_hyperband_has_as_many_trials_as_it_needs():
     "options, message",
     [
         ({"objective": "val_blue"}, "`objective` must be one of loss, .* or --mode be given. .*'val_blue'"),
-        ({"objective": "val_bleu", "kind": "causal_lm"}, "that a causal_lm has"),
+        ({"objective": "val_bleu", "kind": "causal_lm"}, "that the kind causal_lm has"),
         ({"changes": {"quality.frequency": 0}}, "quality.frequency from 1"),
         ({"tuner": "grid"}, "one of random, hyperband, bayesian. Received: tuner='grid'"),
         ({"max_trials": 0}, "`max_trials` must be above 0"),
