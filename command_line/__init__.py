@@ -8,7 +8,16 @@ import difflib
 import re
 import sys
 
-import jsonargparse
+from keras_transformer_programs import hints, installation
+
+try:
+    import jsonargparse
+except ModuleNotFoundError as error:
+    if hints.is_started_by_module():  # nobody would catch it
+        sys.exit(f"error: {installation.explained(error)}")
+    raise installation.explained(error) from None
+
+UNKNOWN = re.compile(r"(?:unrecognized arguments: --|does not accept option ')([\w.]+)")
 
 
 class Parser(jsonargparse.ArgumentParser):
@@ -17,25 +26,37 @@ class Parser(jsonargparse.ArgumentParser):
     def error(self, message, ex=None):
         if not self.exit_on_error:  # the parser of a part: its owner reports
             super().error(message, ex)
+        where = "; all: --help" if UNKNOWN.search(message) else ""
+        sys.stderr.write(f"error: {self.explained(message)}{where}\n")
+        sys.exit(2)
+
+    def explained(self, message) -> str:
+        """The message in one line, with the nearest options to one that there is not."""
         message = " ".join(str(message).split())
-        unknown = re.search(r"(?:unrecognized arguments: --|does not accept option ')([\w.]+)", message)
-        if unknown:
+        if unknown := UNKNOWN.search(message):
             group = re.search(r"Group '([\w.]+)'", message)
             name = f"{group.group(1)}.{unknown.group(1)}" if group else unknown.group(1)
             names = [action.dest for action in self._actions]
             near = difflib.get_close_matches(name, names, n=3)
-            message += f". Nearest: {', '.join(near)}; all: --help" if near else "; all: --help"
-        sys.stderr.write(f"error: {message}\n")
-        sys.exit(2)
+            message += f". Nearest: {', '.join(near)}" if near else ""
+        return message
 
 
-def parser(module: str, description: str) -> Parser:
-    """A parser for `python -m MODULE`."""
+def parser(module: str, description: str, exit_on_error: bool = True) -> Parser:
+    """A parser for `python -m MODULE`, which may have been started as `keras-transformer COMMAND`.
+
+    Args:
+        module: the program's.
+        description: its docstring.
+        exit_on_error: whether an error ends the process; else it is a `jsonargparse.ArgumentError`.
+    """
+    program = hints.program(module)
     return Parser(
-        prog=f"python -m {module}",
+        prog=program,
         usage="%(prog)s [options]",
-        description=description,
+        description=description.replace(f"python -m {module}", program),
         allow_abbrev=False,
+        exit_on_error=exit_on_error,
     )
 
 
@@ -74,5 +95,10 @@ def run(main) -> None:
         main()
     except (ValueError, OSError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
+    except ModuleNotFoundError as error:
+        told = installation.explained(error)
+        if told is error:  # a fault of ours, not a package that is not installed
+            raise
+        sys.exit(f"error: {told}")
     except KeyboardInterrupt:
         sys.exit(130)

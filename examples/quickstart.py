@@ -8,6 +8,7 @@ from pathlib import Path
 
 import command_line
 from command_line import quiet
+from keras_transformer_programs import hints
 
 with quiet.start_up():
     from keras_transformer.attention_maps import attention_map
@@ -50,9 +51,10 @@ def main():
     print(f"{QUESTION}  ->  {answer.stdout.strip()}")
 
     headline(f"Done in {time.monotonic() - start:.0f} s. What next")
-    print(f'python -m training.translate --run {run} "3 février 1987"')
-    print(f"tensorboard --logdir {run / 'logs'}")
-    print("python -m training.train --help        your own pairs, see README.md")
+    # Each line can be pasted: with the environment's path, unless it is active.
+    print(hints.command("training.translate", "--run", run, "3 février 1987"))
+    print(f"{hints.script('tensorboard')} --logdir {run / 'logs'}")
+    print(f"{hints.command('training.train', '--help')}   # your own pairs: README.md")
 
 
 def headline(text):

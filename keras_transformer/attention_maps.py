@@ -3,7 +3,11 @@
 import math
 
 import numpy as np
-from matplotlib.figure import Figure
+
+from keras_transformer.installation import needs
+
+with needs("plot"):
+    from matplotlib.figure import Figure
 
 
 def attention_map(weights, source_pieces, target_pieces, title="", columns=4):

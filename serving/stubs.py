@@ -18,7 +18,7 @@ def _stand_in(name):
         return
     spec = importlib.util.find_spec(name)
     if spec is None:
-        raise ValueError(f"The package {name} is needed: pip install {name}. Received: none.")
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
     sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
         yield

@@ -101,7 +101,7 @@ def load_config(folder) -> RunConfig:
     if not path.is_file():
         raise ValueError(f"A run folder holds config.yaml. Received: {folder}, which does not.")
     try:
-        return configs.read(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return configs.from_mapping(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (TypeError, yaml.YAMLError) as error:  # what is no mapping where one belongs
         reason = " ".join(str(error).split())
         raise ValueError(f"{path} must be what training.train wrote. Received: {reason}.") from error

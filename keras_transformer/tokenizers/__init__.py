@@ -11,9 +11,12 @@ All agree on four ids (`keras_transformer.special_ids`): pad 0, unknown 1, start
 import json
 from pathlib import Path
 
-from keras_transformer.tokenizers.characters import CharacterTokenizer
-from keras_transformer.tokenizers.sentencepiece import MODEL_FILE, SentencePieceTokenizer
-from keras_transformer.tokenizers.text import CONFIG_FILE
+from keras_transformer.installation import needs
+
+with needs("text"):
+    from keras_transformer.tokenizers.characters import CharacterTokenizer
+    from keras_transformer.tokenizers.sentencepiece import MODEL_FILE, SentencePieceTokenizer
+    from keras_transformer.tokenizers.text import CONFIG_FILE
 
 __all__ = ["CharacterTokenizer", "SentencePieceTokenizer", "load"]
 

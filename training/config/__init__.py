@@ -10,7 +10,7 @@ from training.config.images import (
     ImageClassificationConfig,
     ImageDataConfig,
 )
-from training.config.kinds import KINDS, config_class, kind_of, read
+from training.config.kinds import KINDS, config_class, from_mapping, kind_of, read
 from training.config.models import (
     AttentionCNNConfig,
     CausalLMConfig,
@@ -61,6 +61,7 @@ __all__ = [
     "TransformerConfig",
     "TranslationConfig",
     "config_class",
+    "from_mapping",
     "kind_of",
     "read",
 ]

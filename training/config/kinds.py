@@ -7,11 +7,11 @@ others, so that help and errors speak of nothing else.
 import argparse
 import functools
 from dataclasses import field, make_dataclass
-from pathlib import Path
 
-import yaml
+import jsonargparse
 
 import command_line
+from training.config import files
 from training.config.images import CaptioningConfig, ImageClassificationConfig
 from training.config.models import (
     AttentionCNNConfig,
@@ -67,16 +67,35 @@ def kind_of(arguments) -> str:
     return given[-1] if given else DEFAULT_KIND
 
 
-def read(mapping: dict) -> RunConfig:
+def read(source) -> RunConfig:
+    """A configuration.
+
+    Args:
+        source: a YAML file, the name of one that comes with the programs ("dates"), or such a mapping as
+            `dataclasses.asdict` makes.
+
+    Raises:
+        ValueError: there is no such file, or something in it is no field, or not of the field's type.
+    """
+    return from_mapping(source if isinstance(source, dict) else files.read(source, files.CONFIGS))
+
+
+def from_mapping(mapping: dict) -> RunConfig:
     """The configuration that `dataclasses.asdict` made a mapping of.
 
     Raises:
         ValueError: something in it is no field, or not of the field's type.
     """
     kind = config_class(_kind_in(mapping) or DEFAULT_KIND)
-    parser = command_line.parser("training", "")
+    parser = command_line.parser("training", "", exit_on_error=False)
     parser.add_class_arguments(kind, as_group=False)
-    return command_line.instantiate(parser, parser.parse_object(mapping), kind)
+    try:
+        parsed = parser.parse_object(mapping)
+    except jsonargparse.ArgumentError as error:
+        raise ValueError(
+            f"A configuration has fields of its kind. Received: {parser.explained(error)}"
+        ) from error
+    return command_line.instantiate(parser, parsed, kind)
 
 
 def _kind_in(mapping) -> str | None:
@@ -87,6 +106,6 @@ def _kind_in(mapping) -> str | None:
 def _kind_in_file(path) -> str | None:
     """What a file asks for; None of an unreadable one, which the parser refuses."""
     try:
-        return _kind_in(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
-    except (OSError, ValueError, yaml.YAMLError):
+        return _kind_in(files.read(path, files.CONFIGS))
+    except (OSError, ValueError):
         return None

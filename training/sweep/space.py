@@ -14,13 +14,11 @@ import json
 import math
 import typing
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import jsonargparse
-import yaml
 
 import command_line
-from training.config import RunConfig
+from training.config import RunConfig, files
 
 SAMPLINGS = ("linear", "log", "reverse_log")
 # What may stand beside each kind.
@@ -81,11 +79,8 @@ class Field:
 
 
 def read(path, config: RunConfig) -> tuple[Field, ...]:
-    """The fields in a file of training/spaces/; see `parse`."""
-    try:
-        mapping = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"{path} must be a YAML file. Received: {' '.join(str(error).split())}") from error
+    """The fields in a file, or in that of training/spaces/ with this name; see `parse`."""
+    mapping = files.read(path, files.SPACES)
     try:
         return parse(mapping, config)
     except ValueError as error:

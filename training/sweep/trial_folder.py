@@ -47,7 +47,7 @@ class TrialFolder:
 
     def config(self) -> RunConfig:
         """The configuration of the trial."""
-        return configs.read(yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8")))
+        return configs.from_mapping(yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8")))
 
     @property
     def seconds(self) -> float:
