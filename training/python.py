@@ -51,8 +51,9 @@ class Run:
 
     def __repr__(self):
         last = {name: values[-1] for name, values in self.history.items() if values[-1] is not None}
+        epochs = f"{len(self)} epoch{'s' * (len(self) != 1)}"
         shown = [f"{name} {last[name]:.4g}" for name in SHOWN if name in last]
-        return f"Run({', '.join([str(self.folder), f'{len(self)} epochs', *shown])})"
+        return f"Run({', '.join([str(self.folder), epochs, *shown])})"
 
     def __len__(self):
         return len(self.history.get("epoch", []))
