@@ -20,9 +20,10 @@ COMPILE := $(VENV)/bin/pip-compile --quiet --strip-extras --allow-unsafe --no-he
 CHECK_PYTHON := $(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or \
 	sys.exit(f"Python 3.11, 3.12 or 3.13 is needed. Received: {sys.version.split()[0]}. Try: make PYTHON=python3.12")'
 
-.PHONY: help quickstart test test-slow test-jax lint format constraints clean
+.PHONY: help install quickstart test test-slow test-jax lint format constraints clean
 
 help:
+	@echo "make install      the environment .venv with the command keras-transformer, and nothing run"
 	@echo "make quickstart   train, export and ask a small translator (about three minutes)"
 	@echo "make test         all tests but the slow ones"
 	@echo "make test-slow    the slow ones"
@@ -33,11 +34,12 @@ help:
 	@echo "make clean        remove the environments and the caches"
 
 # The file is removed first: an environment of which half is installed must not count as made.
-$(STAMP): requirements/constraints.txt
+$(STAMP): requirements/constraints.txt setup.py
 	@$(CHECK_PYTHON)
 	@rm -f $@
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(STAMP_JAX): requirements/constraints-jax.txt
@@ -45,6 +47,10 @@ $(STAMP_JAX): requirements/constraints-jax.txt
 	$(PYTHON) -m venv $(VENV_JAX)
 	$(VENV_JAX)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
+
+install: $(STAMP)
+	@echo "$(VENV)/bin/keras-transformer --help"
+	@echo ". $(VENV)/bin/activate    # then: keras-transformer, python, tensorboard"
 
 quickstart: $(STAMP)
 	$(VENV)/bin/python -m examples.quickstart

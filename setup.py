@@ -1,4 +1,4 @@
-"""Builds the wheel, which holds `keras_transformer` and nothing else.
+"""Builds the wheel: the library `keras_transformer`, and the programs in `keras_transformer_programs`.
 
 The base install is small: Keras and NumPy. Keras needs a backend, which is the user's choice (TensorFlow,
 JAX or PyTorch). The extras add what the programs in `training/` and `serving/` need.
@@ -60,17 +60,34 @@ DEV = [
     "setuptools>=77",
 ]
 
+LIBRARY = "keras_transformer"
+# Installed, the programs lie inside it: `training` and `serving` would take their names from everybody.
+PROGRAMS = "keras_transformer_programs"
+NESTED = ("training", "serving", "command_line")
+
 ALL = sorted({*PLOT, *TRAINING, *TUNING, *SERVING, *CTRANSLATE2, *DEV})
 
 setup(
-    name="keras_transformer",
+    # The import name belongs to another project on the package index, as a distribution.
+    name="keras-transformer-zoo",
     version="0.1.0",
     description="Attention models for Keras 3: layers, training, decoding and serving",
     long_description=Path("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",
-    packages=find_packages(include=["keras_transformer", "keras_transformer.*"]),
+    packages=[
+        *find_packages(include=[LIBRARY, f"{LIBRARY}.*", PROGRAMS]),
+        *(f"{PROGRAMS}.{name}" for name in find_packages(include=[f"{name}*" for name in NESTED])),
+    ],
+    package_dir={f"{PROGRAMS}.{name}": name for name in NESTED},
+    package_data={
+        LIBRARY: ["py.typed"],
+        f"{PROGRAMS}.training": ["configs/*.yaml", "spaces/*.yaml", "cluster/*"],
+        f"{PROGRAMS}.training.datasets": ["checksums.tsv"],
+        f"{PROGRAMS}.serving": ["tf_serving/*"],
+    },
+    entry_points={"console_scripts": ["keras-transformer = keras_transformer_programs.commands:main"]},
     install_requires=BASE,
     extras_require={
         "text": TEXT,

@@ -10,9 +10,18 @@ import re
 import signal
 import sys
 
-import jsonargparse
+from keras_transformer_programs import hints, installation
 
-from command_line import messages, yaml_files
+try:
+    import jsonargparse
+except ModuleNotFoundError as error:
+    if hints.is_started_by_module():  # nobody would catch it
+        sys.exit(f"error: {installation.explained(error)}")
+    raise installation.explained(error) from None
+
+from command_line import messages, yaml_files  # noqa: E402 - jsonargparse first, or its absence is told
+
+UNKNOWN = re.compile(r"(?:unrecognized arguments: --|does not accept option ')([\w.]+)")
 
 
 class HelpFormatter(jsonargparse.DefaultHelpFormatter):
@@ -33,27 +42,39 @@ class Parser(jsonargparse.ArgumentParser):
     def error(self, message, ex=None):
         if not self.exit_on_error:  # the parser of a part: its owner reports
             super().error(message, ex)
+        where = "; all: --help" if UNKNOWN.search(str(message)) else ""
+        sys.stderr.write(f"error: {self.explained(message)}{where}\n")
+        sys.exit(2)
+
+    def explained(self, message) -> str:
+        """The message in one line and plain words, with the nearest options to one that there is not."""
         message = messages.plain(messages.one_line(message))
-        unknown = re.search(r"(?:unrecognized arguments: --|does not accept option ')([\w.]+)", message)
-        if unknown:
+        if unknown := UNKNOWN.search(message):
             group = re.search(r"Group '([\w.]+)'", message)
             name = f"{group.group(1)}.{unknown.group(1)}" if group else unknown.group(1)
             names = [action.dest for action in self._actions]
             near = difflib.get_close_matches(name, names, n=3)
-            message += f". Nearest: {', '.join(near)}; all: --help" if near else "; all: --help"
-        sys.stderr.write(f"error: {shortened(message)}\n")
-        sys.exit(2)
+            message += f". Nearest: {', '.join(near)}" if near else ""
+        return message
 
 
-def parser(module: str, description: str) -> Parser:
-    """A parser for `python -m MODULE`."""
+def parser(module: str, description: str, exit_on_error: bool = True) -> Parser:
+    """A parser for `python -m MODULE`, which may have been started as `keras-transformer COMMAND`.
+
+    Args:
+        module: the program's.
+        description: its docstring.
+        exit_on_error: whether an error ends the process; else it is a `jsonargparse.ArgumentError`.
+    """
+    program = hints.program(module)
     return Parser(
-        prog=f"python -m {module}",
+        prog=program,
         usage="%(prog)s [options]",
-        description=description,
+        description=description.replace(f"python -m {module}", program),
         formatter_class=HelpFormatter,
         allow_abbrev=False,
         parser_mode=yaml_files.MODE,
+        exit_on_error=exit_on_error,
     )
 
 
@@ -113,6 +134,11 @@ def run(main) -> None:
     except (ValueError, OSError) as error:
         _give_up_output()
         sys.exit(f"error: {messages.one_line(error)}")
+    except ModuleNotFoundError as error:
+        told = installation.explained(error)
+        if told is error:  # a fault of ours, not a package that is not installed
+            raise
+        sys.exit(f"error: {told}")
     except KeyboardInterrupt:
         _give_up_output()
         sys.exit(130)

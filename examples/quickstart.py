@@ -8,6 +8,7 @@ from pathlib import Path
 
 import command_line
 from command_line import quiet
+from keras_transformer_programs import hints
 
 with quiet.start_up():
     from keras_transformer.attention_maps import attention_map
@@ -26,7 +27,7 @@ def main():
     exported = run / "exported"
 
     headline("1. Train a Transformer to read dates in seventeen languages")
-    train.main(["--config", str(ROOT / "training/configs/dates.yaml"), "--output", str(run)])
+    train.main(["--config", "dates", "--output", str(run)])
 
     headline("2. Measure it on 2,000 dates whose days it has never seen")
     print("\n".join(evaluate.evaluate(run, "test").lines()))
@@ -50,9 +51,18 @@ def main():
     print(f"{QUESTION}  ->  {answer.stdout.strip()}")
 
     headline(f"Done in {time.monotonic() - start:.0f} s. What next")
-    print(f'python -m training.translate --run {run} "3 février 1987"')
-    print(f"tensorboard --logdir {run / 'logs'}")
-    print("python -m training.train --help        your own pairs, see README.md")
+    print("\n".join(what_next(run)))
+
+
+def what_next(run):
+    """Lines to paste: they begin with the environment's path, unless it is active."""
+    tensorboard = hints.script("tensorboard") or "tensorboard"
+    help_text = hints.command("training.train", "--config", "parallel_text", "--help")
+    return [
+        hints.command("training.translate", "--run", run, "3 février 1987"),
+        f"{tensorboard} --logdir {run / 'logs'}",
+        f"{help_text}   # your own pairs: README.md",
+    ]
 
 
 def headline(text):

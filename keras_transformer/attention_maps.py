@@ -4,8 +4,12 @@ import functools
 import math
 
 import numpy as np
-from matplotlib import font_manager
-from matplotlib.figure import Figure
+
+from keras_transformer.installation import needs
+
+with needs("plot"):
+    from matplotlib import font_manager
+    from matplotlib.figure import Figure
 
 # Inches of one piece in a heat map, and of the longest side of a figure: 4,000 dots at 100 an inch.
 CELL, LONGEST = 0.28, 40.0

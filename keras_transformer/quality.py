@@ -8,9 +8,12 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import sacrebleu
-from sacrebleu.metrics.base import Metric, Score
-from sacrebleu.significance import PairedTest
+from keras_transformer.installation import needs
+
+with needs("training"):
+    import sacrebleu
+    from sacrebleu.metrics.base import Metric, Score
+    from sacrebleu.significance import PairedTest
 
 
 class ExactMatch(Metric):

@@ -101,7 +101,7 @@ def _specification(model, max_length):
         from ctranslate2 import specs
     except ImportError as error:
         raise ValueError(
-            'This format needs the package ctranslate2: pip install "keras-transformer[ctranslate2]". '
+            'This format needs the package ctranslate2: pip install ".[ctranslate2]" in a clone. '
             f"Received: {error}."
         ) from error
 

@@ -40,8 +40,7 @@ def export(run_folder, output, checkpoint=None) -> Path:
         import tf2onnx
     except ImportError as error:
         raise ValueError(
-            'This format needs the package tf2onnx: pip install "keras-transformer[onnx]". '
-            f"Received: {error}."
+            f'This format needs the package tf2onnx: pip install ".[onnx]" in a clone. Received: {error}.'
         ) from error
     found = Translator.from_run(run_folder, checkpoint=checkpoint)
     with whole_folder.beside(output.parent) as beside:

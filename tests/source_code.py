@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARY = "keras_transformer"
-PROGRAMS = ("training", "serving", "command_line")
+PROGRAMS = ("training", "serving", "command_line", "keras_transformer_programs")
 PACKAGES = (LIBRARY, *PROGRAMS, "examples")
 
 

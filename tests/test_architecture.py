@@ -17,9 +17,10 @@ MAY_IMPORT = {
     "metrics": {"losses", "special_ids"},
     "schedules": set(),
     "token_masking": {"special_ids"},
-    "quality": set(),
-    "tokenizers": {"tokenizers", "run_files", "special_ids"},
-    "attention_maps": {"special_ids"},
+    "installation": set(),
+    "quality": {"installation"},
+    "tokenizers": {"installation", "tokenizers", "run_files", "special_ids"},
+    "attention_maps": {"installation", "special_ids"},
     "layers": {"layers", "masks", "special_ids"},
     "layer_paths": set(),
     "layouts": set(),
@@ -68,6 +69,7 @@ MAY_IMPORT = {
     # The front door. What needs TensorFlow is imported by its own name.
     "": {
         "decoding",
+        "installation",
         "layers",
         "layouts",
         "losses",
@@ -214,8 +216,16 @@ def test_what_the_commands_share_imports_neither_the_library_nor_keras_nor_tenso
     for path, tree in sources("command_line"):
         tree.body = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
         wrong = {top(name) for name in imports(path, tree)}
-        wrong -= {"jsonargparse", "yaml", "command_line"} | sys.stdlib_module_names
+        wrong -= {"jsonargparse", "yaml", "command_line", "keras_transformer_programs"}
+        wrong -= sys.stdlib_module_names
         assert not wrong, f"{path} must not import {sorted(wrong)}"
+
+
+def test_what_starts_the_programs_imports_nothing_else():
+    # `keras-transformer --help` answers at once, and where nothing but the base is installed.
+    for path, tree in sources("keras_transformer_programs"):
+        wrong = {top(name) for name in imports(path, tree)} - {"keras_transformer_programs", "command_line"}
+        assert not wrong - sys.stdlib_module_names, f"{path} must not import {sorted(wrong)}"
 
 
 def test_what_a_sweep_starts_with_imports_no_keras():
@@ -226,7 +236,8 @@ def test_what_a_sweep_starts_with_imports_no_keras():
         tree = ast.parse(path.read_text(encoding="utf-8"))
         tree.body = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
         wrong = {top(used) for used in imports(path.relative_to(ROOT), tree)}
-        wrong -= {"jsonargparse", "yaml", "command_line", "training"} | sys.stdlib_module_names
+        wrong -= {"jsonargparse", "yaml", "command_line", "training", "keras_transformer_programs"}
+        wrong -= sys.stdlib_module_names
         assert not wrong, f"{name} must not import {sorted(wrong)} at its top"
         for used in imports(path.relative_to(ROOT), tree):
             if top(used) == "training":

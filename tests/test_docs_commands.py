@@ -9,18 +9,22 @@ from pathlib import Path
 import pytest
 
 import command_line
+from keras_transformer_programs.commands import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ["README.md", "benchmarks/README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(?:bash)?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-COMMAND = re.compile(r"^python -m ((?:training|serving|benchmarks)\.\w+) ?(.*)$", re.MULTILINE)
+COMMAND = re.compile(
+    r"^(?:python -m ((?:training|serving|benchmarks)\.\w+)|keras-transformer ([a-z]\w+)) ?(.*)$", re.MULTILINE
+)
 
 
 def commands():
     """(page, module, arguments) of every command in the blocks of the pages."""
     for page in sorted(PAGES):
         for block in BLOCK.findall((ROOT / page).read_text(encoding="utf-8")):
-            for module, rest in COMMAND.findall(block.replace("\\\n", " ")):
+            for module, command, rest in COMMAND.findall(block.replace("\\\n", " ")):
+                module = module or COMMANDS[command][0]
                 # What the reader may add stands in brackets, or is dots.
                 rest = re.sub(r" \[-.*?\.\.\.\]|\.\.\.$", "", rest)
                 # The rest of the line is the shell's.

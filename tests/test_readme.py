@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.source_code import PACKAGES, ROOT
+
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
@@ -55,11 +56,19 @@ def test_python_blocks_run_one_after_the_other():
 
 def test_commands_of_the_page_run_one_after_the_other(tmp_path):
     """The commands stand in a clone with `training/` and `serving/`; what they write goes elsewhere."""
-    for name in ("keras_transformer", "command_line", "training", "serving", "examples"):
+    for name in PACKAGES:
         (tmp_path / name).symlink_to(ROOT / name)
+    # As pip writes it, for this clone.
+    program = tmp_path / "bin" / "keras-transformer"
+    program.parent.mkdir()
+    program.write_text(
+        f"#!{sys.executable} -P\nfrom keras_transformer_programs.commands import main\nmain()\n"
+    )
+    program.chmod(0o755)
     environment = {
         **os.environ,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": os.pathsep.join([str(program.parent), str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "PYTHONPATH": str(ROOT),
         "CUDA_VISIBLE_DEVICES": "-1",
     }
     environment.pop("TF_CPP_MIN_LOG_LEVEL", None)  # what a user's screen would show
@@ -92,6 +101,7 @@ def test_commands_of_the_page_run_one_after_the_other(tmp_path):
         "docs/decoding.md",
         "docs/training.md",
         "docs/evaluation.md",
+        "docs/python.md",
         "docs/serving.md",
         "SECURITY.md",
         "docs/local_server.md",

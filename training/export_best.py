@@ -1,17 +1,15 @@
 """The best checkpoint as a served model, while the training lasts."""
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import keras
 
 from keras_transformer.checkpoints import ranked, read_index
 from keras_transformer.run_files import read_json
+from keras_transformer_programs import child
 
-ROOT = Path(__file__).resolve().parent.parent
 # In checkpoints/: {checkpoint: version's folder}.
 EXPORTED_FILE = "exported.json"
 
@@ -45,10 +43,9 @@ class ExportBest(keras.callbacks.Callback):
             return
         options = ["--run", self.run, "--checkpoint", newest["file"], "--output", self.output]
         done = subprocess.run(
-            [sys.executable, "-m", "serving.export", *map(str, options)],
-            cwd=ROOT,
+            child.command("serving.export", *options),
             # The training has the GPU's memory.
-            env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
+            env=child.environment(CUDA_VISIBLE_DEVICES="-1"),
             capture_output=True,
             text=True,
         )

@@ -8,16 +8,18 @@
 """
 
 import copy
-from pathlib import Path
+import os
 
 import keras
-import keras_tuner
+
+from keras_transformer.installation import needs
+
+with needs("tuning"):
+    import keras_tuner
 
 from training import fitting, tasks
-from training.config import RunConfig, config_class
+from training.config import RunConfig, config_class, read
 from training.sweep import space as spaces
-
-SPACES = Path(__file__).parent / "spaces"
 
 
 class RunHyperModel(keras_tuner.HyperModel):
@@ -26,9 +28,10 @@ class RunHyperModel(keras_tuner.HyperModel):
     To extend it, override `declare_hyperparameters` and `config_of`, or `build`.
 
     Args:
-        config: a run's configuration; that of the class's `kind` by default.
-        space: the fields that differ, see `training.sweep.space`; those of training/spaces/KIND.yaml by
-            default.
+        config: a run's configuration, or what `training.config.read` reads one from: a YAML file, a mapping,
+            the name of one that comes along. That of the class's `kind` by default.
+        space: the fields that differ, see `training.sweep.space`: a mapping, a YAML file, a name, or what
+            `space.parse` made. Those of training/spaces/KIND.yaml by default.
 
     Raises:
         ValueError: the configuration is of another kind of model than the class.
@@ -36,18 +39,24 @@ class RunHyperModel(keras_tuner.HyperModel):
 
     kind = None
 
-    def __init__(self, config: RunConfig | None = None, space: tuple[spaces.Field, ...] | None = None):
+    def __init__(self, config=None, space=None):
         super().__init__()
         if config is None:
             if self.kind is None:
                 raise ValueError("A RunHyperModel needs a configuration. Received: none.")
             config = config_class(self.kind)()
+        if not isinstance(config, RunConfig):
+            config = read(config)
         if self.kind not in (None, config.model.kind):
             raise ValueError(
                 f"`config` must be of the kind {self.kind}. Received: one of the kind {config.model.kind}."
             )
         self.config = config
-        self.space = spaces.read(SPACES / f"{config.model.kind}.yaml", config) if space is None else space
+        if space is None:
+            space = config.model.kind
+        if isinstance(space, str | os.PathLike):
+            space = spaces.read(space, config)
+        self.space = spaces.parse(space, config) if isinstance(space, dict) else space
         self._prepared = None, None
 
     def declare_hyperparameters(self, hp):

@@ -9,7 +9,6 @@ from the last whole checkpoint. An error of the configuration ends the training.
 """
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -19,6 +18,7 @@ import time
 from pathlib import Path
 
 import command_line
+from keras_transformer_programs import child
 
 POLL = 0.2  # seconds
 
@@ -76,8 +76,8 @@ def _run(arguments, num_workers, folder):
             output = None if index == 0 else (folder / f"{index}").open("wb")
             workers.append(
                 subprocess.Popen(
-                    [sys.executable, "-m", "training.train", *arguments],
-                    env={**os.environ, "TF_CONFIG": json.dumps(task)},
+                    child.command("training.train", *arguments),
+                    env=child.environment(TF_CONFIG=json.dumps(task)),
                     stdout=output,
                     stderr=output,
                 )

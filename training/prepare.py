@@ -16,12 +16,13 @@ from command_line import quiet
 from training import addresses, prepared, run_lock
 from training import config as configs
 from training.config import TranslationConfig, config_class, kind_of
+from training.config.files import CONFIG_HELP, ConfigFile
 
 
 def main(arguments=None):
     """Reads the command line and prepares."""
     parser = command_line.parser("training.prepare", __doc__)
-    parser.add_argument("--config", action="config", help="YAML file with any of the fields below")
+    parser.add_argument("--config", action=ConfigFile, help=CONFIG_HELP)
     parser.add_argument("--output", type=str, required=True, help="folder to make, or to go on with")
     parser.add_argument(
         "--tokenizer_pairs",

@@ -163,6 +163,6 @@ def load_config(folder) -> RunConfig:
         raise ValueError(f"A run folder holds {CONFIG_FILE}. Received: {folder}, which does not.")
     mapping = yaml_files.read(path)
     try:
-        return configs.read(mapping)
+        return configs.from_mapping(mapping)
     except ValueError as error:
         raise ValueError(f"{path} must be what training.train wrote. Received: {error}") from error

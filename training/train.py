@@ -14,6 +14,7 @@ import command_line
 from command_line import quiet
 from training import config as configs
 from training.config import config_class, kind_of
+from training.config.files import CONFIG_HELP, ConfigFile
 
 CONFIGS = Path(__file__).parent / "configs"
 
@@ -21,7 +22,7 @@ CONFIGS = Path(__file__).parent / "configs"
 def main(arguments=None):
     """Reads the command line and trains."""
     parser = command_line.parser("training.train", __doc__)
-    parser.add_argument("--config", action="config", help="YAML file with any of the fields below")
+    parser.add_argument("--config", action=ConfigFile, help=CONFIG_HELP)
     parser.add_argument("--output", type=str, help="run folder to make; default: runs/NAME-OF-THE-CONFIG")
     parser.add_argument(
         "--dry_run", action="store_true", help="print what the training would do and cost, and train nothing"

@@ -4,17 +4,16 @@ A step that runs out of memory ends that process and nothing else.
 """
 
 import json
-import os
 import resource
 import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import psutil
 
-from training.config import RunConfig, read
+from keras_transformer_programs import child
+from training.config import RunConfig, from_mapping
 
 # Of the memory that is free, on machines without a GPU: what a trial may take.
 SHARE = 0.8
@@ -72,12 +71,10 @@ def run(config: RunConfig, step: Step, memory_limit: int | None = None) -> Cost 
         ValueError: it failed otherwise; ends with the last line that it printed.
     """
     task = {"config": asdict(config), "step": asdict(step), "memory_limit": memory_limit}
-    # The same packages from wherever the command was started.
-    path = os.pathsep.join([str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
-        [sys.executable, "-m", "training.trial"],
+        child.command("training.trial"),
         input=json.dumps(task),
-        env={**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        env=child.environment(TF_CPP_MIN_LOG_LEVEL="3"),
         capture_output=True,
         text=True,
     )
@@ -94,7 +91,7 @@ def main():
     """Reads what to try from standard input and prints what it costs."""
     task = json.load(sys.stdin)
     step = Step(**task["step"])
-    config = read(task["config"])
+    config = from_mapping(task["config"])
     import keras
     import tensorflow as tf
 

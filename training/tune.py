@@ -12,15 +12,19 @@ from typing import Literal
 import command_line
 from command_line import quiet
 from training.config import config_class, kind_of
+from training.config.files import CONFIG_HELP, ConfigFile
 from training.sweep import settings, space, worker
 
 
 def main(arguments=None):
     """Reads the command line and searches."""
     parser = command_line.parser("training.tune", __doc__)
-    parser.add_argument("--config", action="config", help="YAML file with any of the fields below")
+    parser.add_argument("--config", action=ConfigFile, help=CONFIG_HELP)
     parser.add_argument(
-        "--space", type=str, required=True, help="YAML file with what may differ; see training/spaces"
+        "--space",
+        type=str,
+        required=True,
+        help="YAML file with what may differ, or the name of one that comes along: transformer, ...",
     )
     parser.add_argument(
         "--output", type=str, required=True, help="folder of the sweep, to make or to go on in"

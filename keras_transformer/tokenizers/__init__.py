@@ -10,10 +10,17 @@ All agree on four ids (`keras_transformer.special_ids`): pad 0, unknown 1, start
 
 from pathlib import Path
 
+from keras_transformer.installation import needs
 from keras_transformer.run_files import read_json
-from keras_transformer.tokenizers.characters import CharacterTokenizer
-from keras_transformer.tokenizers.sentencepiece import MODEL_FILE, SentencePieceTokenizer, VocabularySizeError
-from keras_transformer.tokenizers.text import CONFIG_FILE
+
+with needs("text"):
+    from keras_transformer.tokenizers.characters import CharacterTokenizer
+    from keras_transformer.tokenizers.sentencepiece import (
+        MODEL_FILE,
+        SentencePieceTokenizer,
+        VocabularySizeError,
+    )
+    from keras_transformer.tokenizers.text import CONFIG_FILE
 
 __all__ = ["CharacterTokenizer", "SentencePieceTokenizer", "VocabularySizeError", "load"]
 

@@ -10,6 +10,8 @@ import math
 import random
 from functools import lru_cache
 
+from keras_transformer.installation import needs
+
 # Segmentations of a word that a unigram model's sample is drawn from.
 NUM_SEGMENTATIONS = 64
 # Words whose segmentations are remembered: nearly all that a text consists of.
@@ -43,7 +45,8 @@ class SubwordSampler:
 
     def __init__(self, model: bytes, alpha: float):
         # As for training: tokenizing needs no more than tensorflow-text.
-        import sentencepiece
+        with needs("text"):
+            import sentencepiece
         from sentencepiece import sentencepiece_model_pb2
 
         proto = sentencepiece_model_pb2.ModelProto.FromString(model)

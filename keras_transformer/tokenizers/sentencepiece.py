@@ -10,6 +10,7 @@ import tensorflow as tf
 import tensorflow_text
 from tensorflow_text.python.ops.sentencepiece_tokenizer import gen_sentencepiece_tokenizer
 
+from keras_transformer.installation import needs
 from keras_transformer.special_ids import END_ID, PAD_ID, START_ID, UNKNOWN_ID
 from keras_transformer.tokenizers.sampling import SubwordSampler
 from keras_transformer.tokenizers.text import (
@@ -110,7 +111,8 @@ class SentencePieceTokenizer(tf.Module):
             ValueError: an argument is not as said above, no sentence has text, or the sentences
                 allow only a larger or smaller vocabulary (the message names the bound).
         """
-        import sentencepiece  # Training only: tokenizing needs no more than tensorflow-text.
+        with needs("text"):
+            import sentencepiece  # Training only: tokenizing needs no more than TF Text.
 
         if not isinstance(vocabulary_size, int) or vocabulary_size < 1:
             raise ValueError(

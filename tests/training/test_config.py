@@ -29,6 +29,24 @@ def test_every_file_of_the_package_can_be_read(path):
             assert config[part][name] == value or isinstance(value, dict)
 
 
+def test_a_file_that_comes_along_is_found_by_its_name_from_any_folder(tmp_path, monkeypatch, fails):
+    monkeypatch.chdir(tmp_path)
+    assert configs.read("dates") == configs.read(FILES[0].parent / "dates.yaml")
+    assert configs.kind_of(["--config", "scenes"]) == "image_captioner"
+    (tmp_path / "dates").write_text("fit: {epochs: 17}")  # what the user has comes first
+    assert configs.read("dates").fit.epochs == 17
+    told = fails(train.main, "--config", "nothing")
+    assert "one of ours: dates, fashion_mnist, " in told and "Received: nothing." in told
+
+
+def test_a_field_that_is_not_there_is_an_exception_and_no_exit():
+    # A notebook would end.
+    with pytest.raises(ValueError, match=r"'num_layer'. Nearest: model.num_layers, [\w., ]*$"):
+        configs.read({"model": {"num_layer": 3}})
+    with pytest.raises(ValueError, match="fit.epochs"):
+        configs.read({"fit": {"epochs": "many"}})
+
+
 def test_all_kinds_have_a_file():
     kinds = {yaml.safe_load(path.read_text())["model"].get("kind", "transformer") for path in FILES}
     assert kinds == set(configs.KINDS)

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from keras_transformer.translator import Translator
+from keras_transformer_programs import child
 from training import export_best, train
 
 
@@ -20,8 +21,8 @@ class Exports:
         self.error = None
 
     def run(self, command, **kwargs):
-        assert command[1:3] == ["-m", "serving.export"] and Path(kwargs["cwd"], "serving").is_dir()
-        options = dict(zip(command[3::2], command[4::2], strict=True))
+        assert command[:5] == child.command("serving.export")
+        options = dict(zip(command[5::2], command[6::2], strict=True))
         assert Path(options["--run"]).is_absolute() and Path(options["--output"]).is_absolute()
         self.asked.append(options["--checkpoint"])
         if self.error:

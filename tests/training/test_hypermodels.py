@@ -43,6 +43,18 @@ def test_the_values_of_a_trial_reach_model_and_loss():
     assert config.fit.epochs == 3 and config.data == CONFIG.data
 
 
+def test_configuration_and_space_come_from_files_names_and_mappings(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(TINY))
+    model = hypermodels.TransformerHyperModel(path, {"model.num_layers": {"choice": [1, 2]}})
+    assert model.config == CONFIG and [field.name for field in model.space] == ["model.num_layers"]
+    (tmp_path / "space.yaml").write_text("model.num_layers: {choice: [1, 2]}")
+    assert hypermodels.RunHyperModel(TINY, str(tmp_path / "space.yaml")).space == model.space
+    assert hypermodels.RunHyperModel("dates", "transformer").config == configs.read("dates")
+    with pytest.raises(ValueError, match="nearest: model.num_layers"):
+        hypermodels.RunHyperModel("dates", {"model.num_layer": {"choice": [1, 2]}})
+
+
 def test_it_can_be_extended():
     class Wide(hypermodels.TransformerHyperModel):
         def declare_hyperparameters(self, hp):

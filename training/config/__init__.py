@@ -10,7 +10,7 @@ from training.config.images import (
     ImageClassificationConfig,
     ImageDataConfig,
 )
-from training.config.kinds import KINDS, config_class, kind_of, read
+from training.config.kinds import KINDS, config_class, from_mapping, kind_of, read
 from training.config.models import (
     AttentionCNNConfig,
     CausalLMConfig,
@@ -64,6 +64,7 @@ __all__ = [
     "check",
     "check_value",
     "config_class",
+    "from_mapping",
     "kind_of",
     "read",
 ]

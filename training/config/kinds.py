@@ -13,6 +13,7 @@ import jsonargparse
 
 import command_line
 from command_line import yaml_files
+from training.config import files
 from training.config.images import CaptioningConfig, ImageClassificationConfig
 from training.config.models import (
     AttentionCNNConfig,
@@ -73,19 +74,34 @@ def kind_of(arguments) -> str:
     return found
 
 
-def read(mapping: dict) -> RunConfig:
+def read(source) -> RunConfig:
+    """A configuration.
+
+    Args:
+        source: a YAML file, the name of one that comes with the programs ("dates"), or such a mapping as
+            `dataclasses.asdict` makes.
+
+    Raises:
+        ValueError: there is no such file, or something in it is no field, or not of the field's type.
+    """
+    return from_mapping(source if isinstance(source, dict) else files.read(source, files.CONFIGS))
+
+
+def from_mapping(mapping: dict) -> RunConfig:
     """The configuration that `dataclasses.asdict` made a mapping of.
 
     Raises:
         ValueError: something in it is no field, or not of the field's type.
     """
     kind = config_class(_kind_in(mapping, "A configuration") or DEFAULT_KIND)
-    parser = command_line.Parser(exit_on_error=False)
+    parser = command_line.parser("training", "", exit_on_error=False)
     parser.add_class_arguments(kind, as_group=False)
     try:
         return command_line.instantiate(parser, parser.parse_object(mapping), kind)
     except (jsonargparse.ArgumentError, TypeError, RecursionError) as error:
-        raise ValueError(messages.one_line(error)) from error
+        raise ValueError(
+            f"A configuration has fields of its kind. Received: {parser.explained(error)}"
+        ) from error
 
 
 def _kind_in(mapping, what: str) -> str | None:
@@ -105,6 +121,10 @@ def _kind_in(mapping, what: str) -> str | None:
 def _kind_in_file(path) -> str | None:
     """What a file asks for; None of one that cannot be read, which the parser refuses."""
     try:
-        return _kind_in(yaml_files.read(path), str(path))
+        found = files.find(path, files.CONFIGS)
+    except ValueError:
+        return None
+    try:
+        return _kind_in(yaml_files.read(found), str(found))
     except OSError:
         return None

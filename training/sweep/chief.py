@@ -3,7 +3,6 @@
 import logging
 import os
 import subprocess
-import sys
 import time
 from concurrent import futures
 from pathlib import Path
@@ -12,6 +11,7 @@ import grpc
 from keras_tuner.src import protos
 from keras_tuner.src.distribute import oracle_chief, oracle_client
 
+from keras_transformer_programs import child
 from training.sweep import oracles, process
 
 # Seconds after which a worker of which nothing was heard counts as gone, and so does a chief.
@@ -131,7 +131,7 @@ def start_workers(folder: Path, count: int, port: int, program: str) -> dict[str
             "KERASTUNER_ORACLE_IP": "127.0.0.1",
             "KERASTUNER_ORACLE_PORT": str(port),
         }
-        command = [sys.executable, "-m", "training.sweep.worker", str(os.getpid()), str(folder), program]
+        command = child.command("training.sweep.worker", os.getpid(), folder, program)
         workers[name] = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
     return workers
 

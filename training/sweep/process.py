@@ -4,10 +4,9 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
-from pathlib import Path
 
+from keras_transformer_programs import child
 from training.config import RunConfig
 from training.sweep.trial_folder import TrialFolder
 
@@ -24,9 +23,7 @@ class TrialFailed(Exception):
 
 def environment() -> dict:
     """That of a child: the same packages from wherever the command was started."""
-    root = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])
-    return {**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    return child.environment(TF_CPP_MIN_LOG_LEVEL="3", PYTHONUNBUFFERED="1")
 
 
 def train(folder: TrialFolder, config: RunConfig, program: str = "training.train") -> None:
@@ -46,9 +43,8 @@ def train(folder: TrialFolder, config: RunConfig, program: str = "training.train
     before, start = folder.seconds, time.monotonic()
     with open(folder.log, "ab") as log:
         begins_at = log.tell()
-        command = [sys.executable, "-u", "-m", "training.sweep.child", str(os.getpid())]
         process = subprocess.Popen(
-            [*command, str(folder.path), program],
+            child.command("training.sweep.child", os.getpid(), folder.path, program),
             env=environment(),
             stdin=subprocess.DEVNULL,
             stdout=log,

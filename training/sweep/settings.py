@@ -157,7 +157,7 @@ def read(folder) -> Sweep:
         raise ValueError(f"The folder of a sweep holds {FILE}. Received: {folder}, which does not.")
     try:
         values = yaml_files.read(path)
-        config = configs.read(values["config"])
+        config = configs.from_mapping(values["config"])
         return Sweep(**values | {"config": config, "space": spaces.parse(values["space"], config)})
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"{path} must be what training.tune wrote. Received: {error!r}.") from error

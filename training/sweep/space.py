@@ -18,8 +18,7 @@ from dataclasses import dataclass, replace
 import jsonargparse
 
 import command_line
-from command_line import yaml_files
-from training.config import RunConfig
+from training.config import RunConfig, files
 
 SAMPLINGS = ("linear", "log", "reverse_log")
 # What may stand beside each kind.
@@ -80,8 +79,8 @@ class Field:
 
 
 def read(path, config: RunConfig) -> tuple[Field, ...]:
-    """The fields in a file of training/spaces/; see `parse`."""
-    mapping = yaml_files.read(path)
+    """The fields in a file, or in that of training/spaces/ with this name; see `parse`."""
+    mapping = files.read(path, files.SPACES)
     try:
         return parse(mapping, config)
     except ValueError as error:

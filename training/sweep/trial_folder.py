@@ -48,7 +48,7 @@ class TrialFolder:
 
     def config(self) -> RunConfig:
         """The configuration of the trial."""
-        return configs.read(yaml_files.read(self.path / "config.yaml"))
+        return configs.from_mapping(yaml_files.read(self.path / "config.yaml"))
 
     @property
     def seconds(self) -> float:
