@@ -50,7 +50,7 @@ quickstart: $(STAMP)
 	$(VENV)/bin/python -m examples.quickstart
 
 test: $(STAMP)
-	$(VENV)/bin/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile
+	$(VENV)/bin/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(STAMP)
 	$(VENV)/bin/python -m pytest -m slow

@@ -24,17 +24,19 @@ def tiny_config(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def run(tiny_config, tmp_path_factory):
+def run(tiny_config, made_once):
     """A run that `training.train` made."""
-    output = tmp_path_factory.mktemp("runs") / "tiny"
-    train.main(["--config", tiny_config, "--output", str(output)])
-    return output
+
+    def make(folder):
+        train.main(["--config", tiny_config, "--output", str(folder / "tiny")])
+
+    return made_once("trained", make) / "tiny"
 
 
 @pytest.fixture(scope="session")
-def drawn_run(tmp_path_factory):
+def drawn_run(made_once):
     """A run with weights as drawn: other answers to other questions."""
-    return tiny_runs.make(tmp_path_factory.mktemp("runs") / "drawn")
+    return made_once("drawn", tiny_runs.make)
 
 
 @pytest.fixture
