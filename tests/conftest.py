@@ -92,7 +92,7 @@ def data_folder():
 
 @pytest.fixture(scope="session")
 def made_once(tmp_path_factory):
-    """`made_once(name, make)`: a folder to be read, which `make(folder)` filled once for all xdist workers."""
+    """`made_once(name, make)`: a folder to be read, which `make(folder)` fills once for all workers."""
     base = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         base = base.parent

@@ -4,8 +4,8 @@
         subprocess.run(["bash", "-c", "python -m training.train ..."], env=environment)
 
 Each command is a process of its own, with its folder, environment, exit status and signals, that spares the
-five seconds of the imports. What TensorFlow says while it is imported stays visible: the first import of it in
-a command writes `NOISE` to file descriptor 2, as the real one would.
+five seconds of the imports. What TensorFlow says while it is imported stays visible: a command's first import
+of it writes `NOISE` to file descriptor 2, as the real one would.
 """
 
 import importlib.abc
