@@ -28,6 +28,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 import pytest
 
+from tests import warm
+
 start_up = contextlib.nullcontext
 if importlib.util.find_spec("tensorflow"):
     from command_line.quiet import start_up
@@ -109,6 +111,19 @@ def made_once(tmp_path_factory):
         return folder
 
     return made
+
+
+@pytest.fixture(scope="session")
+def warm_python(tmp_path_factory):
+    """A Python whose processes start at once, see `tests.warm`; where a real start is not the point."""
+    with warm.Python(tmp_path_factory.mktemp("bin")) as path:
+        yield str(path)
+
+
+@pytest.fixture
+def starts_warm(warm_python, monkeypatch):
+    """What is started by `sys.executable` starts at once."""
+    monkeypatch.setattr("sys.executable", warm_python)
 
 
 @pytest.fixture(scope="session")

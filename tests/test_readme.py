@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tests import warm_python
-
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
@@ -97,15 +95,15 @@ def run_commands(folder, environment, change=lambda commands: commands):
     return done.stdout.splitlines()
 
 
-def test_commands_of_the_page_run_one_after_the_other(tmp_path, screen):
+def test_commands_of_the_page_run_one_after_the_other(tmp_path, screen, warm_python):
     def smaller(script):
         first, *others = script.split("\n")
         assert "number_words" in first
         vocabulary = "--tokenizer.source.vocabulary_size 400"
         return "\n".join([first, CUT, *others]).replace(vocabulary, f"{vocabulary} {TINY}")
 
-    with warm_python.Warm(tmp_path, screen, {"python": []}) as environment:
-        lines = run_commands(tmp_path, environment, smaller)
+    screen["PATH"] = f"{Path(warm_python).parent}{os.pathsep}{screen['PATH']}"
+    lines = run_commands(tmp_path, screen, smaller)
     # What the export says of a text, the server says too.
     assert lines[-4] == lines[-1] and lines[-2] == "1 AVAILABLE", lines[-9:]
     served, translated = (tmp_path / "numbers" / f"test.{name}" for name in ("served", "translated"))

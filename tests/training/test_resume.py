@@ -76,7 +76,12 @@ def undisturbed(config_path, tmp_path_factory):
     return output, train_to(output, config_path)
 
 
-@pytest.mark.parametrize("moments", [({"batches": 2},), ({"batches": 5}, {"epochs": 5})])
+@pytest.mark.parametrize(
+    ("config_path", "moments"),
+    [(CONFIG, [{"batches": 2}]), (CHANGED, [{"batches": 5}, {"epochs": 5}])],
+    indirect=["config_path"],
+    ids=["plain", "changed"],
+)
 def test_an_interrupted_training_ends_like_an_undisturbed_one(
     undisturbed, config_path, tmp_path, monkeypatch, moments
 ):

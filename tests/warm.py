@@ -1,18 +1,21 @@
-"""Commands in a shell that start at once: a Python that has imported TensorFlow and Keras forks for each.
+"""Processes that start at once: a Python that has imported TensorFlow and Keras forks for each.
 
-    with warm_python.Warm(tmp_path, environment, {"python": []}) as environment:
-        subprocess.run(["bash", "-c", "python -m training.train ..."], env=environment)
+    with warm.Python(folder) as python:
+        subprocess.run([python, "-m", "training.train", ...])
 
-Each command is a process of its own, with its folder, environment, exit status and signals, that spares the
-five seconds of the imports. What TensorFlow says while it is imported stays visible: a command's first import
-of it writes `NOISE` to file descriptor 2, as the real one would.
+Each is a process of its own, with its folder, environment, exit status and signals, that spares the five
+seconds of the imports; what it starts by `sys.executable` does so too. What TensorFlow says while it is
+imported stays visible: the first import of it writes `NOISE` to file descriptor 2, as the real one would.
 """
 
+import contextlib
 import importlib.abc
 import importlib.machinery
 import json
 import os
 import runpy
+import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -24,34 +27,23 @@ NOISE = "W0000 start-up noise"
 IMPORTED = ("tensorflow", "keras", "tensorflow_text", "sacrebleu", "jsonargparse", "yaml")
 
 
-class Warm:
-    """While it is entered, the given names are programs on the PATH of the environment that it gives.
+class Python:
+    """While it is entered there is a program in a folder: the path that it gives, whose name is "python"."""
 
-    Args:
-        folder: where the programs are written.
-        environment: of the commands.
-        programs: {name: arguments that come before its own}, to Python.
-    """
-
-    def __init__(self, folder, environment, programs):
-        self.socket = folder / "warm.socket"
-        for name, arguments in programs.items():
-            path = folder / "bin" / name
-            path.parent.mkdir(exist_ok=True)
-            command = [sys.executable, "-IS", __file__, "ask", str(self.socket), *arguments]
-            path.write_text(f'#!/bin/sh\nexec {" ".join(command)} "$@"\n')
-            path.chmod(0o755)
-        self.environment = environment | {"PATH": f"{folder / 'bin'}{os.pathsep}{environment['PATH']}"}
+    def __init__(self, folder):
+        self.socket, self.python = folder / "socket", folder / "python"
+        command = [sys.executable, "-IS", __file__, "ask", str(self.socket)]
+        self.python.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
+        self.python.chmod(0o755)
 
     def __enter__(self):
-        command = [sys.executable, __file__, "serve", self.socket]
-        self.process = subprocess.Popen(
-            command, env=self.environment | {"TF_CPP_MIN_LOG_LEVEL": "3"}, stderr=subprocess.DEVNULL
-        )
+        command = [sys.executable, __file__, "serve", self.socket, self.python]
+        environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+        self.process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
         while not self.socket.exists():
             assert self.process.poll() is None
             time.sleep(0.05)
-        return self.environment
+        return self.python
 
     def __exit__(self, *_):
         self.process.terminate()
@@ -78,8 +70,9 @@ class Noisy(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         os.write(2, f"{NOISE}\n".encode())
 
 
-def serve(path):
+def serve(path, python):
     """Forks for whoever asks at a socket."""
+    sys.executable = python
     for name in IMPORTED:
         __import__(name)
     listener = socket.socket(socket.AF_UNIX)
@@ -115,8 +108,13 @@ def answer(connection, files):
     pid = os.fork()
     if pid:
         connection.sendall(f"{pid}\n".encode())
-        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        connection.sendall(f"{status}\n".encode())
+        ended = 0
+        while not ended:
+            if select.select([connection], [], [], 0.02)[0]:
+                os.kill(pid, signal.SIGKILL)  # who asked was killed
+            ended, status = os.waitpid(pid, os.WNOHANG)
+        with contextlib.suppress(OSError):
+            connection.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
         os._exit(0)
     connection.close()
     for number, file in enumerate(files):
@@ -126,14 +124,19 @@ def answer(connection, files):
     os.environ.clear()
     os.environ.update(environment)
     sys.meta_path.insert(0, Noisy(IMPORTED[:2]))
-    if arguments[0] == "-m":
-        sys.path[0] = folder
-        sys.argv = arguments[1:]
-        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+    while arguments[0] in ("-I", "-u"):  # isolated, unbuffered
+        del arguments[0]
+    option, sys.argv = arguments[0], arguments[1:]
+    sys.path[:1] = [folder, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
+    if option == "-m":
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    elif option == "-c":
+        code, sys.argv[0] = sys.argv[0], "-c"
+        exec(code, {"__name__": "__main__"})
     else:
-        sys.path[0] = os.path.dirname(os.path.abspath(arguments[0]))
+        sys.path[0] = os.path.dirname(os.path.abspath(option))
         sys.argv = arguments
-        runpy.run_path(arguments[0], run_name="__main__")
+        runpy.run_path(option, run_name="__main__")
 
 
 def ask(path, *arguments):
