@@ -13,6 +13,7 @@ TINY = {
     "model": {"num_layers": 1, "hidden_dim": 16, "num_heads": 2, "intermediate_dim": 17},
     "optimizer": {"warmup_steps": 5, "ema_momentum": 0.5},
     "fit": {"epochs": 1},
+    "quality": {"num_pairs": 20},
 }
 
 

@@ -12,7 +12,8 @@ from tests.training.interruptions import Killed, kill_after
 from training import train
 
 CONFIG = {
-    "data": {"name": "dates", "num_examples": 200, "max_length": 48, "batch_tokens": 1024},
+    "data": {"name": "dates", "num_examples": 200, "max_length": 48, "batch_tokens": 1024}
+    | {"bucket_boundaries": [24, 48]},
     "tokenizer": {"source": {"kind": "bytes"}, "target": {"kind": "code_points"}},
     "model": {"num_layers": 1, "hidden_dim": 8, "num_heads": 2, "intermediate_dim": 11, "dropout": 0.3},
     "optimizer": {"warmup_steps": 5, "ema_momentum": 0.5},
@@ -76,16 +77,14 @@ def undisturbed(config_path, tmp_path_factory):
     return output, train_to(output, config_path)
 
 
-@pytest.mark.parametrize(
-    ("config_path", "moments"),
-    [(CONFIG, [{"batches": 2}]), (CHANGED, [{"batches": 5}, {"epochs": 5}])],
-    indirect=["config_path"],
-    ids=["plain", "changed"],
-)
+# Within the first epoch, within another, and when nothing is missing but the final model.
+MOMENTS = {"plain": [{"batches": 2}], "changed": [{"batches": 5}, {"epochs": 5}]}
+
+
 def test_an_interrupted_training_ends_like_an_undisturbed_one(
-    undisturbed, config_path, tmp_path, monkeypatch, moments
+    undisturbed, config_path, tmp_path, monkeypatch, request
 ):
-    for moment in moments:
+    for moment in MOMENTS[request.node.callspec.id]:
         kill_after(monkeypatch, **moment)
         with pytest.raises(Killed):
             train_to(tmp_path / "run", config_path)
