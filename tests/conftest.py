@@ -47,6 +47,30 @@ if keras.backend.backend() == "tensorflow":
 keras.config.disable_interactive_logging()
 
 
+# They take longest: whoever began one of them last would be waited for.
+LONG = [
+    f"tests/{name}.py"
+    for name in (
+        "test_readme",
+        "serving/test_zoo",
+        "training/test_zoo_runs",
+        "models/test_rnn_seq2seq",
+        "training/test_launch",
+        "training/test_resume",
+        "models/test_image_captioner",
+        "serving/test_signatures",
+        "test_trainer",
+        "training/test_plan",
+    )
+]
+
+
+def pytest_collection_modifyitems(items):
+    """The long files first."""
+    places = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.nodeid.split("::")[0], len(places)))
+
+
 def pytest_collection_finish():
     """What was imported stays: looking for garbage among it costs a tenth of the tests' time."""
     gc.collect()

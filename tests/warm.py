@@ -124,17 +124,17 @@ def answer(connection, files):
     os.environ.clear()
     os.environ.update(environment)
     sys.meta_path.insert(0, Noisy(IMPORTED[:2]))
-    while arguments[0] in ("-I", "-u"):  # isolated, unbuffered
-        del arguments[0]
+    isolated, arguments = arguments[0] == "-I", arguments[arguments[0] in ("-I", "-u") :]
     option, sys.argv = arguments[0], arguments[1:]
-    sys.path[:1] = [folder, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
+    own = [] if isolated else [folder, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
+    sys.path[:1] = own
     if option == "-m":
         runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
     elif option == "-c":
         code, sys.argv[0] = sys.argv[0], "-c"
         exec(code, {"__name__": "__main__"})
     else:
-        sys.path[0] = os.path.dirname(os.path.abspath(option))
+        sys.path[: len(own)] = [] if isolated else [os.path.dirname(os.path.abspath(option)), *own[1:]]
         sys.argv = arguments
         runpy.run_path(option, run_name="__main__")
 

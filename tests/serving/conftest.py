@@ -188,12 +188,15 @@ def configs(base_paths):
 
 
 @pytest.fixture(scope="session")
-def double(configs, tmp_path_factory):
+def double(configs, tmp_path_factory, warm_python):
     """A running test double of TF Serving with these models."""
     path = tmp_path_factory.mktemp("config") / "models.config"
     path.write_text(server_config(*configs.values()), encoding="utf-8")
     arguments = ["--model_config_file", path, "--file_system_poll_wait_seconds", 0.2]
-    with Double(*arguments, "--max_body_bytes", 2**20, "--client_seconds", 3) as double:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "executable", warm_python)
+        double = Double(*arguments, "--max_body_bytes", 2**20, "--client_seconds", 3)
+    with double:
         yield double
         assert double.stop() == 0, double.said()
 
