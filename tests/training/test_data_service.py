@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -235,10 +236,10 @@ def test_a_service_that_says_nothing_ends_the_command_in_one_line(tiny_config, t
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_worker_that_dies_changes_nothing(warm_python, tmp_path, monkeypatch, how):
+def test_a_worker_that_dies_changes_nothing(tmp_path, monkeypatch, how):
     monkeypatch.setattr(remote, "ROUND", 400)
     monkeypatch.setattr(remote, "MAX_WAITING", 20)
-    servers = Servers(warm_python)
+    servers = Servers(sys.executable)
     try:
         servers.add_workers(2)
         results = mapped(servers, tmp_path, 400)

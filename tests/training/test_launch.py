@@ -102,8 +102,8 @@ def test_workers_that_start_again_behind_the_end_leave_all_as_it_is(start, alone
 
 @pytest.mark.slow
 @pytest.mark.parametrize("index", [0, 1])
-def test_a_killed_worker_changes_nothing(start, alone, tmp_path, index):
-    process = start(tmp_path / "run")
+def test_a_killed_worker_changes_nothing(config, alone, tmp_path, index):
+    process = start_with(sys.executable, config, tmp_path / "run")
     while not list(tmp_path.glob("run/checkpoints/resume/epoch-*")):
         assert process.poll() is None
         time.sleep(0.1)
