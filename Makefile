@@ -10,9 +10,6 @@ STAMP_JAX := $(VENV_JAX)/.installed
 ANY_BACKEND := tests/layers tests/models tests/decoding tests/test_masks.py tests/test_losses.py \
 	tests/test_layouts.py tests/test_metrics.py tests/test_schedules.py
 
-# Each program is compiled for one test: what optimising it costs it never earns back.
-CHEAP_XLA := --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true
-
 COMPILE := $(VENV)/bin/pip-compile --quiet --strip-extras --allow-unsafe --no-header --annotation-style line \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 
@@ -26,7 +23,7 @@ help:
 	@echo "make install      the environment .venv with the command keras-transformer, and nothing run"
 	@echo "make quickstart   train, export and ask a small translator (about three minutes)"
 	@echo "make test         all tests but the slow ones"
-	@echo "make test-slow    the slow ones"
+	@echo "make test-slow    the slow ones, before a release"
 	@echo "make test-jax     layers, models, losses and decoding on JAX, without TensorFlow"
 	@echo "make lint         ruff check and ruff format --check"
 	@echo "make format       ruff format and the fixes ruff can make"
@@ -56,13 +53,13 @@ quickstart: $(STAMP)
 	$(VENV)/bin/python -m examples.quickstart
 
 test: $(STAMP)
-	$(VENV)/bin/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile
+	$(VENV)/bin/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(STAMP)
 	$(VENV)/bin/python -m pytest -m slow
 
 test-jax: $(STAMP_JAX)
-	XLA_FLAGS="$(CHEAP_XLA)" KERAS_BACKEND=jax $(VENV_JAX)/bin/python -m pytest -m "not slow" $(ANY_BACKEND)
+	KERAS_BACKEND=jax $(VENV_JAX)/bin/python -m pytest -m "not slow" $(ANY_BACKEND)
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .

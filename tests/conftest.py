@@ -5,10 +5,12 @@ names.
 """
 
 import contextlib
+import fcntl
 import functools
 import gc
 import importlib.util
 import os
+import shutil
 from pathlib import Path
 
 # Before the first import of TensorFlow, which reads them once. The tests need no GPU, and on one their
@@ -16,11 +18,17 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Each program is compiled for one test: what optimising it costs it never earns back.
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+)
 # One process on each core: more threads would only wait for each other.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 import pytest
+
+from tests import warm
 
 start_up = contextlib.nullcontext
 if importlib.util.find_spec("tensorflow"):
@@ -37,6 +45,38 @@ if keras.backend.backend() == "tensorflow":
     tf.config.experimental.enable_tensor_float_32_execution(False)
 
 keras.config.disable_interactive_logging()
+
+
+# They take longest: whoever began one of them last would be waited for.
+LONG = [
+    f"tests/{name}.py"
+    for name in (
+        "test_readme",
+        "serving/test_zoo",
+        "training/test_zoo_runs",
+        "models/test_rnn_seq2seq",
+        "training/test_launch",
+        "training/test_resume",
+        "models/test_image_captioner",
+        "serving/test_signatures",
+        "test_trainer",
+        "training/test_plan",
+    )
+]
+
+
+def pytest_collection_modifyitems(items):
+    """The long files first."""
+    places = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.nodeid.split("::")[0], len(places)))
+
+
+def pytest_collection_finish():
+    """What was imported stays: looking for garbage among it costs a tenth of the tests' time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DATA_FOLDER = Path(os.environ.get("KERAS_TRANSFORMER_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
@@ -77,12 +117,47 @@ def data_folder():
 
 
 @pytest.fixture(scope="session")
-def zoo_run(tmp_path_factory):
+def made_once(tmp_path_factory):
+    """`made_once(name, make)`: a folder to be read, which `make(folder)` fills once for all workers."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+
+    def made(name, make):
+        folder, whole = base / name, base / f"{name}.whole"
+        with open(base / f"{name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not whole.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                make(folder)
+                whole.touch()
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def warm_python(tmp_path_factory):
+    """A Python whose processes start at once, see `tests.warm`; where a real start is not the point."""
+    with warm.Python(tmp_path_factory.mktemp("bin")) as path:
+        yield str(path)
+
+
+@pytest.fixture
+def starts_warm(warm_python, monkeypatch):
+    """What is started by `sys.executable` starts at once."""
+    monkeypatch.setattr("sys.executable", warm_python)
+
+
+@pytest.fixture(scope="session")
+def zoo_run(made_once):
     """`zoo_run(kind, **model)`: a run folder to be read, see `tiny_runs.train`; each is trained once."""
     from tests import tiny_runs  # here: it needs TensorFlow
 
     @functools.cache
     def run(kind, **model):
-        return tiny_runs.train(tmp_path_factory.mktemp(kind), kind, **model)
+        name = "-".join([kind, *map(str, model.values())])
+        return made_once(name, lambda folder: tiny_runs.train(folder, kind, **model)) / "run"
 
     return run

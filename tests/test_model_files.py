@@ -15,7 +15,7 @@ def model():
     """A compiled model with an optimizer state, an EMA and a schedule."""
     found = models.Transformer(5, 7, num_layers=1, hidden_dim=6, num_heads=2, intermediate_dim=11)
     optimizer = keras.optimizers.Adam(schedules.TransformerSchedule(6, 3), clipnorm=1.0, use_ema=True)
-    found.compile(optimizer, losses.SmoothedCrossEntropy(0.1))
+    found.compile(optimizer, losses.SmoothedCrossEntropy(0.1), run_eagerly=True)
     ids = np.ones((2, 3), "int32")
     found.fit({"source_ids": ids, "target_ids": ids}, ids, verbose=0)
     return found

@@ -54,43 +54,80 @@ def test_python_blocks_run_one_after_the_other():
     assert names["ids"].shape == (3, 8)
 
 
-def test_commands_of_the_page_run_one_after_the_other(tmp_path):
-    """The commands stand in a clone with `training/` and `serving/`; what they write goes elsewhere."""
+# A model and a corpus so small that the commands say what they say, and no more.
+TINY = (
+    "--model.hidden_dim 16 --model.num_heads 2 --model.intermediate_dim 11 --fit.epochs 1 "
+    "--fit.steps_per_epoch 9 --optimizer.warmup_steps 3 --data.max_length 20"
+)
+CUT = "for split in train:900 validation:12 test:12; do sed -i ${split#*:}q numbers/${split%:*}.tsv; done"
+
+
+@pytest.fixture
+def screen(tmp_path):
+    """The environment of a user, but for CUDA: what the screen would show."""
     for name in PACKAGES:
         (tmp_path / name).symlink_to(ROOT / name)
-    # As pip writes it, for this clone.
-    program = tmp_path / "bin" / "keras-transformer"
+    path = os.pathsep.join([str(tmp_path / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "-1"}
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    return environment
+
+
+def write_program(folder, text):
+    """The command keras-transformer, in the folder's bin/."""
+    program = folder / "bin" / "keras-transformer"
     program.parent.mkdir()
-    program.write_text(
-        f"#!{sys.executable} -P\nfrom keras_transformer_programs.commands import main\nmain()\n"
-    )
+    program.write_text(text)
     program.chmod(0o755)
-    environment = {
-        **os.environ,
-        "PATH": os.pathsep.join([str(program.parent), str(Path(sys.executable).parent), os.environ["PATH"]]),
-        "PYTHONPATH": str(ROOT),
-        "CUDA_VISIBLE_DEVICES": "-1",
-    }
-    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)  # what a user's screen would show
+
+
+def run_commands(folder, environment, change=lambda commands: commands):
+    """Runs the page's commands in a folder, on ports that nobody else uses; returns the lines they print.
+
+    The commands stand in a clone with `training/` and `serving/`; what they write goes elsewhere.
+    """
     commands = blocks("README.md", "bash")
     assert len(commands) >= 2
     # The guides' are of the run that the README makes; its last blocks export and serve.
     for page in ("docs/decoding.md", "docs/evaluation.md"):
         commands[-2:-2] = blocks(page, "bash")
-    script = "set -e\n" + "\n".join(commands)
-    # On ports that nobody else uses here.
     grpc_port, rest_port = free_ports(2)
-    script = script.replace("8500", grpc_port).replace("8501", rest_port)
+    script = change("\n".join(commands)).replace("8500", grpc_port).replace("8501", rest_port)
     script = script.replace("local_server ", f"local_server --port {grpc_port} --rest_api_port {rest_port} ")
     done = subprocess.run(
-        ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True
+        ["bash", "-c", f"set -e\n{script}"], cwd=folder, env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert "BLEU = " in done.stdout and "signature" not in done.stderr
-    assert done.stdout.splitlines()[-4:] == ["412", "99", "1 AVAILABLE", "412"], done.stdout[-500:]
-    assert (tmp_path / "numbers/test.served").read_text().splitlines()[0].isdigit()
     noise = [line for line in done.stderr.splitlines() if re.match(r"^[IWE]\d{4} |WARNING", line)]
-    assert not noise, "start-up noise of TensorFlow on the screen"
+    assert not noise, f"start-up noise of TensorFlow on the screen: {noise}"
+    return done.stdout.splitlines()
+
+
+def test_commands_of_the_page_run_one_after_the_other(tmp_path, screen, warm_python):
+    def smaller(script):
+        first, *others = script.split("\n")
+        assert "number_words" in first
+        vocabulary = "--tokenizer.source.vocabulary_size 400"
+        return "\n".join([first, CUT, *others]).replace(vocabulary, f"{vocabulary} {TINY}")
+
+    write_program(tmp_path, f'#!/bin/sh\nexec {warm_python} -m keras_transformer_programs "$@"\n')
+    screen["PATH"] = f"{Path(warm_python).parent}{os.pathsep}{screen['PATH']}"
+    lines = run_commands(tmp_path, screen, smaller)
+    # What the export says of a text, the server says too.
+    assert lines[-4] == lines[-1] and lines[-2] == "1 AVAILABLE", lines[-9:]
+    served, translated = (tmp_path / "numbers" / f"test.{name}" for name in ("served", "translated"))
+    assert len(served.read_text().splitlines()) == len(translated.read_text().splitlines()) == 12
+
+
+@pytest.mark.slow
+def test_commands_of_the_page_learn_what_the_page_says(tmp_path, screen):
+    # As pip writes it, for this clone.
+    start = "from keras_transformer_programs.commands import main\nmain()\n"
+    write_program(tmp_path, f"#!{sys.executable} -P\n{start}")
+    lines = run_commands(tmp_path, screen)
+    assert lines[-4:] == ["412", "99", "1 AVAILABLE", "412"], lines[-9:]
+    assert (tmp_path / "numbers/test.served").read_text().splitlines()[0].isdigit()
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import keras
@@ -160,26 +159,32 @@ def test_other_backends_are_refused(monkeypatch):
         make(num_micro_batches=2)
 
 
-@pytest.fixture(scope="module")
-def under_strategies():
+def under_strategies(warm_python, *ways):
     """What `tests.replicas` prints, in a process of two virtual devices."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(
-        [sys.executable, "-m", "tests.replicas"], env=environment, capture_output=True, text=True, cwd=ROOT
+        [warm_python, "-m", "tests.replicas", *ways],
+        env=environment,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("way", ["two devices", "two devices, two micro-batches"])
-def test_two_devices_do_what_one_does(under_strategies, way):
-    one, two = under_strategies["one device"], under_strategies[way]
-    for name in ("loss", "evaluation", "gradient_norm", "weight", "weights"):
-        np.testing.assert_allclose(two[name], one[name], atol=1e-5, err_msg=name)
+def test_two_devices_do_what_one_does(warm_python):
+    one, *others = under_strategies(
+        warm_python, "one device", "two devices", "two devices, two micro-batches"
+    ).values()
+    for two in others:
+        for name in ("loss", "evaluation", "gradient_norm", "weight", "weights"):
+            np.testing.assert_allclose(two[name], one[name], atol=1e-5, err_msg=name)
+    assert metrics.Perplexity().name in one["metrics"]
 
 
-def test_keras_alone_would_not(under_strategies):
+@pytest.mark.slow
+def test_keras_alone_would_not(warm_python):
     # When this fails, Keras has learnt it: look whether `TokenMeanTrainer` is still needed.
-    keras_alone, one = under_strategies["two devices, Keras alone"], under_strategies["one device"]
+    one, keras_alone = under_strategies(warm_python, "one device", "two devices, Keras alone").values()
     assert np.abs(np.subtract(keras_alone["loss"], one["loss"])).max() > 1e-3
-    assert metrics.Perplexity().name in under_strategies["metrics"]

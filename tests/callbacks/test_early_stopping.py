@@ -28,7 +28,9 @@ class Scores(keras.callbacks.Callback):
 def fit(scores, path, initial_epoch=0, mode="max", patience=2, ema=False):
     """Trains on; returns the last epoch, the model, and its averaged weights at the end of that epoch."""
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
-    model.compile(optimizer=keras.optimizers.SGD(0.1, use_ema=ema, ema_momentum=0.9), loss="mse")
+    model.compile(
+        optimizer=keras.optimizers.SGD(0.1, use_ema=ema, ema_momentum=0.9), loss="mse", run_eagerly=True
+    )
     swap = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if ema else []
     seen = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: (epochs.append(epoch + 1), weights.append(model.get_weights()))

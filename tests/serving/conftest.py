@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -103,9 +104,13 @@ REQUESTS = [
 
 
 @pytest.fixture(scope="session")
-def run_folder(tmp_path_factory):
+def run_folder(made_once):
     """What `training.train` leaves, as far as the export reads it."""
-    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    return made_once("to_be_exported", make_run)
+
+
+def make_run(folder):
+    """Writes a run whose answers depend on the question."""
     keras.utils.set_random_seed(20)
     source_tokenizer = tokenizers.SentencePieceTokenizer.train(SENTENCES, vocabulary_size=307)
     # A text has one spelling in characters: what was decoded can be scored again.
@@ -128,7 +133,6 @@ def run_folder(tmp_path_factory):
     model.save(folder / "model.keras")
     config = yaml.safe_dump({"data": {"max_length": MAX_LENGTH}})
     (folder / "config.yaml").write_text(config, encoding="utf-8")
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -144,11 +148,16 @@ def functions(translator):
 
 
 @pytest.fixture(scope="session")
-def export_command(run_folder, tmp_path_factory):
+def export_command(run_folder, made_once):
     """The finished command `python -m serving.export`, and the folder it wrote to."""
-    output = tmp_path_factory.mktemp("exports") / "dates"
-    arguments = ["-m", "serving.export", "--run", run_folder, "--output", output]
-    return python(*arguments, "--beam", 4, "--n_best", NUM_RESULTS, text=True), output
+
+    def export(folder):
+        arguments = ["-m", "serving.export", "--run", run_folder, "--output", folder / "dates"]
+        done = python(*arguments, "--beam", 4, "--n_best", NUM_RESULTS, text=True)
+        (folder / "done.json").write_text(json.dumps(vars(done), default=str))
+
+    folder = made_once("exports", export)
+    return SimpleNamespace(**json.loads((folder / "done.json").read_text())), folder / "dates"
 
 
 @pytest.fixture(scope="session")
@@ -179,12 +188,15 @@ def configs(base_paths):
 
 
 @pytest.fixture(scope="session")
-def double(configs, tmp_path_factory):
+def double(configs, tmp_path_factory, warm_python):
     """A running test double of TF Serving with these models."""
     path = tmp_path_factory.mktemp("config") / "models.config"
     path.write_text(server_config(*configs.values()), encoding="utf-8")
     arguments = ["--model_config_file", path, "--file_system_poll_wait_seconds", 0.2]
-    with Double(*arguments, "--max_body_bytes", 2**20, "--client_seconds", 3) as double:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "executable", warm_python)
+        double = Double(*arguments, "--max_body_bytes", 2**20, "--client_seconds", 3)
+    with double:
         yield double
         assert double.stop() == 0, double.said()
 

@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from serving import checksums, export, op_closure, saved_model
+from serving import checksums, export, manifest, op_closure, saved_model
 
 
 def write(base, version=1, function=tf.identity):
@@ -243,7 +243,8 @@ def test_a_version_is_renamed_before_it_is_deleted(tmp_path, monkeypatch):
     assert path.name.startswith(".removed-") and there == [path.name, "2"]
 
 
-def test_the_command_keeps_so_many_and_refuses_none(run_folder, tmp_path):
+def test_the_command_keeps_so_many_and_refuses_none(run_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(manifest, "write_samples", lambda *_: None)
     arguments = ["--run", str(run_folder), "--output", str(tmp_path), "--max_length", "2", "--beam", "1"]
     folders(tmp_path, "1", "2")
     with pytest.raises(ValueError, match="`keep` must be a positive integer. Received: keep=0"):

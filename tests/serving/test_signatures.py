@@ -12,7 +12,7 @@ from command_line.search_options import SearchOptions
 from keras_transformer import decoding, models, tokenizers
 from keras_transformer.special_ids import END_ID, PAD_ID
 from keras_transformer.translator import Translator
-from serving import export, saved_model, signatures
+from serving import export, manifest, saved_model, signatures
 
 from .conftest import MAX_LENGTH, NUM_RESULTS, QUESTIONS, REQUESTS, ask, plain, same
 
@@ -253,7 +253,8 @@ def test_the_warm_up_asks_each_signature_for_the_short_the_long_and_a_batch(expo
         assert short < MAX_LENGTH and longest == [MAX_LENGTH] * 2
 
 
-def test_the_command_hands_on_the_search_the_ensemble_and_the_attention(run_folder, tmp_path):
+def test_the_command_hands_on_the_search_the_ensemble_and_the_attention(run_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(manifest, "write_samples", lambda *_: None)
     common = ["--run", str(run_folder), "--output", str(tmp_path / "model"), "--max_length", "2"]
     export.main([*common, "--beam", "2", "--n_best", "2", "--ensemble", str(run_folder), "--layer", "0"])
     model = tf.saved_model.load(str(tmp_path / "model" / "1"))

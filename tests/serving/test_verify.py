@@ -13,6 +13,8 @@ from serving import checksums, manifest, op_closure, replay, saved_model, verify
 
 from .conftest import NUM_RESULTS, python
 
+pytestmark = pytest.mark.usefixtures("starts_warm")
+
 
 def write(base, function=tf.identity, version=1, value=2.0, **facts):
     """A small export whose signature gives back what `function` makes of the text."""

@@ -13,6 +13,7 @@ TINY = {
     "model": {"num_layers": 1, "hidden_dim": 16, "num_heads": 2, "intermediate_dim": 17},
     "optimizer": {"warmup_steps": 5, "ema_momentum": 0.5},
     "fit": {"epochs": 1},
+    "quality": {"num_pairs": 20},
 }
 
 
@@ -24,17 +25,19 @@ def tiny_config(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def run(tiny_config, tmp_path_factory):
+def run(tiny_config, made_once):
     """A run that `training.train` made."""
-    output = tmp_path_factory.mktemp("runs") / "tiny"
-    train.main(["--config", tiny_config, "--output", str(output)])
-    return output
+
+    def make(folder):
+        train.main(["--config", tiny_config, "--output", str(folder / "tiny")])
+
+    return made_once("trained", make) / "tiny"
 
 
 @pytest.fixture(scope="session")
-def drawn_run(tmp_path_factory):
+def drawn_run(made_once):
     """A run with weights as drawn: other answers to other questions."""
-    return tiny_runs.make(tmp_path_factory.mktemp("runs") / "drawn")
+    return made_once("drawn", tiny_runs.make)
 
 
 @pytest.fixture

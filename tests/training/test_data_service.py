@@ -25,13 +25,14 @@ DATES = {"name": "dates", "num_examples": 41}
 class Servers:
     """A dispatcher and its workers."""
 
-    def __init__(self):
+    def __init__(self, python):
+        self.python = python
         self.processes = []
         self.address = self.start("dispatcher")
 
     def start(self, *arguments):
         process = subprocess.Popen(
-            [sys.executable, "-m", "training.data_service", *arguments],
+            [self.python, "-m", "training.data_service", *arguments],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             text=True,
@@ -60,8 +61,8 @@ class Servers:
 
 
 @pytest.fixture(scope="module")
-def servers():
-    servers = Servers()
+def servers(warm_python):
+    servers = Servers(warm_python)
     try:
         servers.add_workers(2)
         yield servers
@@ -217,11 +218,11 @@ command_line.run(lambda: prepare.main(sys.argv[1:]))
 """
 
 
-def test_a_service_that_says_nothing_ends_the_command_in_one_line(tiny_config, tmp_path):
+def test_a_service_that_says_nothing_ends_the_command_in_one_line(tiny_config, tmp_path, warm_python):
     with socket.create_server(("localhost", 0)) as other:
         address = f"grpc://localhost:{other.getsockname()[1]}"
         done = subprocess.run(
-            [sys.executable, "-c", SILENT, "--config", tiny_config, "--output", tmp_path / "prepared"]
+            [warm_python, "-c", SILENT, "--config", tiny_config, "--output", tmp_path / "prepared"]
             + ["--service", address],
             cwd=ROOT,
             capture_output=True,
@@ -238,7 +239,7 @@ def test_a_service_that_says_nothing_ends_the_command_in_one_line(tiny_config, t
 def test_a_worker_that_dies_changes_nothing(tmp_path, monkeypatch, how):
     monkeypatch.setattr(remote, "ROUND", 400)
     monkeypatch.setattr(remote, "MAX_WAITING", 20)
-    servers = Servers()
+    servers = Servers(sys.executable)
     try:
         servers.add_workers(2)
         results = mapped(servers, tmp_path, 400)
@@ -256,9 +257,9 @@ def test_a_worker_that_dies_changes_nothing(tmp_path, monkeypatch, how):
 
 
 @pytest.mark.slow
-def test_without_workers_the_command_ends_and_sigterm_ends_the_service(tmp_path, monkeypatch):
+def test_without_workers_the_command_ends_and_sigterm_ends_the_service(warm_python, tmp_path, monkeypatch):
     monkeypatch.setattr(remote, "SILENCE", 3.0)
-    servers = Servers()
+    servers = Servers(warm_python)
     try:
         with pytest.raises(ValueError, match="answer within 3 s"):
             values(mapped(servers, tmp_path))

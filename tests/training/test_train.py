@@ -51,7 +51,7 @@ def test_the_command_line_overrides_the_file(tiny_config, tmp_path):
     output = tmp_path / "run"
     train.main(
         ["--config", tiny_config, "--output", str(output), "--model.hidden_dim", "8"]
-        + ["--fit.precision", "mixed_float16", "--data.num_examples", "40"]
+        + ["--fit.precision", "mixed_float16", "--data.num_examples", "40", "--quality.frequency", "0"]
     )
     model = keras.models.load_model(output / "model.keras")
     assert model.hidden_dim == 8

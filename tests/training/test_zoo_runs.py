@@ -161,6 +161,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(zoo_run, configs, 
         np.testing.assert_array_equal(found, wanted)
 
 
+@pytest.mark.usefixtures("starts_warm")
 @pytest.mark.parametrize("kind", ["causal_lm", "attention_cnn"])
 def test_a_dry_run_tells_what_a_training_costs(configs, kind, tmp_path, capsys):
     train.main(["--config", configs[kind], "--dry_run", "--output", str(tmp_path / "run")])
