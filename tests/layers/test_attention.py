@@ -227,13 +227,6 @@ def test_sizes_are_positive_integers(name, size):
         layers.MultiHeadAttention(**sizes)
 
 
-def test_inputs_have_rank_three():
-    with pytest.raises(ValueError, match="`query` must have rank 3"):
-        make()(checks.numbers(B, 2, T, D))
-    with pytest.raises(ValueError, match="attention_axes.*attention_axes=2"):
-        make(attention_axes=2)
-
-
 def test_key_and_value_have_the_same_length():
     with pytest.raises(ValueError, match="`key` and `value` must have the same length"):
         make()(QUERY, VALUE, KEY[:, 1:])
