@@ -142,6 +142,7 @@ class MultiHeadAttention(BaseMultiHeadAttention):
         Returns:
             {"key": (B, H, S, K), "value": (B, H, S, V)}, to be given to `attend`.
         """
+        self._check_steps()
         key_heads = heads_first(self._key_dense(value if key is None else key))
         return {
             "key": self._rotated(key_heads, start_index),
@@ -160,9 +161,18 @@ class MultiHeadAttention(BaseMultiHeadAttention):
         Returns:
             Output, (B, T, D), and attention weights, (B, H, T, S).
         """
+        self._check_steps()
+        query_heads = self._rotated(heads_first(self._query_dense(query)), start_index)
+        mask = masks.as_heads_mask(attention_mask)
+        heads, weights = self._attend_heads(
+            query_heads, projected["key"], projected["value"], mask, start_index
+        )
+        return self._finished(heads_first(heads), query), weights
+
+    def _check_steps(self):
         if not self._axes.are_flat:
             raise ValueError(
-                "`attend` and `step` must come with inputs of rank 3. "
+                "`project`, `attend` and `step` must come with inputs of rank 3. "
                 f"Received: a layer that was built for rank {self._axes.rank}."
             )
         if type(self)._compute_attention is not BaseMultiHeadAttention._compute_attention:
@@ -170,12 +180,6 @@ class MultiHeadAttention(BaseMultiHeadAttention):
                 "`attend` and `step` do not go through `_compute_attention`: a subclass that overrides it "
                 f"must override `attend`, too. Received: {type(self).__name__}."
             )
-        query_heads = self._rotated(heads_first(self._query_dense(query)), start_index)
-        mask = masks.as_heads_mask(attention_mask)
-        heads, weights = self._attend_heads(
-            query_heads, projected["key"], projected["value"], mask, start_index
-        )
-        return self._finished(heads_first(heads), query), weights
 
     def _bias(self, query_length, key_length, start_index):
         """`position_bias` for these queries and keys, broadcastable to (B, H, T, S), or None."""

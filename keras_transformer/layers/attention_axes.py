@@ -52,15 +52,6 @@ class AttentionAxes:
         # Of (B, ..., H, K): where each axis of (B, F, H, T, K) comes from.
         self._order = (0, *self.free, rank - 1, *self.attended, rank)
 
-    def check_query_and_key(self, query_shape, key_shape):
-        """Raises unless both have the same free axes."""
-        for axis in self.free:
-            if None not in (query_shape[axis], key_shape[axis]) and query_shape[axis] != key_shape[axis]:
-                raise ValueError(
-                    "`query` and `value` must be equally long along the axes that are not attended over, "
-                    f"{self.free}. Received: query_shape={query_shape}, value_shape={key_shape}."
-                )
-
     def heads_first(self, x):
         """(B, ..., H, K) -> (B, F, H, T, K), with one axis T."""
         if self.are_flat:
@@ -138,8 +129,8 @@ class AttentionAxes:
         lengths = [shape[axis] for shape in (query_shape, key_shape) for axis in self.attended]
         return (*kept, num_heads, *lengths)
 
-    def check_masks(self, query_shape, value_shape, num_heads, attention_mask=None, **padding_masks):
-        """Raises unless each mask that is given fits.
+    def check(self, query_shape, value_shape, num_heads, attention_mask=None, **padding_masks):
+        """Raises unless query and value have the same free axes, and each mask that is given fits.
 
         Args:
             query_shape, value_shape: None where a size is not known.
@@ -147,6 +138,12 @@ class AttentionAxes:
             attention_mask: over (B, F, T, S) or (B, F, H, T, S), or None.
             **padding_masks: `query_mask` of the query's positions; others are of the value's. Or None.
         """
+        free = [[shape[axis] for axis in self.free] for shape in (query_shape, value_shape)]
+        if not all(None in sizes or sizes[0] == sizes[1] for sizes in zip(*free, strict=True)):
+            raise ValueError(
+                "`query` and `value` must be equally long along the axes that are not attended over, "
+                f"{self.free}. Received: query_shape={query_shape}, value_shape={value_shape}."
+            )
         for name, mask in padding_masks.items():
             if mask is None:
                 continue

@@ -140,7 +140,7 @@ class BaseMultiHeadAttention(KnownArguments, keras.layers.MultiHeadAttention):
         key = value if key is None else key
         given = {"query_mask": query_mask, "value_mask": value_mask, "key_mask": key_mask}
         given["attention_mask"] = attention_mask
-        self._axes.check_masks(tuple(query.shape), tuple(value.shape), self._num_heads, **given)
+        self._axes.check(tuple(query.shape), tuple(value.shape), self._num_heads, **given)
         mask = self._compute_attention_mask(query, value, **given, use_causal_mask=use_causal_mask)
         heads, weights = self._compute_attention(
             self._query_dense(query),
@@ -275,7 +275,7 @@ class BaseMultiHeadAttention(KnownArguments, keras.layers.MultiHeadAttention):
         output_shape = self.compute_output_shape(query_shape, value_shape, key_shape)
         axes = AttentionAxes(len(query_shape), self._attention_axes)
         given = {"query_mask": query_mask, "value_mask": value_mask, "key_mask": key_mask}
-        axes.check_masks(query_shape, value_shape, self._num_heads, attention_mask, **given)
+        axes.check(query_shape, value_shape, self._num_heads, attention_mask, **given)
         output = keras.KerasTensor(output_shape, dtype=self.compute_dtype)
         weights_shape = axes.scores_shape(query_shape, value_shape, self._num_heads)
         weights = keras.KerasTensor(weights_shape, dtype=self.compute_dtype)
