@@ -14,13 +14,14 @@ from keras_transformer.arguments import KnownArguments, check_rates, is_size
 from keras_transformer.layers.attention_axes import AttentionAxes, check_inputs
 from keras_transformer.layers.dot_product import scaled_dot_product_attention
 from keras_transformer.layers.projection import HeadsProjection, heads_first
+from keras_transformer.quantization import KeepsQuantization
 
 # Arguments that Keras keeps under private names only.
 _KEPT = ("use_gate", "sliding_window", "kernel_initializer", "bias_initializer", "kernel_regularizer")
 _KEPT += ("bias_regularizer", "kernel_constraint", "bias_constraint")
 
 
-class BaseMultiHeadAttention(KnownArguments, keras.layers.MultiHeadAttention):
+class BaseMultiHeadAttention(KeepsQuantization, KnownArguments, keras.layers.MultiHeadAttention):
     """What `MultiHeadAttention` describes, without its extension points and without steps.
 
     Private names and their meaning are those of Keras's layer: its subclasses use them.

@@ -4,7 +4,7 @@ import math
 
 import keras
 from keras import ops
-from keras.src.backend import get_keras_mask, set_keras_mask  # no public name
+from keras.src.backend import set_keras_mask  # no public name
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -12,7 +12,7 @@ class TokenEmbedding(keras.layers.ReversibleEmbedding):
     """Ids -> vectors times `scale`; in reverse, vectors -> logits with the same weights.
 
     Vaswani et al. 2017, section 3.4, and Press & Wolf 2016. Built on Keras's `ReversibleEmbedding`,
-    so that quantization keeps the two directions tied.
+    so that int8 and int4 keep the two directions tied; Keras has no float8 of it.
 
     Args:
         vocabulary_size: V, ids are 0 <= id < V.
@@ -60,16 +60,24 @@ class TokenEmbedding(keras.layers.ReversibleEmbedding):
         self.scale = scale
 
     def call(self, inputs, reverse=False):
+        return self._scaled(super().call, inputs, reverse)
+
+    def quantized_call(self, inputs, reverse=False):
+        return self._scaled(super().quantized_call, inputs, reverse)
+
+    def _scaled(self, looked_up, inputs, reverse):
         if reverse:
-            return ops.cast(super().call(inputs, reverse=True), "float32")
+            return ops.cast(looked_up(inputs, reverse=True), "float32")
         self._check_ids(inputs)
-        embedded = super().call(inputs)
-        mask = get_keras_mask(embedded)
         # A Python float keeps the dtype: a float32 tensor would not multiply float16.
-        scaled = embedded * (math.sqrt(self.hidden_dim) if self.scale is None else self.scale)
-        if mask is not None:
-            set_keras_mask(scaled, mask)
+        scaled = looked_up(inputs) * (math.sqrt(self.hidden_dim) if self.scale is None else self.scale)
+        if self.mask_zero:
+            set_keras_mask(scaled, ops.not_equal(inputs, 0))
         return scaled
+
+    def quantize(self, mode=None, type_check=True, config=None):
+        # Keras refuses subclasses, whose `call` it does not know.
+        super().quantize(mode, type_check=False, config=config)
 
     def _check_ids(self, ids):
         try:

@@ -3,9 +3,11 @@
 import keras
 from keras import ops
 
+from keras_transformer.quantization import KeepsQuantization
+
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class Sublayer(keras.layers.Layer):
+class Sublayer(KeepsQuantization, keras.layers.Layer):
     """Residual connection, dropout and normalisation around a layer.
 
     norm after (the paper, section 3.1 and 5.4):  LayerNorm(x + Dropout(f(x)))
@@ -88,7 +90,7 @@ class Sublayer(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class FeedForward(keras.layers.Layer):
+class FeedForward(KeepsQuantization, keras.layers.Layer):
     """FFN(x) = activation(x W_1 + b_1) W_2 + b_2, at each position alone.
 
     Vaswani et al. 2017, section 3.3, equation 2. Paper symbol: d_ff = intermediate_dim.

@@ -5,9 +5,10 @@ import keras
 from keras_transformer.layers import heads_state
 from keras_transformer.layers.attention import MultiHeadAttention
 from keras_transformer.layers.sublayer import FeedForward, Sublayer
+from keras_transformer.quantization import KeepsQuantization
 
 
-class TransformerLayer(keras.layers.Layer):
+class TransformerLayer(KeepsQuantization, keras.layers.Layer):
     """Base of `EncoderLayer` and `DecoderLayer`, which describe the arguments."""
 
     def __init__(

@@ -20,7 +20,7 @@ class OurLayers:
 
 class MultiHeadAttentionTest(suite.MultiHeadAttentionTest):
     @pytest.fixture(autouse=True)
-    def our_layer(self, monkeypatch):
+    def our_layer(self, monkeypatch, quick_collections):
         monkeypatch.setattr(suite, "layers", OurLayers())
         yield
         keras.config.enable_traceback_filtering()  # each of Keras's tests turns it off

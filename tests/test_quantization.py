@@ -1,0 +1,141 @@
+"""Quantized and low-rank layers inside layers and models: the same numbers again from a file."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_transformer import layers, models
+from keras_transformer.layer_paths import layer_paths, weight_paths
+from tests import checks
+
+pytestmark = pytest.mark.usefixtures("quick_collections")
+
+D = 8
+INPUTS = {
+    "source_ids": np.array([[5, 9, 4, 4], [8, 3, 0, 0]], "int32"),
+    "target_ids": np.array([[2, 6, 4], [2, 7, 8]], "int32"),
+}
+HIDDEN = checks.numbers(2, 3, D)
+
+
+def small():
+    sizes = {"num_layers": 1, "hidden_dim": D, "num_heads": 2, "intermediate_dim": 11}
+    return checks.built(lambda: models.Transformer(11, 13, **sizes), (INPUTS,))
+
+
+def from_file(model, tmp_path):
+    model.save(tmp_path / "model.keras")
+    return keras.models.load_model(tmp_path / "model.keras")
+
+
+def modes(model):
+    return {path: layer.quantization_mode for path, layer in layer_paths(model).items()}
+
+
+def all_projections(model):
+    kinds = (keras.layers.Dense, keras.layers.EinsumDense)
+    return {path: layer for path, layer in layer_paths(model).items() if isinstance(layer, kinds)}
+
+
+@pytest.mark.parametrize(("mode", "tolerance"), [("int8", 0.05), ("int4", 0.5), ("float8", 0.05)])
+def test_a_quantized_model_comes_back_from_its_file(mode, tolerance, tmp_path):
+    model = small()
+    expected = checks.as_array(model(INPUTS))
+    model.quantize(mode)
+    actual = checks.as_array(model(INPUTS))
+    error = np.sqrt(np.mean((actual - expected) ** 2)) / expected.std()
+    assert 0 < error < tolerance, error
+    found = modes(model)
+    assert len(all_projections(model)) == 16  # 3 attentions of 4, 2 networks of 2
+    assert {found[path] for path in all_projections(model)} == {mode}
+    embeddings = {found["source_embedding"], found["target_embedding"]}
+    assert embeddings == {None if mode == "float8" else mode}  # Keras has no float8 of them
+    if mode == "int8":
+        held = weight_paths(model)
+        for path in (*all_projections(model), "source_embedding", "target_embedding"):
+            name = "embeddings" if path.endswith("embedding") else "kernel"
+            assert held[f"{path}/{name}"].dtype == "int8"
+    loaded = from_file(model, tmp_path)
+    assert modes(loaded) == found
+    np.testing.assert_array_equal(checks.as_array(loaded(INPUTS)), actual)
+
+
+def attention(x):
+    return layers.MultiHeadAttention(2, 3, use_gate=True, name="outer")(x)
+
+
+def sublayer(x):
+    return layers.Sublayer(layers.FeedForward(5), name="outer")(x)
+
+
+def decoder(x):
+    return layers.Decoder(1, 2, 5, name="outer")(x, x)
+
+
+@pytest.mark.parametrize("make", [attention, sublayer, decoder])
+def test_a_quantized_layer_comes_back_from_a_functional_model(make, tmp_path):
+    x = keras.Input((None, D))
+    model = checks.randomized(keras.Model(x, make(x)))
+    model.quantize("int8")
+    loaded = from_file(model, tmp_path)
+    assert "int8" in modes(loaded).values() and modes(loaded) == modes(model)
+    np.testing.assert_array_equal(checks.as_array(loaded(HIDDEN)), checks.as_array(model(HIDDEN)))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        keras.quantizers.Int8QuantizationConfig(activation_quantizer=None),
+        keras.quantizers.Int4QuantizationConfig(block_size=2),
+    ],
+    ids=["weights_only", "groups"],
+)
+def test_how_it_was_quantized_comes_back(config, tmp_path):
+    x = keras.Input((None, D))
+    model = checks.randomized(keras.Model(x, attention(x)))
+    model.quantize(config=config)
+    loaded = from_file(model, tmp_path)
+    restored = loaded.get_layer("outer").query_dense.quantization_config
+    assert restored.get_config() == config.get_config()
+    np.testing.assert_array_equal(checks.as_array(loaded(HIDDEN)), checks.as_array(model(HIDDEN)))
+
+
+def test_a_quantized_embedding_keeps_its_scale_its_mask_and_its_logits_dtype():
+    ids = INPUTS["source_ids"]
+    layer = checks.built(lambda: layers.TokenEmbedding(11, D, mask_zero=True, dtype="mixed_bfloat16"), (ids,))
+    hidden = keras.ops.cast(HIDDEN, "bfloat16")
+    expected, logits = checks.as_array(layer(ids)), checks.as_array(layer(hidden, reverse=True))
+    layer.quantize("int8")
+    np.testing.assert_allclose(checks.as_array(layer(ids)), expected, atol=0.05)
+    assert layer(hidden, reverse=True).dtype == keras.ops.cast(logits, "float32").dtype
+    np.testing.assert_allclose(checks.as_array(layer(hidden, reverse=True)), logits, atol=0.1)
+    from keras.src.backend import get_keras_mask
+
+    np.testing.assert_array_equal(checks.as_array(get_keras_mask(layer(ids))), ids != 0)
+    with pytest.raises(ValueError, match="Ids must lie in 0 <= id < 11"):
+        layer(ids + 10)
+
+
+@pytest.mark.parametrize("quantized", [False, True])
+def test_low_rank_changes_train_alone_and_are_in_the_file(quantized, tmp_path):
+    model = small()
+    if quantized:
+        model.quantize("int8")
+    before = {path: weight.numpy() for path, weight in weight_paths(model).items()}
+    projections = all_projections(model)
+    model.freeze([path for path in layer_paths(model) if not any(p.startswith(path) for p in projections)])
+    for layer in projections.values():
+        layer.enable_lora(2)
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True), run_eagerly=True)
+    model.train_on_batch(INPUTS, np.ones((2, 3), "int32"))
+    for layer in projections.values():
+        assert np.abs(layer.lora_kernel_b.numpy()).max() > 0, layer.path
+    for path, weight in weight_paths(model).items():
+        if path in before and not path.endswith("bias"):  # the projections' own are trained
+            np.testing.assert_array_equal(weight.numpy(), before[path], err_msg=path)
+    loaded = from_file(model, tmp_path)
+    assert len(loaded.weights) == len(before)  # the sums: Keras keeps no low-rank matrices
+    tolerance = 0.2 if quantized else 1e-5  # Keras quantizes the sums anew
+    np.testing.assert_allclose(
+        checks.as_array(loaded(INPUTS)), checks.as_array(model(INPUTS)), atol=tolerance
+    )
