@@ -5,6 +5,7 @@ import inspect
 import math
 from numbers import Real
 
+import keras
 from keras import ops
 
 # Of every layer and model, beside its own.
@@ -47,23 +48,52 @@ def check_positive(**numbers):
     _check("a positive number", lambda value: is_number(value) and value > 0, numbers)
 
 
-def known_value(x):
-    """The value of a number or tensor as NumPy's, or None where there is none yet: inside a graph."""
-    try:
-        return ops.convert_to_numpy(x)
-    except Exception:  # symbolic: each backend has its own error for "no value yet"
-        return None
+def check_integers(**integers):
+    """Raises unless each is an integer, of any sign."""
+    _check("an integer", lambda value: is_size(value, -math.inf), integers)
+
+
+def check_classes(num_classes):
+    """Raises unless there are at least two classes."""
+    if not is_size(num_classes, 2):
+        raise ValueError(f"`num_classes` must be an integer above 1. Received: num_classes={num_classes!r}.")
+
+
+def check_heads(hidden_dim, num_heads, key_dim=None):
+    """Raises unless the width divides into heads, or a head's width is given."""
+    if key_dim is None and hidden_dim % num_heads:
+        raise ValueError(
+            "`hidden_dim` must be a multiple of `num_heads`, unless `key_dim` is given. "
+            f"Received: hidden_dim={hidden_dim}, num_heads={num_heads}."
+        )
+
+
+def check_shapes(rank, **shapes):
+    """Raises unless each shape has `rank` axes (any number if None), the last of them known and not zero."""
+    for name, shape in shapes.items():
+        if shape is not None and (rank not in (None, len(shape)) or not shape or not is_size(shape[-1])):
+            axes = "axes" if rank is None else f"{rank} axes"
+            raise ValueError(
+                f"`{name}` must have {axes}, the last of them of a known size above zero. "
+                f"Received: shape={_sizes(shape)}."
+            )
+
+
+def check_vectors(shape, **tensors):
+    """Raises unless each tensor holds floats and has a shape; None is a size that is free or not known."""
+    for name, tensor in tensors.items():
+        dtype = keras.backend.standardize_dtype(tensor.dtype)
+        if not keras.backend.is_float_dtype(dtype) or not _fits(tuple(tensor.shape), shape):
+            raise ValueError(
+                f"`{name}` must hold floats and have the shape {_sizes(shape)}. "
+                f"Received: shape={_sizes(tensor.shape)}, dtype={dtype}."
+            )
 
 
 def check_masks(shape, **masks):
-    """Raises unless each mask that is given has one value for each position.
-
-    Args:
-        shape: (B, T), of what is masked; None where a size is not known.
-        **masks: tensors or arrays; None is none.
-    """
+    """Raises unless each mask that is given has the shape (B, T) of what it masks; None is not known."""
     for name, mask in masks.items():
-        if mask is not None and not _fits(tuple(ops.shape(mask)), shape):
+        if mask is not None and not _fits(tuple(mask.shape), shape):
             raise ValueError(
                 f"`{name}` must have the shape (batch, length) of what it masks, {_sizes(shape)}. "
                 f"Received: shape={_sizes(mask.shape)}."
@@ -71,14 +101,20 @@ def check_masks(shape, **masks):
 
 
 def _fits(shape, wanted):
-    both = zip(shape, wanted, strict=False)
-    return len(shape) == len(wanted) and all(
-        a == b or not isinstance(a, int) or not isinstance(b, int) for a, b in both
-    )
+    both = zip(_sizes(shape), _sizes(wanted), strict=False)
+    return len(shape) == len(wanted) and all(a == b or a is None or b is None for a, b in both)
 
 
 def _sizes(shape):
     return tuple(size if isinstance(size, int) else None for size in shape)
+
+
+def known_value(x):
+    """The value of a number or tensor as NumPy's, or None where there is none yet: inside a graph."""
+    try:
+        return ops.convert_to_numpy(x)
+    except Exception:  # symbolic: each backend has its own error for "no value yet"
+        return None
 
 
 class KnownArguments:

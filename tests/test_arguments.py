@@ -36,7 +36,7 @@ def test_a_value_that_is_known_is_read_and_one_inside_a_graph_is_not():
 def test_a_mask_has_the_shape_of_what_it_masks():
     arguments.check_masks((2, None), mask=np.ones((2, 3)), other=None)
     arguments.check_masks((2, 3), mask=keras.KerasTensor((None, 3), "bool"))
-    for shape in ((2, 4), (3, 3), (2,), (2, 3, 1)):
+    for shape in ((2, 4), (3, 3), (1, 3), (2,), (2, 3, 1)):
         with pytest.raises(ValueError, match=r"`mask` must have the shape .*, \(2, 3\). Received: shape="):
             arguments.check_masks((2, 3), mask=np.ones(shape))
 
@@ -72,3 +72,14 @@ def test_a_call_that_takes_anything_is_left_alone():
             return x
 
     Anything(3)(np.zeros((2, 3), "float32"), other=None)
+
+
+def test_what_holds_vectors_is_floats_of_a_known_width():
+    arguments.check_shapes(3, hidden=(2, None, 5), memory=None)
+    for shape in ((2, 5), (), (2, 3, 0), (2, 3, None)):
+        with pytest.raises(ValueError, match=r"`hidden` must have 3 axes, .* Received: shape=\("):
+            arguments.check_shapes(3, hidden=shape)
+    arguments.check_vectors((2, None, 5), hidden=np.ones((2, 3, 5), "float16"))
+    for hidden in (np.ones((2, 3, 5), int), np.ones((2, 3, 4)), np.ones((2, 5))):
+        with pytest.raises(ValueError, match=r"`hidden` must hold floats and have the shape \(2, None, 5\)"):
+            arguments.check_vectors((2, None, 5), hidden=hidden)
