@@ -17,8 +17,16 @@ from keras_transformer.layers.projection import HeadsProjection, heads_first
 from keras_transformer.quantization import KeepsQuantization
 
 # Arguments that Keras keeps under private names only.
-_KEPT = ("use_gate", "sliding_window", "kernel_initializer", "bias_initializer", "kernel_regularizer")
-_KEPT += ("bias_regularizer", "kernel_constraint", "bias_constraint")
+_KEPT = (
+    "use_gate",
+    "sliding_window",
+    "kernel_initializer",
+    "bias_initializer",
+    "kernel_regularizer",
+    "bias_regularizer",
+    "kernel_constraint",
+    "bias_constraint",
+)
 
 
 class BaseMultiHeadAttention(KeepsQuantization, KnownArguments, keras.layers.MultiHeadAttention):
@@ -88,7 +96,6 @@ class BaseMultiHeadAttention(KeepsQuantization, KnownArguments, keras.layers.Mul
         common = self._get_common_kwargs_for_sublayer()
         self._output_dense = self._make_output_dense(query_shape, common, "attention_output")
         self._output_dense.build((*query_shape[:-1], self._num_heads, self._value_dim))
-        self._build_extensions(rank)
 
     def _heads_dense(self, name, width, input_shape, activation=None):
         kept = string.ascii_uppercase[: len(input_shape) - 1]

@@ -204,6 +204,27 @@ def test_symbolic_shapes_are_true():
     assert shapes == [(B, T, 19), (B, H, T, S)]
 
 
+def test_the_kernel_of_the_backend_obeys_the_masks(monkeypatch):
+    kernel = keras.src.ops.dot_product_attention
+    asked = []
+
+    def on_any_device(*heads, flash_attention=None, **options):  # CPUs have none
+        asked.append(flash_attention)
+        return kernel(*heads, **options)
+
+    monkeypatch.setattr(keras.src.ops, "dot_product_attention", on_any_device)
+    plain = checks.built(make, (QUERY, VALUE))
+    flash = checks.built(make, (QUERY, VALUE), flash_attention=True)
+    asked.clear()
+    nothing = VALUE_MASK & [[True], [False], [True]]
+    for masks in ({}, {"value_mask": nothing}, {"attention_mask": np.stack([ATTENTION_MASK] * H, 1)}):
+        actual = checks.as_array(flash(QUERY, VALUE, **masks))
+        np.testing.assert_allclose(actual, checks.as_array(plain(QUERY, VALUE, **masks)), atol=1e-5)
+    assert asked == [True] * 3
+    with pytest.raises(ValueError, match="attention scores is not supported when flash"):
+        flash(QUERY, VALUE, return_attention_scores=True)
+
+
 def test_files_have_the_names_that_they_always_had(tmp_path):
     import h5py  # Keras depends on it
 
