@@ -8,7 +8,8 @@ STAMP_JAX := $(VENV_JAX)/.installed
 
 # The tests that need no TensorFlow: layers, models and everything else that is written in keras.ops alone.
 ANY_BACKEND := tests/layers tests/models tests/decoding tests/test_masks.py tests/test_losses.py \
-	tests/test_layouts.py tests/test_metrics.py tests/test_schedules.py
+	tests/test_arguments.py tests/test_layouts.py tests/test_metrics.py tests/test_quantization.py \
+	tests/test_schedules.py
 
 COMPILE := $(VENV)/bin/pip-compile --quiet --strip-extras --allow-unsafe --no-header --annotation-style line \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_transformer import arguments
 from keras_transformer.special_ids import PAD_ID
 
 
@@ -79,11 +80,12 @@ class SmoothedCrossEntropy(keras.losses.Loss):
         dtype=None,
     ):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
-        if not 0 <= label_smoothing < 1:
+        if not arguments.is_number(label_smoothing) or not 0 <= label_smoothing < 1:
             raise ValueError(
                 "`label_smoothing` must lie in 0 <= epsilon < 1. "
-                f"Received: label_smoothing={label_smoothing}."
+                f"Received: label_smoothing={label_smoothing!r}."
             )
+        arguments.check_integers(pad_id=pad_id)
         self.label_smoothing = label_smoothing
         self.pad_id = pad_id
 

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_transformer import arguments
 from keras_transformer.losses import smoothed_cross_entropy
 from keras_transformer.special_ids import PAD_ID
 
@@ -12,6 +13,7 @@ class TokenMetric(keras.metrics.Mean):
 
     def __init__(self, pad_id=PAD_ID, name=None, dtype=None):
         super().__init__(name=name, dtype=dtype)
+        arguments.check_integers(pad_id=pad_id)
         self.pad_id = pad_id
 
     def update_state(self, y_true, y_pred, sample_weight=None):

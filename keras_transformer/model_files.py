@@ -23,7 +23,7 @@ MAX_CONFIG_SIZE = 2**20
 # Where Keras has what models and their training are described with ...
 KERAS_MODULES = re.compile(
     r"keras(\.(layers|models|src\.models\.functional|optimizers|optimizers\.schedules|losses|metrics|initializers"
-    r"|regularizers|constraints))?"
+    r"|regularizers|constraints|quantizers))?"
 )
 # ... but for layers that run code, unpickle, or read files.
 REFUSED = re.compile(

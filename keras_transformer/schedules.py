@@ -9,15 +9,14 @@ import math
 import keras
 from keras import ops
 
+from keras_transformer import arguments
+
 
 class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
     """Base: checks and keeps `warmup_steps`, and counts from 1."""
 
     def __init__(self, warmup_steps):
-        if not isinstance(warmup_steps, int) or warmup_steps < 1:
-            raise ValueError(
-                f"`warmup_steps` must be a positive integer. Received: warmup_steps={warmup_steps}."
-            )
+        arguments.check_sizes(warmup_steps=warmup_steps)
         self.warmup_steps = warmup_steps
 
     def __call__(self, step):
@@ -29,12 +28,6 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
 
     def get_config(self):
         return {"warmup_steps": self.warmup_steps}
-
-
-def _check_positive(**values):
-    for name, value in values.items():
-        if value <= 0:
-            raise ValueError(f"`{name}` must be positive. Received: {name}={value}.")
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -51,7 +44,8 @@ class TransformerSchedule(WarmupSchedule):
 
     def __init__(self, hidden_dim, warmup_steps=4000, scale=1.0):
         super().__init__(warmup_steps)
-        _check_positive(hidden_dim=hidden_dim, scale=scale)
+        arguments.check_sizes(hidden_dim=hidden_dim)
+        arguments.check_positive(scale=scale)
         self.hidden_dim = hidden_dim
         self.scale = scale
 
@@ -76,7 +70,7 @@ class InverseSquareRootSchedule(WarmupSchedule):
 
     def __init__(self, peak, warmup_steps=4000):
         super().__init__(warmup_steps)
-        _check_positive(peak=peak)
+        arguments.check_positive(peak=peak)
         self.peak = peak
 
     def rate(self, step):
@@ -100,14 +94,17 @@ class CosineSchedule(WarmupSchedule):
 
     def __init__(self, peak, warmup_steps, total_steps, floor=0.0):
         super().__init__(warmup_steps)
-        _check_positive(peak=peak)
+        arguments.check_positive(peak=peak)
+        arguments.check_sizes(total_steps=total_steps)
         if total_steps <= warmup_steps:
             raise ValueError(
                 "`total_steps` must be larger than `warmup_steps`. "
                 f"Received: total_steps={total_steps}, warmup_steps={warmup_steps}."
             )
-        if not 0 <= floor <= peak:
-            raise ValueError(f"`floor` must lie between 0 and `peak`. Received: floor={floor}, peak={peak}.")
+        if not arguments.is_number(floor) or not 0 <= floor <= peak:
+            raise ValueError(
+                f"`floor` must lie between 0 and `peak`. Received: floor={floor!r}, peak={peak}."
+            )
         self.peak = peak
         self.total_steps = total_steps
         self.floor = floor

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_transformer import arguments
 from keras_transformer.special_ids import END_ID, PAD_ID
 
 FIRST_ORDINARY_ID = END_ID + 1
@@ -28,9 +29,9 @@ def masked_tokens(token_ids, vocabulary_size, rate=0.15, seed=None):
     Raises:
         ValueError: `rate` or `vocabulary_size` is out of range.
     """
-    if not 0 < rate <= 1:
-        raise ValueError(f"`rate` must lie in 0 < rate <= 1. Received: rate={rate}.")
-    if vocabulary_size < FIRST_ORDINARY_ID + 2:
+    if not arguments.is_number(rate) or not 0 < rate <= 1:
+        raise ValueError(f"`rate` must lie in 0 < rate <= 1. Received: rate={rate!r}.")
+    if not arguments.is_size(vocabulary_size, FIRST_ORDINARY_ID + 2):
         raise ValueError(
             f"`vocabulary_size` must leave an ordinary token besides ids 0 to {END_ID} and the mask. "
             f"Received: vocabulary_size={vocabulary_size}."

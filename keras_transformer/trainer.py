@@ -3,13 +3,15 @@
 Under `tf.distribute`, Keras averages the replicas' means, clips each replica's gradient by itself, and cannot
 accumulate gradients at all (keras#20582). Here the loss and the update are those of one device with the whole
 batch. This is the one place where the project reaches into Keras's trainer; on other backends than TensorFlow
-it changes nothing.
+it changes no update, and only takes `StepStatistics`.
 """
 
 import contextlib
 
 import keras
 from keras import ops
+
+from keras_transformer import arguments
 
 
 class TokenMeanTrainer:
@@ -34,11 +36,7 @@ class TokenMeanTrainer:
             ValueError: `num_micro_batches` is not a positive integer, or is more than 1 on a backend that is
                 not TensorFlow, or together with `gradient_accumulation_steps`.
         """
-        if not isinstance(num_micro_batches, int) or num_micro_batches < 1:
-            raise ValueError(
-                "`num_micro_batches` must be a positive integer. "
-                f"Received: num_micro_batches={num_micro_batches}."
-            )
+        arguments.check_sizes(num_micro_batches=num_micro_batches)
         if num_micro_batches > 1 and keras.backend.backend() != "tensorflow":
             raise ValueError(
                 "`num_micro_batches` above 1 needs the TensorFlow backend. "
@@ -87,6 +85,55 @@ class TokenMeanTrainer:
                 local = self.distribute_strategy.experimental_local_results
                 data_batch = keras.tree.map_structure(lambda values: local(values)[0], next(batches))
             super()._maybe_symbolic_build(data_batch=data_batch)
+
+    if keras.backend.backend() == "jax":
+
+        @property
+        def metrics_variables(self):
+            # Carried through the compiled step beside the metrics, though not among them.
+            statistics = getattr(self, "step_statistics", None)
+            return [*super().metrics_variables, *(statistics.variables if statistics else [])]
+
+        def train_step(self, state, data):
+            import jax
+
+            trainable, others, optimizer_variables, metrics_variables = state
+            x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+            batch = (x, y, sample_weight)
+            find = jax.value_and_grad(self.compute_loss_and_updates, has_aux=True)
+            (_, found), gradients = find(
+                trainable,
+                others,
+                metrics_variables,
+                *batch,
+                training=True,
+                optimizer_variables=optimizer_variables,
+            )
+            loss, predictions, others, metrics_variables = found
+
+            with _state(self.optimizer.variables, optimizer_variables):
+                scale = self.optimizer.scale_loss(ops.ones(()))
+            with _state(self.metrics_variables, metrics_variables) as scope:
+                self.step_statistics.update(_global_norm(gradients) / scale, _total_weight(self, data))
+            metrics_variables = [scope.get_current_value(variable) for variable in self.metrics_variables]
+
+            trainable, optimizer_variables = self.optimizer.stateless_apply(
+                optimizer_variables, gradients, trainable
+            )
+            logs, metrics_variables = self._update_metrics_variables(
+                metrics_variables, loss, x, y, predictions, sample_weight
+            )
+            return logs, (trainable, others, optimizer_variables, metrics_variables)
+
+    if keras.backend.backend() == "torch":
+
+        def train_step(self, data):
+            scale = self.optimizer.scale_loss(ops.ones(()))
+            logs = super().train_step(data)
+            # They stay with the variables until the next step.
+            gradients = [variable.value.grad for variable in self.trainable_variables]
+            self.step_statistics.update(_global_norm(gradients) / scale, _total_weight(self, data))
+            return logs
 
     def _gradients(self, data, total):
         """Gradients of this replica's share of the loss, added up over its micro-batches."""
@@ -151,6 +198,11 @@ class StepStatistics:
         self.gradient_norm.update_state(norm)
         self.weight.update_state(weight / _num_replicas())
 
+    @property
+    def variables(self):
+        """The variables that hold the sums."""
+        return [*self.gradient_norm.variables, *self.weight.variables]
+
     def reset(self):
         """Forgets all steps."""
         self.gradient_norm.reset_state()
@@ -190,13 +242,20 @@ def _split(data, count):
     return keras.tree.map_structure(split, data)
 
 
-def _global_norm(gradients):
-    import tensorflow as tf
+def _state(variables, values):
+    """A scope in which variables have these values, and changes stay in the scope."""
+    return keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True)))
 
-    return tf.linalg.global_norm([gradient for gradient in gradients if gradient is not None])
+
+def _global_norm(gradients):
+    squares = [ops.sum(ops.square(ops.cast(x, "float32"))) for x in gradients if x is not None]
+    return ops.sqrt(sum(squares, ops.zeros(())))
 
 
 def _num_replicas():
+    """Of `tf.distribute`; on other backends a step sees the whole batch."""
+    if keras.backend.backend() != "tensorflow":
+        return 1
     import tensorflow as tf
 
     return tf.distribute.get_strategy().num_replicas_in_sync

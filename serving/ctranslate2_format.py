@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transformer import layers, models, tokenizers
+from keras_transformer.layer_paths import layer_paths
 from keras_transformer.layers.positions import sinusoid
 from keras_transformer.model_files import check_finite
 from keras_transformer.translator import Translator
@@ -151,6 +152,12 @@ def _check(model):
         raise ValueError(
             "CTranslate2 has heads of hidden_dim / num_heads only. Received: "
             f"key_dim={model.key_dim}, hidden_dim={model.hidden_dim}, num_heads={model.num_heads}."
+        )
+    quantized = [path for path, layer in layer_paths(model).items() if layer.quantization_mode is not None]
+    if quantized:
+        raise ValueError(
+            "CTranslate2 quantizes by itself: the model must not be quantized by Keras. "
+            f"Received: quantized layers, the first of them {quantized[0]}."
         )
 
 

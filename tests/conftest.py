@@ -104,6 +104,15 @@ def room_for_programs():
 
 
 @pytest.fixture
+def quick_collections():
+    """Spares Keras, which collects garbage after each layer that it quantizes, what is there already."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture
 def data_folder():
     """Finds a data set that may not be distributed with the code: `data_folder("multi30k")`."""
 

@@ -12,23 +12,39 @@ from tests.source_code import LIBRARY, PACKAGES, PROGRAMS, ROOT, imports, source
 # What each part of the library may import of the library, itself included. New modules are entered first.
 MAY_IMPORT = {
     "special_ids": set(),
-    "masks": {"special_ids"},
-    "losses": {"special_ids"},
-    "metrics": {"losses", "special_ids"},
-    "schedules": set(),
-    "token_masking": {"special_ids"},
+    "arguments": set(),
+    "masks": {"arguments", "special_ids"},
+    "losses": {"arguments", "special_ids"},
+    "metrics": {"arguments", "losses", "special_ids"},
+    "schedules": {"arguments"},
+    "token_masking": {"arguments", "special_ids"},
     "installation": set(),
     "quality": {"installation"},
     "tokenizers": {"installation", "tokenizers", "run_files", "special_ids"},
     "attention_maps": {"installation", "special_ids"},
-    "layers": {"layers", "masks", "special_ids"},
+    "layers": {"arguments", "layers", "masks", "quantization", "special_ids"},
     "layer_paths": set(),
+    "quantization": {"layer_paths"},
     "layouts": set(),
-    "models": {"models", "layers", "layer_paths", "masks", "special_ids", "trainer"},
+    "models": {
+        "arguments",
+        "models",
+        "layers",
+        "layer_paths",
+        "masks",
+        "quantization",
+        "special_ids",
+        "trainer",
+    },
     "model_files": set(),
+<<<<<<< HEAD
     "run_files": set(),
     "checkpoints": {"model_files", "run_files"},
     "trainer": set(),
+=======
+    "checkpoints": {"model_files"},
+    "trainer": {"arguments"},
+>>>>>>> attention
     "decoding": {"decoding", "masks", "special_ids"},
     "hypotheses": {"decoding"},
     "translator": {
@@ -136,8 +152,6 @@ BEFORE_KERAS = (
 )
 
 MAX_LINES = 320
-# These were longer before the rule was tested. They may shrink and not grow.
-LONGER = {"keras_transformer/layers/attention.py": 350}
 
 
 def part(path):
@@ -283,5 +297,5 @@ def test_no_file_is_much_longer_than_300_lines():
         for path in sorted((ROOT / package).rglob("*.py")):
             name = path.relative_to(ROOT).as_posix()
             length = len(path.read_text(encoding="utf-8").splitlines())
-            assert length <= LONGER.get(name, MAX_LINES), f"{name} has {length} lines: split it"
+            assert length <= MAX_LINES, f"{name} has {length} lines: split it"
             assert path.name != "utils.py", f"{name}: name it after what it holds"

@@ -9,10 +9,12 @@ import functools
 import keras
 from keras import ops
 
+from keras_transformer import arguments
 from keras_transformer.layers.projection import rowwise
+from keras_transformer.quantization import KeepsQuantization
 
 
-class AttentionScore(keras.layers.Layer):
+class AttentionScore(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):
     """Base of the scores: `project` once for each source, `compare` at each step.
 
     Call arguments:
@@ -24,6 +26,8 @@ class AttentionScore(keras.layers.Layer):
     """
 
     def call(self, query, keys):
+        arguments.check_vectors((None, None, self.query_width), query=query)
+        arguments.check_vectors((query.shape[0], None, self.key_width), keys=keys)
         return self.compare(query, self.project(keys))
 
     def project(self, keys):
@@ -48,6 +52,10 @@ class AttentionScore(keras.layers.Layer):
             (B, T, S).
         """
         raise NotImplementedError
+
+    def build(self, query_shape, keys_shape):
+        arguments.check_shapes(3, query=query_shape, keys=keys_shape)
+        self.query_width, self.key_width = query_shape[-1], keys_shape[-1]
 
     def _dense(self, name, units, width):
         """A linear map without bias: the papers write none."""
@@ -93,6 +101,7 @@ class DotScore(ProductScore):
     """
 
     def build(self, query_shape, keys_shape):
+        super().build(query_shape, keys_shape)
         if query_shape[-1] != keys_shape[-1]:
             raise ValueError(
                 "The dot product needs queries and keys of one width. "
@@ -112,6 +121,7 @@ class GeneralScore(ProductScore):
     """
 
     def build(self, query_shape, keys_shape):
+        super().build(query_shape, keys_shape)
         self.key_dense = self._dense("key", query_shape[-1], keys_shape[-1])
 
     def project(self, keys):
@@ -131,12 +141,12 @@ class AdditiveScore(AttentionScore):
 
     def __init__(self, units=None, **kwargs):
         super().__init__(**kwargs)
-        if units is not None and (not isinstance(units, int) or units < 1):
-            raise ValueError(f"`units` must be a positive integer or None. Received: units={units}.")
+        arguments.check_optional_sizes(units=units)
         self.units = units
 
     def build(self, query_shape, keys_shape):
-        units = self.units or query_shape[-1]
+        super().build(query_shape, keys_shape)
+        units = query_shape[-1] if self.units is None else self.units
         self._build_inner(units, query_shape[-1], keys_shape[-1])
         self.score_dense = self._dense("score", 1, units)
 
@@ -167,7 +177,6 @@ class ConcatScore(AdditiveScore):
     """
 
     def _build_inner(self, units, query_width, key_width):
-        self.query_width = query_width
         self.kernel = self.add_weight((query_width + key_width, units), name="kernel")
 
     def _project_query(self, query):

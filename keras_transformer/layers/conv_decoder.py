@@ -3,13 +3,14 @@
 import keras
 from keras import ops
 
-from keras_transformer import masks
+from keras_transformer import arguments, masks
 from keras_transformer.layers.dot_product import scaled_dot_product_attention
 from keras_transformer.layers.gated_convolution import SQRT_HALF, ConvStack, GatedConvolution, linear
+from keras_transformer.quantization import KeepsQuantization
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class ConvDecoderLayer(keras.layers.Layer):
+class ConvDecoderLayer(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):
     """A causal gated convolution, attention to the source, and a residual connection around both.
 
     Gehring et al. 2017, section 3.3, with h the convolution's output, g the target's embeddings, z the
@@ -45,6 +46,8 @@ class ConvDecoderLayer(keras.layers.Layer):
 
     def __init__(self, kernel_size, dropout=0.0, **kwargs):
         super().__init__(**kwargs)
+        arguments.check_sizes(kernel_size=kernel_size)
+        arguments.check_rates(dropout=dropout)
         self.kernel_size = kernel_size
         self.dropout = dropout
         self.convolution = GatedConvolution(
@@ -52,7 +55,9 @@ class ConvDecoderLayer(keras.layers.Layer):
         )
 
     def build(self, hidden_shape, embedded_shape, key_shape=None, value_shape=None):
+        arguments.check_shapes(3, hidden=hidden_shape, embedded=embedded_shape)
         width, embedded_width = hidden_shape[-1], embedded_shape[-1]
+        self.width, self.embedded_width = width, embedded_width
         self.convolution.build(hidden_shape)
         self.query_dense = linear(embedded_width, dtype=self.dtype_policy, name="query")
         self.query_dense.build((None, None, width))
@@ -64,6 +69,11 @@ class ConvDecoderLayer(keras.layers.Layer):
             key_mask = masks.implicit_mask(key)
         if key_mask is None:
             key_mask = ops.ones(ops.shape(key)[:2], "bool")
+        arguments.check_vectors((None, None, self.width), hidden=hidden)
+        arguments.check_vectors((*hidden.shape[:2], self.embedded_width), embedded=embedded)
+        arguments.check_vectors((hidden.shape[0], None, self.embedded_width), key=key)
+        arguments.check_vectors(key.shape, value=value)
+        arguments.check_masks(key.shape[:2], key_mask=key_mask)
         output = self.convolution(hidden, training=training)
         output, _ = self._attend(output, embedded, key, value, key_mask)
         return (output + hidden) * SQRT_HALF
@@ -149,6 +159,7 @@ class ConvDecoder(ConvStack):
     def call(self, embedded, key, value, key_mask=None, training=None):
         if key_mask is None:
             key_mask = masks.implicit_mask(key)
+        arguments.check_vectors((None, None, self.width), embedded=embedded)
         hidden = self.input_dense(embedded)
         for layer in self.layers:
             hidden = layer(hidden, embedded, key, value, key_mask=key_mask, training=training)

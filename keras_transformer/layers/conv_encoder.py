@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_transformer import masks
+from keras_transformer import arguments, masks
 from keras_transformer.layers.gated_convolution import SQRT_HALF, ConvStack, GatedConvolution
 
 
@@ -43,6 +43,8 @@ class ConvEncoder(ConvStack):
     def call(self, embedded, hidden_mask=None, training=None):
         if hidden_mask is None:
             hidden_mask = masks.implicit_mask(embedded)
+        arguments.check_vectors((None, None, self.width), embedded=embedded)
+        arguments.check_masks(embedded.shape[:2], hidden_mask=hidden_mask)
         hidden = self.input_dense(embedded)
         for layer in self.layers:
             if hidden_mask is not None:

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_transformer import masks
+from keras_transformer import arguments, masks
 from keras_transformer.layers.transformer_layer import TransformerLayer, TransformerStack
 
 
@@ -41,10 +41,10 @@ class DecoderLayer(TransformerLayer):
     """
 
     def build(self, hidden_shape, memory_shape=None):
-        width = hidden_shape[-1]
-        self.self_attention = self._attention("self_attention", width)
-        self.cross_attention = self._attention("cross_attention", width, memory_shape)
-        self.feed_forward = self._feed_forward(width)
+        self._check_build(hidden_shape, memory_shape)
+        self.self_attention = self._attention("self_attention", self.width)
+        self.cross_attention = self._attention("cross_attention", self.width, memory_shape)
+        self.feed_forward = self._feed_forward(self.width)
 
     def call(
         self,
@@ -59,6 +59,10 @@ class DecoderLayer(TransformerLayer):
             hidden_mask = masks.implicit_mask(hidden)
         if memory_mask is None:
             memory_mask = masks.implicit_mask(memory)
+        arguments.check_vectors((None, None, self.width), hidden=hidden)
+        arguments.check_vectors((hidden.shape[0], None, self.memory_width), memory=memory)
+        arguments.check_masks(hidden.shape[:2], hidden_mask=hidden_mask)
+        arguments.check_masks(memory.shape[:2], memory_mask=memory_mask)
         x = self.self_attention.before(hidden)
         x = self.self_attention.layer(
             x,

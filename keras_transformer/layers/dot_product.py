@@ -2,36 +2,48 @@
 
 import math
 
+import keras
 from keras import ops
 
-# Large enough to vanish in a float32 soft-max, small enough to stay finite: -inf would turn a
-# fully masked row into NaN.
-MASKED_SCORE = -1e9
+from keras_transformer import masks
+
+# The lowest float32: -inf would turn a fully masked row into NaN.
+MASKED_SCORE = -3.4028234663852886e38
+# What a bias can make of a score. Far enough above the masked one to leave it nothing in a soft-max.
+LARGEST_SCORE = 1e38
 
 
 def scaled_dot_product_attention(query, key, value, mask=None, bias=None, dropout=None, scale=None):
     """softmax(scale Q K^T) V: equation 1.
 
+    Soft-max and scores are float32; of float16 heads the product is, too, because it can exceed their range.
+    Where several axes are to be attended over, or heads stand elsewhere, see `AttentionAxes`.
+
     Args:
-        query: (B, H, T, K).
-        key: (B, H, S, K).
-        value: (B, H, S, V).
-        mask: bool, broadcastable to (B, H, T, S); True = may attend. A row with no True gives zeros.
-        bias: added to the scores, broadcastable to (B, H, T, S).
+        query: (..., T, K), as a rule (B, H, T, K).
+        key: (..., S, K).
+        value: (..., S, V).
+        mask: bool, broadcastable to (..., T, S); True = may attend. A row with no True gives zeros, and a
+            masked key has a weight of zero whatever the scores and the bias are.
+        bias: added to the scores, broadcastable to (..., T, S). -inf masks a key.
         dropout: function applied to the attention weights, or None.
         scale: factor on the scores; 1 / sqrt(d_k), as in the paper, if None.
 
     Returns:
-        (B, H, T, V), and the attention weights before dropout, (B, H, T, S); both in the query's dtype.
+        (..., T, V), and the attention weights before dropout, (..., T, S); both in the query's dtype.
     """
-    # Scale before the product: float16 scores stay in range.
+    dtype = query.dtype
+    if keras.backend.standardize_dtype(dtype) == "float16":
+        query, key = ops.cast(query, "float32"), ops.cast(key, "float32")
+    # On the query, which is smaller than the scores.
     query = query * (1.0 / math.sqrt(query.shape[-1]) if scale is None else scale)
-    # Soft-max in float32: in half precision the mask's offset overflows and small weights vanish.
     scores = ops.cast(ops.matmul(query, ops.swapaxes(key, -1, -2)), "float32")
     if bias is not None:
-        scores = scores + ops.cast(bias, "float32")
-    weights = masked_softmax(scores, mask)
-    weights = ops.cast(weights, query.dtype)
+        bias = ops.cast(bias, "float32")
+        mask = masks.combine(mask, bias > -math.inf)
+        scores = ops.clip(scores + bias, -LARGEST_SCORE, LARGEST_SCORE)
+    # In float32: in half precision small weights vanish.
+    weights = ops.cast(masked_softmax(scores, mask), dtype)
     dropped = weights if dropout is None else dropout(weights)
     return ops.matmul(dropped, value), weights
 
@@ -48,11 +60,11 @@ def masked_softmax(scores, mask=None):
     """
     if mask is not None:
         scores = ops.where(mask, scores, MASKED_SCORE)
-    if scores.shape[-1] == 1:
-        weights = ops.ones_like(scores)  # Keras warns about a soft-max over a single value.
+    if scores.shape[-1] in (0, 1):
+        weights = ops.ones_like(
+            scores
+        )  # Keras warns of a soft-max over one value; there is none over no value.
     else:
         weights = ops.softmax(scores, axis=-1)
-    if mask is not None:
-        # The soft-max of a row without keys is uniform; the rule is zeros.
-        weights = weights * ops.cast(ops.any(mask, axis=-1, keepdims=True), weights.dtype)
-    return weights
+    # The soft-max of a row without keys is uniform; the rule is zeros.
+    return weights if mask is None else ops.where(mask, weights, 0.0)

@@ -4,15 +4,17 @@ import math
 
 import keras
 from keras import ops
-from keras.src.backend import get_keras_mask, set_keras_mask  # no public name
+from keras.src.backend import set_keras_mask  # no public name
+
+from keras_transformer import arguments
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class TokenEmbedding(keras.layers.ReversibleEmbedding):
+class TokenEmbedding(arguments.KnownArguments, keras.layers.ReversibleEmbedding):
     """Ids -> vectors times `scale`; in reverse, vectors -> logits with the same weights.
 
     Vaswani et al. 2017, section 3.4, and Press & Wolf 2016. Built on Keras's `ReversibleEmbedding`,
-    so that quantization keeps the two directions tied.
+    so that int8 and int4 keep the two directions tied; Keras has no float8 of it.
 
     Args:
         vocabulary_size: V, ids are 0 <= id < V.
@@ -43,9 +45,9 @@ class TokenEmbedding(keras.layers.ReversibleEmbedding):
         scale=None,
         **kwargs,
     ):
-        for name, size in {"vocabulary_size": vocabulary_size, "hidden_dim": hidden_dim}.items():
-            if not isinstance(size, int) or size < 1:
-                raise ValueError(f"`{name}` must be a positive integer. Received: {name}={size}.")
+        arguments.check_sizes(vocabulary_size=vocabulary_size, hidden_dim=hidden_dim)
+        if scale is not None:
+            arguments.check_positive(scale=scale)
         if embeddings_initializer is None:
             embeddings_initializer = keras.initializers.RandomNormal(stddev=hidden_dim**-0.5)
         super().__init__(
@@ -53,6 +55,7 @@ class TokenEmbedding(keras.layers.ReversibleEmbedding):
             hidden_dim,
             mask_zero=mask_zero,
             embeddings_initializer=embeddings_initializer,
+            reverse_dtype="float32",  # the product itself: a cast behind it would keep bfloat16's steps
             **kwargs,
         )
         self.vocabulary_size = vocabulary_size
@@ -60,23 +63,32 @@ class TokenEmbedding(keras.layers.ReversibleEmbedding):
         self.scale = scale
 
     def call(self, inputs, reverse=False):
+        return self._scaled(super().call, inputs, reverse)
+
+    def quantized_call(self, inputs, reverse=False):
+        return self._scaled(super().quantized_call, inputs, reverse)
+
+    def _scaled(self, looked_up, inputs, reverse):
         if reverse:
-            return ops.cast(super().call(inputs, reverse=True), "float32")
+            arguments.check_vectors((*inputs.shape[:-1], self.hidden_dim), inputs=inputs)
+            return ops.cast(looked_up(inputs, reverse=True), "float32")  # a quantized product is not
         self._check_ids(inputs)
-        embedded = super().call(inputs)
-        mask = get_keras_mask(embedded)
         # A Python float keeps the dtype: a float32 tensor would not multiply float16.
-        scaled = embedded * (math.sqrt(self.hidden_dim) if self.scale is None else self.scale)
-        if mask is not None:
-            set_keras_mask(scaled, mask)
+        scaled = looked_up(inputs) * (math.sqrt(self.hidden_dim) if self.scale is None else self.scale)
+        if self.mask_zero:
+            set_keras_mask(scaled, ops.not_equal(inputs, 0))
         return scaled
 
+    def quantize(self, mode=None, type_check=True, config=None):
+        # Keras refuses subclasses, whose `call` it does not know.
+        super().quantize(mode, type_check=False, config=config)
+
     def _check_ids(self, ids):
-        try:
-            known = ops.convert_to_numpy(ids)
-        except Exception:  # symbolic: each backend has its own error for "no value yet"
-            return
-        if known.size and not 0 <= known.min() <= known.max() < self.vocabulary_size:
+        dtype = keras.backend.standardize_dtype(ids.dtype)
+        if not dtype.startswith(("int", "uint", "bool")) and dtype not in ("float32", "float64"):
+            raise ValueError(f"Ids must be integers: {dtype} cannot hold them. Received: dtype={dtype}.")
+        known = arguments.known_value(ids)
+        if known is not None and known.size and not 0 <= known.min() <= known.max() < self.vocabulary_size:
             raise ValueError(
                 f"Ids must lie in 0 <= id < {self.vocabulary_size} (`vocabulary_size`). "
                 f"Received: ids from {known.min()} to {known.max()}."

@@ -6,7 +6,7 @@ al. 2018, section 4.2.3).
 
 import keras
 
-from keras_transformer import masks
+from keras_transformer import arguments, masks
 from keras_transformer.layers.transformer_layer import TransformerLayer, TransformerStack
 
 
@@ -42,13 +42,15 @@ class EncoderLayer(TransformerLayer):
     """
 
     def build(self, hidden_shape):
-        width = hidden_shape[-1]
-        self.self_attention = self._attention("self_attention", width)
-        self.feed_forward = self._feed_forward(width)
+        self._check_build(hidden_shape)
+        self.self_attention = self._attention("self_attention", self.width)
+        self.feed_forward = self._feed_forward(self.width)
 
     def call(self, hidden, hidden_mask=None, attention_mask=None, use_causal_mask=False, training=None):
         if hidden_mask is None:
             hidden_mask = masks.implicit_mask(hidden)
+        arguments.check_vectors((None, None, self.width), hidden=hidden)
+        arguments.check_masks(hidden.shape[:2], hidden_mask=hidden_mask)
         x = self.self_attention.before(hidden)
         x = self.self_attention.layer(
             x,

@@ -5,6 +5,9 @@ import math
 import keras
 from keras import ops
 
+from keras_transformer import arguments
+from keras_transformer.quantization import KeepsQuantization
+
 # Times a sum of two terms of equal variance: keeps that variance (section 3.4).
 SQRT_HALF = math.sqrt(0.5)
 
@@ -25,7 +28,7 @@ def linear(units, dropout=0.0, **kwargs):
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class GatedConvolution(keras.layers.Layer):
+class GatedConvolution(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):
     """Convolution over time, then a gated linear unit: [A B] = W * x + b gives A times sigmoid(B).
 
     Gehring et al. 2017, section 3.2, without the residual connection. Paper symbols: k = kernel_size,
@@ -50,16 +53,15 @@ class GatedConvolution(keras.layers.Layer):
 
     def __init__(self, kernel_size, causal=False, dropout=0.0, **kwargs):
         super().__init__(**kwargs)
-        if not isinstance(kernel_size, int) or kernel_size < 1:
-            raise ValueError(
-                f"`kernel_size` must be a positive integer. Received: kernel_size={kernel_size}."
-            )
+        arguments.check_sizes(kernel_size=kernel_size)
+        arguments.check_rates(dropout=dropout)
         self.kernel_size = kernel_size
         self.causal = causal
         self.dropout = dropout
         self.dropout_layer = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
 
     def build(self, input_shape):
+        arguments.check_shapes(3, x=input_shape)
         self.width = input_shape[-1]
         self.convolution = keras.layers.Conv1D(
             2 * self.width,
@@ -71,6 +73,7 @@ class GatedConvolution(keras.layers.Layer):
         self.convolution.build((None, None, self.width))
 
     def call(self, x, training=None):
+        arguments.check_vectors((None, None, self.width), x=x)
         before = self.kernel_size - 1 if self.causal else (self.kernel_size - 1) // 2
         after = self.kernel_size - 1 - before
         x = self.dropout_layer(x, training=training)
@@ -110,14 +113,13 @@ class GatedConvolution(keras.layers.Layer):
         }
 
 
-class ConvStack(keras.layers.Layer):
+class ConvStack(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):
     """Base of `ConvEncoder` and `ConvDecoder`: equal layers of width D between maps F -> D and D -> F."""
 
     def __init__(self, num_layers, hidden_dim, kernel_size=3, dropout=0.0, **kwargs):
         super().__init__(**kwargs)
-        for name, size in {"num_layers": num_layers, "hidden_dim": hidden_dim}.items():
-            if not isinstance(size, int) or size < 1:
-                raise ValueError(f"`{name}` must be a positive integer. Received: {name}={size}.")
+        arguments.check_sizes(num_layers=num_layers, hidden_dim=hidden_dim, kernel_size=kernel_size)
+        arguments.check_rates(dropout=dropout)
         self.num_layers = num_layers
         self.hidden_dim = hidden_dim
         self.kernel_size = kernel_size
@@ -130,6 +132,8 @@ class ConvStack(keras.layers.Layer):
         raise NotImplementedError
 
     def _build_stack(self, embedded_shape, *layer_shapes):
+        arguments.check_shapes(3, embedded=embedded_shape)
+        self.width = embedded_shape[-1]
         width, policy = (None, None, self.hidden_dim), self.dtype_policy
         self.input_dense = linear(self.hidden_dim, self.dropout, dtype=policy, name="input")
         self.input_dense.build(embedded_shape)

@@ -2,11 +2,13 @@
 
 import keras
 
+from keras_transformer import arguments
 from keras_transformer.layers.spatial_attention import SpatialSelfAttention
+from keras_transformer.quantization import KeepsQuantization
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class ResidualBlock(keras.layers.Layer):
+class ResidualBlock(arguments.KnownArguments, keras.layers.Layer):
     """relu(norm(conv(relu(norm(conv(x))))) + shortcut(x)), with 3x3 convolutions.
 
     He et al. 2016, "Deep Residual Learning for Image Recognition", figure 2 and section 3.3. The shortcut is
@@ -29,11 +31,12 @@ class ResidualBlock(keras.layers.Layer):
 
     def __init__(self, filters, **kwargs):
         super().__init__(**kwargs)
-        if not isinstance(filters, int) or filters < 1:
-            raise ValueError(f"`filters` must be a positive integer. Received: filters={filters}.")
+        arguments.check_sizes(filters=filters)
         self.filters = filters
 
     def build(self, input_shape):
+        arguments.check_shapes(4, x=input_shape)
+        self.channels = input_shape[-1]
         output_shape = (*input_shape[:-1], self.filters)
         self.first = self._convolution("first", 3, input_shape)
         self.second = self._convolution("second", 3, output_shape)
@@ -59,6 +62,7 @@ class ResidualBlock(keras.layers.Layer):
         return [convolution, norm]
 
     def call(self, x, training=None):
+        arguments.check_vectors((None, None, None, self.channels), x=x)
         hidden = keras.ops.relu(_through(self.first, x, training))
         hidden = _through(self.second, hidden, training)
         return keras.ops.relu(hidden + _through(self.shortcut, x, training))
@@ -78,7 +82,7 @@ def _through(convolution_and_norm, x, training):
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class ImageEncoder(keras.layers.Layer):
+class ImageEncoder(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):
     """Image -> grid: a `ResidualBlock` for each number of filters, between them max-pooling by 2.
 
     With `attention`, a `SpatialSelfAttention` stands behind each block but the first, or behind the only one:
@@ -114,27 +118,35 @@ class ImageEncoder(keras.layers.Layer):
         ]
         self.pooling = keras.layers.MaxPooling2D(2, padding="same", dtype=policy)
         attending = range(min(1, len(filters) - 1), len(filters)) if attention else ()
-        self.attentions = {
-            index: SpatialSelfAttention(dtype=policy, name=f"attention_{index}") for index in attending
-        }
+        # A list: TensorFlow tracks no dictionary whose keys are numbers.
+        self.attentions = [
+            SpatialSelfAttention(dtype=policy, name=f"attention_{index}") for index in attending
+        ]
+
+    def _blocks_and_attentions(self):
+        """Each block, and the attention behind it or None."""
+        without = [None] * (len(self.blocks) - len(self.attentions))
+        return zip(self.blocks, [*without, *self.attentions], strict=True)
 
     def build(self, input_shape):
-        shape = (None, None, None, input_shape[-1])
-        for index, block in enumerate(self.blocks):
+        arguments.check_shapes(4, image=input_shape)
+        self.channels = input_shape[-1]
+        shape = (None, None, None, self.channels)
+        for block, attention in self._blocks_and_attentions():
             block.build(shape)
             shape = block.compute_output_shape(shape)
-            if index in self.attentions:
-                self.attentions[index].build(shape)
+            if attention is not None:
+                attention.build(shape)
 
     def call(self, image, training=None):
         hidden = image
         if keras.backend.standardize_dtype(image.dtype) == "uint8":
             hidden = keras.ops.cast(image, self.compute_dtype) / 255
-        for index, block in enumerate(self.blocks):
+        arguments.check_vectors((None, None, None, self.channels), image=hidden)
+        for index, (block, attention) in enumerate(self._blocks_and_attentions()):
             hidden = self.pooling(hidden) if index else hidden
             hidden = block(hidden, training=training)
-            if index in self.attentions:
-                hidden = self.attentions[index](hidden)
+            hidden = hidden if attention is None else attention(hidden)
         return hidden
 
     def compute_output_shape(self, input_shape):

@@ -5,6 +5,8 @@ import math
 import keras
 from keras import ops
 
+from keras_transformer import arguments
+
 
 def sinusoid(positions, width, max_wavelength=10_000):
     """PE(pos, 2i) = sin(pos / wavelength^(2i / d)), PE(pos, 2i + 1) = cos(the same).
@@ -27,7 +29,7 @@ def sinusoid(positions, width, max_wavelength=10_000):
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class PositionalEncoding(keras.layers.Layer):
+class PositionalEncoding(arguments.KnownArguments, keras.layers.Layer):
     """Adds the fixed sinusoid of section 3.5; no weights, any length.
 
     Args:
@@ -35,7 +37,7 @@ class PositionalEncoding(keras.layers.Layer):
 
     Call arguments:
         x: (B, T, D).
-        start_index: position of the first row, a scalar; for decoding step by step.
+        start_index: position of the first row, an integer scalar from 0 on; for decoding step by step.
 
     Returns:
         (B, T, D) in the compute dtype.
@@ -43,15 +45,16 @@ class PositionalEncoding(keras.layers.Layer):
 
     def __init__(self, max_wavelength=10_000, **kwargs):
         super().__init__(**kwargs)
-        if max_wavelength <= 0:
-            raise ValueError(f"`max_wavelength` must be positive. Received: max_wavelength={max_wavelength}.")
+        arguments.check_positive(max_wavelength=max_wavelength)
         self.max_wavelength = max_wavelength
         self.supports_masking = True
 
     def build(self, input_shape):
-        pass  # no weights
+        arguments.check_shapes(3, x=input_shape)
 
     def call(self, x, start_index=0):
+        arguments.check_vectors((None, None, None), x=x)
+        _known_start(start_index)
         positions = ops.arange(ops.shape(x)[1]) + start_index
         return x + ops.cast(sinusoid(positions, x.shape[-1], self.max_wavelength), x.dtype)
 
@@ -63,7 +66,7 @@ class PositionalEncoding(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class GridPositionalEncoding(keras.layers.Layer):
+class GridPositionalEncoding(arguments.KnownArguments, keras.layers.Layer):
     """Adds a sinusoid of the row to the first half of the channels, and of the column to the rest.
 
     Section 3.5 in two dimensions, as in Carion et al. 2020, "End-to-End Object Detection with Transformers",
@@ -77,9 +80,10 @@ class GridPositionalEncoding(keras.layers.Layer):
     """
 
     def build(self, input_shape):
-        pass  # no weights
+        arguments.check_shapes(4, x=input_shape)
 
     def call(self, x):
+        arguments.check_vectors((None, None, None, None), x=x)
         _, height, width, channels = ops.shape(x)
         rows = sinusoid(ops.arange(height), channels // 2)[:, None, :]  # (H, 1, D / 2)
         columns = sinusoid(ops.arange(width), channels - channels // 2)[None, :, :]
@@ -93,7 +97,7 @@ class GridPositionalEncoding(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class LearnedPositionalEncoding(keras.layers.Layer):
+class LearnedPositionalEncoding(arguments.KnownArguments, keras.layers.Layer):
     """Adds one learned vector per position (Gehring et al. 2017, section 3.1; row E of Table 3).
 
     Args:
@@ -102,24 +106,24 @@ class LearnedPositionalEncoding(keras.layers.Layer):
 
     Call arguments:
         x: (B, T, D), T + start_index <= max_length.
-        start_index: position of the first row, a scalar; for decoding step by step.
+        start_index: position of the first row, an integer scalar from 0 on; for decoding step by step.
 
     Returns:
         (B, T, D) in the compute dtype.
 
     Raises:
-        ValueError: T is known and larger than `max_length`.
+        ValueError: a position that is known when called (not inside a graph) has no vector.
     """
 
     def __init__(self, max_length, initializer="glorot_uniform", **kwargs):
         super().__init__(**kwargs)
-        if not isinstance(max_length, int) or max_length < 1:
-            raise ValueError(f"`max_length` must be a positive integer. Received: max_length={max_length}.")
+        arguments.check_sizes(max_length=max_length)
         self.max_length = max_length
         self.initializer = keras.initializers.get(initializer)
         self.supports_masking = True
 
     def build(self, input_shape):
+        arguments.check_shapes(3, x=input_shape)
         self.embeddings = self.add_weight(
             name="embeddings",
             shape=(self.max_length, input_shape[-1]),
@@ -127,8 +131,8 @@ class LearnedPositionalEncoding(keras.layers.Layer):
         )
 
     def call(self, x, start_index=0):
-        length = x.shape[1]
-        first = start_index if isinstance(start_index, int) else 0
+        arguments.check_vectors((None, None, self.embeddings.shape[-1]), x=x)
+        length, first = x.shape[1], _known_start(start_index)
         if length is not None and first + length > self.max_length:
             raise ValueError(
                 f"Only {self.max_length} positions were learned (`max_length`). "
@@ -146,6 +150,22 @@ class LearnedPositionalEncoding(keras.layers.Layer):
             "max_length": self.max_length,
             "initializer": keras.saving.serialize_keras_object(self.initializer),
         }
+
+
+def _known_start(start_index):
+    """The position of the first row, or 0 where it is known only in the graph.
+
+    Raises:
+        ValueError: it is known, and no integer from 0 on.
+    """
+    known = arguments.known_value(start_index)
+    if known is None:
+        return 0
+    if known.shape or known.dtype.kind not in "iu" or known < 0:
+        raise ValueError(
+            f"`start_index` must be an integer, 0 or above. Received: start_index={known.tolist()!r}."
+        )
+    return int(known)
 
 
 def positional_encoding(max_length=None, **kwargs):

@@ -1,6 +1,7 @@
 """Linear maps as one matrix product: (B, T, D) to heads and back, and of rows of any rank."""
 
 import math
+import re
 
 import keras
 from keras import ops
@@ -12,29 +13,48 @@ class HeadsProjection(keras.layers.EinsumDense):
     Same weights, shapes, quantization and LoRA as its base. Flattening to two dimensions lets the
     backend use its plain matrix product and bias gradient: on CPUs TensorFlow's einsum and the sum
     over (B, T) behind a (H, K) bias cost more than half of a training step.
+
+    The last axes of the input must be the first of the kernel, and the bias over all that the kernel adds.
     """
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.supports_masking = True  # else Keras warns that an implicit mask is lost here
+        inputs, _, outputs = re.split(",|->", self.equation)
+        self._inner_rank = sum(axis not in outputs for axis in inputs)
 
     def call(self, inputs, training=None):
         kernel = self.kernel
-        inner = inputs.shape[2:]  # (D,) or (H, K)
-        outer = kernel.shape[len(inner) :]
+        inner, outer = kernel.shape[: self._inner_rank], kernel.shape[self._inner_rank :]
         rows = ops.reshape(inputs, (-1, math.prod(inner)))
         x = ops.matmul(rows, ops.reshape(kernel, (math.prod(inner), math.prod(outer))))
         if self.bias is not None:
             x = ops.add(x, ops.reshape(self.bias, (-1,)))
-        x = ops.reshape(x, (-1, ops.shape(inputs)[1], *outer))
+        x = ops.reshape(x, (*leading_sizes(inputs, len(inputs.shape) - self._inner_rank), *outer))
         return x if self.activation is None else self.activation(x)
+
+    def quantize(self, mode=None, type_check=True, config=None):
+        # Keras refuses subclasses, whose `call` it does not know. This one is the einsum of its base.
+        super().quantize(mode, type_check=False, config=config)
+
+
+def leading_sizes(x, count):
+    """The first `count` sizes of `x`, for a reshape that keeps these axes.
+
+    -1 for the batch where the others are known and none is zero: it costs nothing, where reading a size that
+    is not static costs three small operations in TensorFlow.
+    """
+    batch_size, *others = ops.shape(x)[:count]
+    if not isinstance(batch_size, int) and all(isinstance(size, int) and size > 0 for size in others):
+        batch_size = -1
+    return batch_size, *others
 
 
 def heads_first(x):
     """(B, T, H, K) -> (B, H, T, K), and back."""
     if 1 in x.shape[1:3]:  # nothing to move
-        _, first, second, width = ops.shape(x)
-        return ops.reshape(x, (-1, second, first, width))
+        batch_size, first, second = leading_sizes(x, 3)
+        return ops.reshape(x, (batch_size, second, first, x.shape[3]))
     return ops.swapaxes(x, 1, 2)
 
 

@@ -6,12 +6,13 @@ Legend: B batch, S source, R = B * W queries, of which row r belongs to source r
 import keras
 from keras import ops
 
-from keras_transformer import masks
+from keras_transformer import arguments, masks
 from keras_transformer.layers.dot_product import masked_softmax
+from keras_transformer.quantization import KeepsQuantization
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class RecurrentAttention(keras.layers.Layer):
+class RecurrentAttention(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):
     """The mean of the values, weighted by how well their keys fit the query.
 
     global (section 3.1; Bahdanau et al. 2015, section 3.1): a = softmax over all s of score(h_t, h_s)
@@ -43,13 +44,15 @@ class RecurrentAttention(keras.layers.Layer):
 
     def __init__(self, score, window=None, **kwargs):
         super().__init__(**kwargs)
-        if window is not None and (not isinstance(window, int) or window < 1):
-            raise ValueError(f"`window` must be a positive integer or None. Received: window={window}.")
+        arguments.check_optional_sizes(window=window)
         self.score = score
         self.window = window
 
     def build(self, query_shape, keys_shape, values_shape=None):
+        arguments.check_shapes(2, query=query_shape)
+        arguments.check_shapes(3, keys=keys_shape, values=values_shape)
         width = query_shape[-1]
+        self.query_width, self.key_width = width, keys_shape[-1]
         if not self.score.built:  # one made from a config is
             self.score.build((None, None, width), keys_shape)
         if self.window is not None:
@@ -66,6 +69,9 @@ class RecurrentAttention(keras.layers.Layer):
     def call(self, query, keys, values=None, keys_mask=None):
         if keys_mask is None:
             keys_mask = masks.implicit_mask(keys)
+        arguments.check_vectors((None, self.query_width), query=query)
+        arguments.check_vectors((None, None, self.key_width), keys=keys)
+        _check_sources(query, keys, values, keys_mask)
         return self.attend(query, self.project(keys, keys_mask, values))[0]
 
     def project(self, keys, keys_mask=None, values=None):
@@ -130,7 +136,7 @@ class RecurrentAttention(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class FinalState(keras.layers.Layer):
+class FinalState(arguments.KnownArguments, keras.layers.Layer):
     """No attention, with the interface of `RecurrentAttention`: the context is the last real key.
 
     Cho et al. 2014, section 2.2: one summary c of the source, the same at every step. No weights.
@@ -139,11 +145,15 @@ class FinalState(keras.layers.Layer):
     """
 
     def build(self, query_shape, keys_shape, values_shape=None):
-        pass
+        arguments.check_shapes(2, query=query_shape)
+        arguments.check_shapes(3, keys=keys_shape, values=values_shape)
 
     def call(self, query, keys, values=None, keys_mask=None):
         if keys_mask is None:
             keys_mask = masks.implicit_mask(keys)
+        arguments.check_vectors((None, None), query=query)
+        arguments.check_vectors((None, None, None), keys=keys)
+        _check_sources(query, keys, values, keys_mask)
         return self.attend(query, self.project(keys, keys_mask, values))[0]
 
     def project(self, keys, keys_mask=None, values=None):
@@ -167,3 +177,15 @@ class FinalState(keras.layers.Layer):
 
     def compute_output_shape(self, query_shape, keys_shape, values_shape=None):
         return (query_shape[0], (values_shape or keys_shape)[-1])
+
+
+def _check_sources(query, keys, values, keys_mask):
+    arguments.check_masks(keys.shape[:2], keys_mask=keys_mask)
+    if values is not None:
+        arguments.check_vectors((*keys.shape[:2], None), values=values)
+    queries, sources = query.shape[0], keys.shape[0]
+    if isinstance(queries, int) and isinstance(sources, int) and queries % max(1, sources):
+        raise ValueError(
+            "`query` must have as many rows as `keys`, or a multiple of it. "
+            f"Received: {queries} rows of `query`, {sources} of `keys`."
+        )

@@ -6,10 +6,12 @@ Legend: B batch, T positions, D units. Keras's own cells project the input at ea
 import keras
 from keras import ops
 
+from keras_transformer import arguments
 from keras_transformer.layers.projection import rowwise
+from keras_transformer.quantization import KeepsQuantization
 
 
-class RecurrentCell(keras.layers.Layer):
+class RecurrentCell(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):
     """Base of the cells: `project` for any number of positions, `step` for one.
 
     A cell's states are a list of (B, D), its output first.
@@ -26,8 +28,7 @@ class RecurrentCell(keras.layers.Layer):
 
     def __init__(self, units, **kwargs):
         super().__init__(**kwargs)
-        if not isinstance(units, int) or units < 1:
-            raise ValueError(f"`units` must be a positive integer. Received: units={units}.")
+        arguments.check_sizes(units=units)
         self.units = units
 
     def build(self, input_shape):

@@ -3,13 +3,14 @@
 import keras
 from keras import ops
 
-from keras_transformer import masks
+from keras_transformer import arguments, masks
 from keras_transformer.layers.recurrent_cells import make_cell
 from keras_transformer.layers.recurrent_loop import loop
+from keras_transformer.quantization import KeepsQuantization
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class RecurrentDecoder(keras.layers.Layer):
+class RecurrentDecoder(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):
     """Recurrent layers, attention from the upper one, and the attentional vector that predicts a token.
 
         h_t = cells([y_{t-1}; h~_{t-1}], h_{t-1})   input feeding, section 3.3
@@ -46,10 +47,8 @@ class RecurrentDecoder(keras.layers.Layer):
 
     def __init__(self, num_layers, hidden_dim, output_dim, attention, cell="gru", dropout=0.0, **kwargs):
         super().__init__(**kwargs)
-        sizes = {"num_layers": num_layers, "hidden_dim": hidden_dim, "output_dim": output_dim}
-        for name, size in sizes.items():
-            if not isinstance(size, int) or size < 1:
-                raise ValueError(f"`{name}` must be a positive integer. Received: {name}={size}.")
+        arguments.check_sizes(num_layers=num_layers, hidden_dim=hidden_dim, output_dim=output_dim)
+        arguments.check_rates(dropout=dropout)
         self.num_layers = num_layers
         self.hidden_dim = hidden_dim
         self.output_dim = output_dim
@@ -69,6 +68,8 @@ class RecurrentDecoder(keras.layers.Layer):
         self.supports_masking = True
 
     def build(self, inputs_shape, memory_shape):
+        arguments.check_shapes(3, inputs=inputs_shape, memory=memory_shape)
+        self.width, self.memory_width = inputs_shape[-1], memory_shape[-1]
         for number, cell in enumerate(self.cells):
             cell.build((None, self.hidden_dim if number else inputs_shape[-1]))
         self.feed_dense.build((None, self.output_dim))
@@ -79,6 +80,9 @@ class RecurrentDecoder(keras.layers.Layer):
     def call(self, inputs, memory, memory_mask=None, training=None):
         if memory_mask is None:
             memory_mask = masks.implicit_mask(memory)
+        arguments.check_vectors((None, None, self.width), inputs=inputs)
+        arguments.check_vectors((inputs.shape[0], None, self.memory_width), memory=memory)
+        arguments.check_masks(memory.shape[:2], memory_mask=memory_mask)
         zeros = [cell.initial_states(ops.shape(inputs)[0]) for cell in self.cells]
         return self.decode(inputs, self.initial_state(memory, zeros, memory_mask), training=training)
 

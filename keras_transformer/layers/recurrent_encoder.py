@@ -3,13 +3,14 @@
 import keras
 from keras import ops
 
-from keras_transformer import masks
+from keras_transformer import arguments, masks
 from keras_transformer.layers.recurrent_cells import make_cell
 from keras_transformer.layers.recurrent_loop import loop
+from keras_transformer.quantization import KeepsQuantization
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class RecurrentEncoder(keras.layers.Layer):
+class RecurrentEncoder(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):
     """Layers of gated recurrent units that read a source from both ends.
 
     Each direction has hidden_dim / 2 units and the two are concatenated, so that a memory is as wide as
@@ -38,9 +39,8 @@ class RecurrentEncoder(keras.layers.Layer):
 
     def __init__(self, num_layers, hidden_dim, cell="gru", bidirectional=True, dropout=0.0, **kwargs):
         super().__init__(**kwargs)
-        for name, size in {"num_layers": num_layers, "hidden_dim": hidden_dim}.items():
-            if not isinstance(size, int) or size < 1:
-                raise ValueError(f"`{name}` must be a positive integer. Received: {name}={size}.")
+        arguments.check_sizes(num_layers=num_layers, hidden_dim=hidden_dim)
+        arguments.check_rates(dropout=dropout)
         if bidirectional and hidden_dim % 2:
             raise ValueError(
                 "`hidden_dim` must be even: each direction has half of it. "
@@ -63,7 +63,8 @@ class RecurrentEncoder(keras.layers.Layer):
         self.supports_masking = True
 
     def build(self, inputs_shape):
-        width = inputs_shape[-1]
+        arguments.check_shapes(3, inputs=inputs_shape)
+        self.width = width = inputs_shape[-1]
         for layer in self.cells:
             for cell in layer:
                 cell.build((None, width))
@@ -86,6 +87,8 @@ class RecurrentEncoder(keras.layers.Layer):
             mask = masks.implicit_mask(inputs)
         if mask is None:
             mask = ops.ones(ops.shape(inputs)[:2], "bool")
+        arguments.check_vectors((None, None, self.width), inputs=inputs)
+        arguments.check_masks(inputs.shape[:2], mask=mask)
         hidden, finals = inputs, []
         for number, layer in enumerate(self.cells):
             if number:

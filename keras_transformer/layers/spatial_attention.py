@@ -3,11 +3,13 @@
 import keras
 from keras import ops
 
+from keras_transformer import arguments
 from keras_transformer.layers.attention import MultiHeadAttention
+from keras_transformer.quantization import KeepsQuantization
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class SpatialSelfAttention(keras.layers.Layer):
+class SpatialSelfAttention(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):
     """y = gamma o + x, where o is what each position of x reads from all positions.
 
     Zhang et al. 2019, "Self-Attention Generative Adversarial Networks", section 3; a non-local block of Wang
@@ -33,14 +35,12 @@ class SpatialSelfAttention(keras.layers.Layer):
 
     def __init__(self, reduction=8, **kwargs):
         super().__init__(**kwargs)
-        if not isinstance(reduction, int) or reduction < 1:
-            raise ValueError(f"`reduction` must be a positive integer. Received: reduction={reduction}.")
+        arguments.check_sizes(reduction=reduction)
         self.reduction = reduction
 
     def build(self, input_shape):
-        if len(input_shape) != 4:
-            raise ValueError(f"The input must have the shape (B, H, W, C). Received: {tuple(input_shape)}.")
-        channels = input_shape[-1]
+        arguments.check_shapes(4, x=input_shape)
+        self.channels = channels = input_shape[-1]
         self.attention = MultiHeadAttention(
             num_heads=1,
             key_dim=max(1, channels // self.reduction),
@@ -52,6 +52,7 @@ class SpatialSelfAttention(keras.layers.Layer):
         self.gamma = self.add_weight(name="gamma", shape=(), initializer="zeros")
 
     def call(self, x, return_attention_scores=False):
+        arguments.check_vectors((None, None, None, self.channels), x=x)
         _, height, width, channels = ops.shape(x)
         positions = ops.reshape(x, (-1, height * width, channels))
         output, weights = self.attention(positions, return_attention_scores=True)

@@ -3,9 +3,12 @@
 import keras
 from keras import ops
 
+from keras_transformer import arguments
+from keras_transformer.quantization import KeepsQuantization
+
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class Sublayer(keras.layers.Layer):
+class Sublayer(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):
     """Residual connection, dropout and normalisation around a layer.
 
     norm after (the paper, section 3.1 and 5.4):  LayerNorm(x + Dropout(f(x)))
@@ -27,6 +30,10 @@ class Sublayer(keras.layers.Layer):
 
     def __init__(self, layer, dropout=0.0, norm_first=False, norm_epsilon=1e-6, **kwargs):
         super().__init__(**kwargs)
+        if not isinstance(layer, keras.layers.Layer):
+            raise ValueError(f"`layer` must be a Keras layer. Received: layer={layer!r}.")
+        arguments.check_rates(dropout=dropout)
+        arguments.check_positive(norm_epsilon=norm_epsilon)
         self.layer = layer
         self.dropout = dropout
         self.norm_first = norm_first
@@ -38,11 +45,14 @@ class Sublayer(keras.layers.Layer):
         self.supports_masking = True
 
     def build(self, input_shape):
+        arguments.check_shapes(None, x=input_shape)
+        self.width = input_shape[-1]
         self.norm.build(input_shape)
         if not self.layer.built:
             self.layer.build(input_shape)
 
     def call(self, x, training=None):
+        arguments.check_vectors((*x.shape[:-1], self.width), x=x)
         return self.after(x, self.layer(self.before(x)))
 
     def before(self, x):
@@ -66,6 +76,7 @@ class Sublayer(keras.layers.Layer):
         Returns:
             (B, T, D).
         """
+        arguments.check_vectors(x.shape, output=output)
         total = x + self.dropout_layer(output)
         return total if self.norm_first else self.norm(total)
 
@@ -83,12 +94,11 @@ class Sublayer(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config):
-        config["layer"] = keras.saving.deserialize_keras_object(config["layer"])
-        return cls(**config)
+        return cls(**{**config, "layer": keras.saving.deserialize_keras_object(config["layer"])})
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class FeedForward(keras.layers.Layer):
+class FeedForward(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):
     """FFN(x) = activation(x W_1 + b_1) W_2 + b_2, at each position alone.
 
     Vaswani et al. 2017, section 3.3, equation 2. Paper symbol: d_ff = intermediate_dim.
@@ -108,17 +118,16 @@ class FeedForward(keras.layers.Layer):
 
     def __init__(self, intermediate_dim, dropout=0.0, activation="relu", **kwargs):
         super().__init__(**kwargs)
-        if not isinstance(intermediate_dim, int) or intermediate_dim < 1:
-            raise ValueError(
-                "`intermediate_dim` must be a positive integer. "
-                f"Received: intermediate_dim={intermediate_dim}."
-            )
+        arguments.check_sizes(intermediate_dim=intermediate_dim)
+        arguments.check_rates(dropout=dropout)
         self.intermediate_dim = intermediate_dim
         self.dropout = dropout
         self.activation = keras.activations.get(activation)
         self.supports_masking = True
 
     def build(self, input_shape):
+        arguments.check_shapes(None, x=input_shape)
+        self.width = input_shape[-1]
         policy = self.dtype_policy
         self.intermediate_dense = keras.layers.Dense(
             self.intermediate_dim, activation=self.activation, name="intermediate", dtype=policy
@@ -129,11 +138,12 @@ class FeedForward(keras.layers.Layer):
         self.dropout_layer = keras.layers.Dropout(self.dropout, dtype=policy)
 
     def call(self, x, training=None):
+        arguments.check_vectors((*x.shape[:-1], self.width), x=x)
         # As one matrix product each: with rank 3, TensorFlow's `Dense` costs ten small operations more and
         # keeps the product, the bias and the activation apart.
         rows = ops.reshape(x, (-1, x.shape[-1]))
         inner = self.dropout_layer(self.intermediate_dense(rows))
-        return ops.reshape(self.output_dense(inner), (-1, *ops.shape(x)[1:]))
+        return ops.reshape(self.output_dense(inner), ops.shape(x))  # with -1, no positions would be no rows
 
     def compute_output_shape(self, input_shape):
         return input_shape

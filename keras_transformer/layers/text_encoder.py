@@ -3,14 +3,15 @@
 import keras
 from keras import ops
 
-from keras_transformer import masks
+from keras_transformer import arguments, masks
 from keras_transformer.layers.embedding import TokenEmbedding
 from keras_transformer.layers.encoder import Encoder
 from keras_transformer.layers.positions import LearnedPositionalEncoding
+from keras_transformer.quantization import KeepsQuantization
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class TextEncoder(keras.layers.Layer):
+class TextEncoder(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):
     """Encoder(Dropout(LayerNorm(token + segment + position))), every part learned.
 
     Devlin et al. 2019, "BERT: Pre-training of Deep Bidirectional Transformers", section 3 and figure 2. Paper
@@ -59,6 +60,17 @@ class TextEncoder(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        arguments.check_sizes(
+            vocabulary_size=vocabulary_size,
+            num_layers=num_layers,
+            hidden_dim=hidden_dim,
+            num_heads=num_heads,
+            intermediate_dim=intermediate_dim,
+            max_length=max_length,
+            num_segments=num_segments,
+        )
+        arguments.check_rates(dropout=dropout, attention_dropout=attention_dropout)
+        arguments.check_heads(hidden_dim, num_heads)
         self.vocabulary_size = vocabulary_size
         self.num_layers = num_layers
         self.hidden_dim = hidden_dim
@@ -105,6 +117,12 @@ class TextEncoder(keras.layers.Layer):
     def call(self, token_ids, segment_ids=None, training=None):
         if segment_ids is None:
             segment_ids = ops.zeros_like(token_ids)
+        if len(token_ids.shape) != 2 or len(segment_ids.shape) != 2:
+            raise ValueError(
+                "Ids must have the shape (batch, length). "
+                f"Received: token_ids={token_ids.shape}, segment_ids={segment_ids.shape}."
+            )
+        arguments.check_masks(token_ids.shape, segment_ids=segment_ids)
         hidden = self.token_embedding(token_ids) + self.segment_embedding(segment_ids)
         hidden = self.dropout_layer(self.norm(self.positions(hidden)))
         return self.encoder(hidden, hidden_mask=masks.padding_mask(token_ids))

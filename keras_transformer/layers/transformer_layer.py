@@ -2,12 +2,14 @@
 
 import keras
 
+from keras_transformer import arguments
 from keras_transformer.layers import heads_state
 from keras_transformer.layers.attention import MultiHeadAttention
 from keras_transformer.layers.sublayer import FeedForward, Sublayer
+from keras_transformer.quantization import KeepsQuantization
 
 
-class TransformerLayer(keras.layers.Layer):
+class TransformerLayer(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):
     """Base of `EncoderLayer` and `DecoderLayer`, which describe the arguments."""
 
     def __init__(
@@ -23,8 +25,10 @@ class TransformerLayer(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if not isinstance(num_heads, int) or num_heads < 1:
-            raise ValueError(f"`num_heads` must be a positive integer. Received: num_heads={num_heads}.")
+        arguments.check_sizes(num_heads=num_heads, intermediate_dim=intermediate_dim)
+        arguments.check_optional_sizes(key_dim=key_dim)
+        arguments.check_rates(dropout=dropout, attention_dropout=attention_dropout)
+        arguments.check_positive(norm_epsilon=norm_epsilon)
         self.num_heads = num_heads
         self.intermediate_dim = intermediate_dim
         self.key_dim = key_dim
@@ -35,6 +39,11 @@ class TransformerLayer(keras.layers.Layer):
         self.norm_epsilon = norm_epsilon
         self.supports_masking = True
 
+    def _check_build(self, hidden_shape, memory_shape=None):
+        arguments.check_shapes(3, hidden=hidden_shape, memory=memory_shape)
+        self.width = hidden_shape[-1]
+        self.memory_width = self.width if memory_shape is None else memory_shape[-1]
+
     def _attention(self, name, hidden_dim, memory_shape=None):
         if self.key_dim is None and hidden_dim % self.num_heads:
             raise ValueError(
@@ -43,7 +52,7 @@ class TransformerLayer(keras.layers.Layer):
             )
         attention = MultiHeadAttention(
             self.num_heads,
-            self.key_dim or hidden_dim // self.num_heads,
+            hidden_dim // self.num_heads if self.key_dim is None else self.key_dim,
             dropout=self.attention_dropout,
             dtype=self.dtype_policy,
             name="attention",
@@ -115,8 +124,7 @@ class TransformerStack(TransformerLayer):
         norm_epsilon=1e-6,
         **kwargs,
     ):
-        if not isinstance(num_layers, int) or num_layers < 1:
-            raise ValueError(f"`num_layers` must be a positive integer. Received: num_layers={num_layers}.")
+        arguments.check_sizes(num_layers=num_layers)
         self._layer_arguments = {
             "num_heads": num_heads,
             "intermediate_dim": intermediate_dim,

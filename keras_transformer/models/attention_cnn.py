@@ -2,13 +2,12 @@
 
 import keras
 
-from keras_transformer import layers
-from keras_transformer.models.freezing import Freezable
-from keras_transformer.trainer import TokenMeanTrainer
+from keras_transformer import arguments, layers
+from keras_transformer.models.base import ZooModel, image_spec
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class AttentionCNN(Freezable, TokenMeanTrainer, keras.Model):
+class AttentionCNN(ZooModel):
     """Residual convolutions, self-attention over the grid, the mean over all positions, one dense layer.
 
     `layers.ImageEncoder` says what is inside. 147,020 weights for grey pixels and ten classes; 142,922
@@ -33,27 +32,35 @@ class AttentionCNN(Freezable, TokenMeanTrainer, keras.Model):
 
     def __init__(self, num_classes, filters=(32, 64, 64), attention=True, dropout=0.2, **kwargs):
         super().__init__(**kwargs)
-        if not isinstance(num_classes, int) or num_classes < 2:
-            raise ValueError(
-                f"`num_classes` must be an integer above 1. Received: num_classes={num_classes}."
-            )
+        arguments.check_classes(num_classes)
+        arguments.check_rates(dropout=dropout)
         self.num_classes = num_classes
-        self.filters = tuple(filters)
         self.attention = attention
         self.dropout = dropout
         policy = self.dtype_policy
         self.encoder = layers.ImageEncoder(filters, attention, dtype=policy, name="encoder")
+        self.filters = self.encoder.filters
         self.pooling = keras.layers.GlobalAveragePooling2D(dtype=policy)
         self.dropout_layer = keras.layers.Dropout(dropout, dtype=policy)
         self.classifier = keras.layers.Dense(num_classes, dtype="float32", name="classifier")
 
-    def build(self, input_shape):
+    def build(self, input_shape=None):
+        if input_shape is None:
+            raise ValueError(
+                "`input_shape` must be (None, None, None, C): before the first call, the number of channels "
+                "is not known. Received: input_shape=None."
+            )
+        self.channels = input_shape[-1]
         self.encoder.build(input_shape)
         self.classifier.build((None, self.filters[-1]))
 
     def call(self, image, training=None):
         pooled = self.pooling(self.encoder(image, training=training))
         return self.classifier(self.dropout_layer(pooled, training=training))
+
+    def input_specs(self):
+        """See `ZooModel`."""
+        return image_spec(self.channels)
 
     def get_config(self):
         return {

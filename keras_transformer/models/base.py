@@ -2,11 +2,41 @@
 
 import keras
 
+from keras_transformer.arguments import KnownArguments
 from keras_transformer.models.freezing import Freezable
 from keras_transformer.trainer import TokenMeanTrainer
 
 
-class AutoregressiveModel(Freezable, TokenMeanTrainer, keras.Model):
+class ZooModel(KnownArguments, Freezable, TokenMeanTrainer, keras.Model):
+    """Base of all models of the zoo, which give `input_specs`."""
+
+    def input_specs(self):
+        """What `call` takes, as `keras.layers.InputSpec` in its structure: batch and lengths are free."""
+        raise NotImplementedError
+
+    def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):
+        """As `keras.Model.export`, of a model that was never called too.
+
+        Keras takes the lengths of the first call, and floats for ids. Here the signature is `input_specs`
+        if None is given: any batch, any lengths, int32 ids.
+        """
+        if not self.built:
+            self.build()
+        signature = [self.input_specs()] if input_signature is None else input_signature
+        super().export(filepath, format=format, verbose=verbose, input_signature=signature, **kwargs)
+
+
+def id_specs(*names):
+    """Ids (B, T) by name, for `ZooModel.input_specs`; every T may be another."""
+    return {name: keras.layers.InputSpec(shape=(None, None), dtype="int32", name=name) for name in names}
+
+
+def image_spec(channels):
+    """Images (B, H, W, C), floats from 0 to 1, for `ZooModel.input_specs`."""
+    return keras.layers.InputSpec(shape=(None, None, None, channels), dtype="float32", name="image")
+
+
+class AutoregressiveModel(ZooModel):
     """A model that predicts the next token of a target from the target so far and, if it has one, a source.
 
     Subclasses give `call`, `initial_state` and `decode_step`, and `grow` if their state has a length;
@@ -75,6 +105,19 @@ class AutoregressiveModel(Freezable, TokenMeanTrainer, keras.Model):
             (R, N, H, S): layers, heads, source positions.
         """
         raise NotImplementedError
+
+
+def check_inputs(inputs, *names):
+    """Raises unless inputs are a dictionary that holds these, all with the same number of rows."""
+    if not isinstance(inputs, dict) or any(name not in inputs for name in names):
+        came = sorted(inputs) if isinstance(inputs, dict) else type(inputs).__name__
+        raise ValueError(f"`inputs` must be a dictionary with {', '.join(names)}. Received: {came}.")
+    rows = {name: inputs[name].shape[0] for name in names}
+    if len({count for count in rows.values() if isinstance(count, int)}) > 1:
+        raise ValueError(f"`inputs` must have one number of rows. Received: {rows}.")
+    ranks = {name: len(inputs[name].shape) for name in names if name.endswith("_ids")}
+    if any(rank != 2 for rank in ranks.values()):
+        raise ValueError(f"Ids must have the shape (batch, length). Received: ranks {ranks}.")
 
 
 def check_shared(share_embeddings, source_vocabulary_size, target_vocabulary_size):

@@ -3,9 +3,9 @@
 import keras
 from keras import ops
 
-from keras_transformer import layers
+from keras_transformer import arguments, layers
 from keras_transformer.layers.positions import positional_encoding
-from keras_transformer.models.base import AutoregressiveModel
+from keras_transformer.models.base import AutoregressiveModel, check_inputs, id_specs
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -65,6 +65,16 @@ class CausalLM(AutoregressiveModel):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        arguments.check_sizes(
+            vocabulary_size=vocabulary_size,
+            num_layers=num_layers,
+            hidden_dim=hidden_dim,
+            num_heads=num_heads,
+            intermediate_dim=intermediate_dim,
+        )
+        arguments.check_optional_sizes(max_length=max_length)
+        arguments.check_rates(dropout=dropout, attention_dropout=attention_dropout)
+        arguments.check_heads(hidden_dim, num_heads)
         self.vocabulary_size = vocabulary_size
         self.num_layers = num_layers
         self.hidden_dim = hidden_dim
@@ -93,8 +103,9 @@ class CausalLM(AutoregressiveModel):
             name="decoder",
         )
         if not tie_embeddings:
+            # The product itself in float32: a cast behind it would keep the steps of half precision.
             self.logits_dense = keras.layers.Dense(
-                vocabulary_size, use_bias=False, dtype=policy, name="logits"
+                vocabulary_size, use_bias=False, dtype="float32", name="logits"
             )
 
     @property
@@ -111,6 +122,7 @@ class CausalLM(AutoregressiveModel):
             self.logits_dense.build(width)
 
     def call(self, inputs, training=None):
+        check_inputs(inputs, "target_ids")
         hidden = self.positions(self.embedding(inputs["target_ids"]))
         hidden = self.embedding_dropout(hidden, training=training)
         # No padding mask: padding comes last, where causality hides it already.
@@ -120,7 +132,11 @@ class CausalLM(AutoregressiveModel):
     def _logits(self, hidden):
         if self.tie_embeddings:
             return self.embedding(hidden, reverse=True)
-        return ops.cast(self.logits_dense(hidden), "float32")
+        return self.logits_dense(hidden)
+
+    def input_specs(self):
+        """See `ZooModel`."""
+        return id_specs("target_ids")
 
     def initial_state(self, inputs, max_length):
         """See `AutoregressiveModel`; `inputs` is {"prompt_ids": (B, P)}, and only its B counts here.

@@ -2,13 +2,12 @@
 
 import keras
 
-from keras_transformer import layers
+from keras_transformer import arguments, layers
 from keras_transformer.layer_paths import layer_paths
-from keras_transformer.models.freezing import Freezable
-from keras_transformer.trainer import TokenMeanTrainer
+from keras_transformer.models.text_model import TextModel
 
 
-class EncoderClassifier(Freezable, TokenMeanTrainer, keras.Model):
+class EncoderClassifier(TextModel):
     """Base of `SequenceClassifier` and `TokenClassifier`.
 
     Args:
@@ -22,12 +21,9 @@ class EncoderClassifier(Freezable, TokenMeanTrainer, keras.Model):
     """
 
     def __init__(self, encoder, num_classes, dropout=0.1, **kwargs):
-        super().__init__(**kwargs)
-        if not isinstance(num_classes, int) or num_classes < 2:
-            raise ValueError(
-                f"`num_classes` must be an integer above 1. Received: num_classes={num_classes}."
-            )
-        self.encoder = encoder
+        super().__init__(encoder, **kwargs)
+        arguments.check_classes(num_classes)
+        arguments.check_rates(dropout=dropout)
         self.num_classes = num_classes
         self.dropout = dropout
         self.dropout_layer = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
@@ -48,28 +44,18 @@ class EncoderClassifier(Freezable, TokenMeanTrainer, keras.Model):
         return cls(encoder, num_classes, **kwargs)
 
     def build(self, input_shape=None):
-        if not self.encoder.built:  # else it has weights that are to be kept
-            self.encoder.build()
+        super().build(input_shape)
         if not self.encoder.trainable:
             for layer in layer_paths(self.encoder).values():
                 layer.trainable = False  # what the build made knows nothing of it, in a loaded model too
         self.classifier.build((None, self.encoder.hidden_dim))
 
-    def encode(self, inputs, training=None):
-        """The inputs of `call` -> hidden states (B, T, D)."""
-        return self.encoder(inputs["token_ids"], inputs.get("segment_ids"), training=training)
-
     def get_config(self):
         return {
             **super().get_config(),
-            "encoder": keras.saving.serialize_keras_object(self.encoder),
             "num_classes": self.num_classes,
             "dropout": self.dropout,
         }
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(**{**config, "encoder": keras.saving.deserialize_keras_object(config["encoder"])})
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -96,7 +82,7 @@ class SequenceClassifier(EncoderClassifier):
         )
 
     def build(self, input_shape=None):
-        super().build()
+        super().build(input_shape)
         self.pooler.build((None, self.encoder.hidden_dim))
 
     def call(self, inputs, training=None):

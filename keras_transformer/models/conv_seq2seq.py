@@ -3,9 +3,9 @@
 import keras
 from keras import ops
 
-from keras_transformer import layers, masks
+from keras_transformer import arguments, layers, masks
 from keras_transformer.layers.gated_convolution import SQRT_HALF, linear
-from keras_transformer.models.base import AutoregressiveModel, check_shared
+from keras_transformer.models.base import AutoregressiveModel, check_inputs, check_shared, id_specs
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -57,6 +57,16 @@ class ConvSeq2Seq(AutoregressiveModel):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        arguments.check_sizes(
+            source_vocabulary_size=source_vocabulary_size,
+            target_vocabulary_size=target_vocabulary_size,
+            num_layers=num_layers,
+            hidden_dim=hidden_dim,
+            kernel_size=kernel_size,
+            max_length=max_length,
+        )
+        arguments.check_optional_sizes(embedding_dim=embedding_dim)
+        arguments.check_rates(dropout=dropout)
         check_shared(share_embeddings, source_vocabulary_size, target_vocabulary_size)
         self.source_vocabulary_size = source_vocabulary_size
         self.target_vocabulary_size = target_vocabulary_size
@@ -83,7 +93,8 @@ class ConvSeq2Seq(AutoregressiveModel):
             self.source_embedding = self.target_embedding
         else:
             self.source_embedding = self._embedding(source_vocabulary_size, "source_embedding")
-            self.logits_dense = linear(target_vocabulary_size, dropout, dtype=policy, name="logits")
+            # The product itself in float32: a cast behind it would keep the steps of half precision.
+            self.logits_dense = linear(target_vocabulary_size, dropout, dtype="float32", name="logits")
         self.source_positions = self._positions("source_positions")
         self.target_positions = self._positions("target_positions")
         self.dropout_layer = keras.layers.Dropout(dropout, dtype=policy)
@@ -124,6 +135,7 @@ class ConvSeq2Seq(AutoregressiveModel):
             self.logits_dense.build(width)
 
     def call(self, inputs, training=None):
+        check_inputs(inputs, "source_ids", "target_ids")
         source_ids = inputs["source_ids"]
         memory = self.encode(source_ids, training=training)
         memory_mask = masks.padding_mask(source_ids)
@@ -150,7 +162,11 @@ class ConvSeq2Seq(AutoregressiveModel):
     def _logits(self, hidden):
         if self.share_embeddings:
             return self.target_embedding(hidden, reverse=True)
-        return ops.cast(self.logits_dense(hidden), "float32")
+        return self.logits_dense(hidden)
+
+    def input_specs(self):
+        """See `ZooModel`."""
+        return id_specs("source_ids", "target_ids")
 
     def initial_state(self, inputs, max_length):
         """See `AutoregressiveModel`; `inputs` is {"source_ids": (B, S)}."""

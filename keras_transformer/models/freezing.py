@@ -3,9 +3,10 @@
 import fnmatch
 
 from keras_transformer.layer_paths import layer_paths
+from keras_transformer.quantization import KeepsQuantization
 
 
-class Freezable:
+class Freezable(KeepsQuantization):
     """Mixed into a `keras.Model`: `class MyModel(Freezable, keras.Model)`."""
 
     def freeze(self, patterns):

@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
-from keras_transformer import layers
-from keras_transformer.models.base import AutoregressiveModel
+from keras_transformer import arguments, layers
+from keras_transformer.models.base import AutoregressiveModel, check_inputs, id_specs, image_spec
 
 DECODERS = ("gru", "transformer")
 
@@ -67,18 +67,25 @@ class ImageCaptioner(AutoregressiveModel):
         for name, size in {"num_heads": num_heads, "intermediate_dim": intermediate_dim}.items():
             if decoder == "gru" and size is not None:
                 raise ValueError(f"`{name}` must be None where decoder='gru'. Received: {name}={size}.")
+        arguments.check_sizes(
+            vocabulary_size=vocabulary_size, num_layers=num_layers, hidden_dim=hidden_dim, channels=channels
+        )
+        arguments.check_optional_sizes(num_heads=num_heads, intermediate_dim=intermediate_dim)
+        arguments.check_rates(dropout=dropout)
+        if decoder == "transformer":
+            arguments.check_heads(hidden_dim, 4 if num_heads is None else num_heads)
         self.vocabulary_size = vocabulary_size
         self.decoder_name = decoder
         self.num_layers = num_layers
         self.hidden_dim = hidden_dim
         self.num_heads = num_heads
         self.intermediate_dim = intermediate_dim
-        self.filters = tuple(filters)
         self.channels = channels
         self.dropout = dropout
 
         policy = self.dtype_policy
         self.encoder = layers.ImageEncoder(filters, attention=False, dtype=policy, name="encoder")
+        self.filters = self.encoder.filters
         self.target_embedding = layers.TokenEmbedding(
             vocabulary_size, hidden_dim, dtype=policy, name="target_embedding"
         )
@@ -121,6 +128,7 @@ class ImageCaptioner(AutoregressiveModel):
             self.first_states.build((None, self.hidden_dim))
 
     def call(self, inputs, training=None):
+        check_inputs(inputs, "image", "target_ids")
         memory = self.encode(inputs["image"], training=training)
         return self.decode(inputs["target_ids"], memory, training=training)
 
@@ -154,6 +162,10 @@ class ImageCaptioner(AutoregressiveModel):
         return self.decoder.initial_state(
             memory, [[state] for state in ops.split(states, self.num_layers, axis=-1)]
         )
+
+    def input_specs(self):
+        """See `ZooModel`."""
+        return {"image": image_spec(self.channels), **id_specs("target_ids")}
 
     def initial_state(self, inputs, max_length):
         """See `AutoregressiveModel`; `inputs` is {"image": (B, H, W, C)}."""

@@ -3,12 +3,11 @@
 import keras
 from keras import ops
 
-from keras_transformer.models.freezing import Freezable
-from keras_transformer.trainer import TokenMeanTrainer
+from keras_transformer.models.text_model import TextModel
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class MaskedLM(Freezable, TokenMeanTrainer, keras.Model):
+class MaskedLM(TextModel):
     """Predicts tokens that `token_masking.masked_tokens` has hidden, from both sides.
 
     Devlin et al. 2019, section 3.1, task 1: the encoder, then dense, gelu, layer norm and the transposed
@@ -29,16 +28,14 @@ class MaskedLM(Freezable, TokenMeanTrainer, keras.Model):
     """
 
     def __init__(self, encoder, **kwargs):
-        super().__init__(**kwargs)
-        self.encoder = encoder
+        super().__init__(encoder, **kwargs)
         policy, width = self.dtype_policy, encoder.hidden_dim
         self.dense = keras.layers.Dense(width, activation="gelu", dtype=policy, name="dense")
         self.norm = keras.layers.LayerNormalization(epsilon=1e-6, dtype=policy, name="norm")
 
     def build(self, input_shape=None):
+        super().build(input_shape)
         width = (None, None, self.encoder.hidden_dim)
-        if not self.encoder.built:
-            self.encoder.build()
         self.dense.build(width)
         self.norm.build(width)
         self.bias = self.add_weight(name="bias", shape=(self.encoder.vocabulary_size,), initializer="zeros")
@@ -47,14 +44,3 @@ class MaskedLM(Freezable, TokenMeanTrainer, keras.Model):
         hidden = self.norm(self.dense(self.encode(inputs, training=training)))
         logits = self.encoder.token_embedding(hidden, reverse=True)
         return logits + ops.cast(self.bias, "float32")
-
-    def encode(self, inputs, training=None):
-        """The inputs of `call` -> hidden states (B, T, D)."""
-        return self.encoder(inputs["token_ids"], inputs.get("segment_ids"), training=training)
-
-    def get_config(self):
-        return {**super().get_config(), "encoder": keras.saving.serialize_keras_object(self.encoder)}
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(**{**config, "encoder": keras.saving.deserialize_keras_object(config["encoder"])})

@@ -3,9 +3,9 @@
 import keras
 from keras import ops
 
-from keras_transformer import layers, masks
+from keras_transformer import arguments, layers, masks
 from keras_transformer.layers.attention_scores import SCORES
-from keras_transformer.models.base import AutoregressiveModel, check_shared
+from keras_transformer.models.base import AutoregressiveModel, check_inputs, check_shared, id_specs
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -82,6 +82,14 @@ class RNNSeq2Seq(AutoregressiveModel):
             )
         if window is not None and attention == "none":
             raise ValueError(f"`window` must be None where attention='none'. Received: window={window}.")
+        arguments.check_sizes(
+            source_vocabulary_size=source_vocabulary_size,
+            target_vocabulary_size=target_vocabulary_size,
+            num_layers=num_layers,
+            hidden_dim=hidden_dim,
+        )
+        arguments.check_optional_sizes(embedding_dim=embedding_dim, window=window)
+        arguments.check_rates(dropout=dropout)
         check_shared(share_embeddings, source_vocabulary_size, target_vocabulary_size)
         self.source_vocabulary_size = source_vocabulary_size
         self.target_vocabulary_size = target_vocabulary_size
@@ -126,6 +134,7 @@ class RNNSeq2Seq(AutoregressiveModel):
         self.decoder.build(embedded, (None, None, self.hidden_dim))
 
     def call(self, inputs, training=None):
+        check_inputs(inputs, "source_ids", "target_ids")
         state = self.encode(inputs["source_ids"], training=training)
         return self.decode(inputs["target_ids"], state, training=training)
 
@@ -145,6 +154,10 @@ class RNNSeq2Seq(AutoregressiveModel):
         vectors = self.decoder.decode(hidden, state, training=training)
         vectors = self.embedding_dropout(vectors, training=training)
         return self.target_embedding(vectors, reverse=True)
+
+    def input_specs(self):
+        """See `ZooModel`."""
+        return id_specs("source_ids", "target_ids")
 
     def initial_state(self, inputs, max_length):
         """See `AutoregressiveModel`; `inputs` is {"source_ids": (B, S)}. A recurrent state has no length."""

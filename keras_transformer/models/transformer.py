@@ -3,9 +3,9 @@
 import keras
 from keras import ops
 
-from keras_transformer import layers, masks
+from keras_transformer import arguments, layers, masks
 from keras_transformer.layers.positions import positional_encoding
-from keras_transformer.models.base import AutoregressiveModel, check_shared
+from keras_transformer.models.base import AutoregressiveModel, check_inputs, check_shared, id_specs
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -76,6 +76,17 @@ class Transformer(AutoregressiveModel):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        arguments.check_sizes(
+            source_vocabulary_size=source_vocabulary_size,
+            target_vocabulary_size=target_vocabulary_size,
+            num_layers=num_layers,
+            hidden_dim=hidden_dim,
+            num_heads=num_heads,
+            intermediate_dim=intermediate_dim,
+        )
+        arguments.check_optional_sizes(key_dim=key_dim, max_length=max_length)
+        arguments.check_rates(dropout=dropout, attention_dropout=attention_dropout)
+        arguments.check_heads(hidden_dim, num_heads, key_dim)
         check_shared(share_embeddings, source_vocabulary_size, target_vocabulary_size)
         self.source_vocabulary_size = source_vocabulary_size
         self.target_vocabulary_size = target_vocabulary_size
@@ -117,12 +128,6 @@ class Transformer(AutoregressiveModel):
         self.embedding_dropout = keras.layers.Dropout(dropout, dtype=policy)
         self.encoder = layers.Encoder(**stack, name="encoder")
         self.decoder = layers.Decoder(**stack, name="decoder")
-        # After the stacks have checked that both are positive.
-        if key_dim is None and hidden_dim % num_heads:
-            raise ValueError(
-                "`hidden_dim` must be a multiple of `num_heads`, unless `key_dim` is given. "
-                f"Received: hidden_dim={hidden_dim}, num_heads={num_heads}."
-            )
 
     @classmethod
     def from_preset(cls, name, source_vocabulary_size, target_vocabulary_size, **overrides):
@@ -151,6 +156,7 @@ class Transformer(AutoregressiveModel):
         self.decoder.build(width, width)
 
     def call(self, inputs, training=None):
+        check_inputs(inputs, "source_ids", "target_ids")
         source_ids = inputs["source_ids"]
         memory = self.encode(source_ids, training=training)
         memory_mask = masks.padding_mask(source_ids)
@@ -170,6 +176,10 @@ class Transformer(AutoregressiveModel):
         # No padding mask on the target: its padding comes last, where causality hides it already.
         hidden = self.decoder(hidden, memory, memory_mask=memory_mask, training=training)
         return self.target_embedding(hidden, reverse=True)
+
+    def input_specs(self):
+        """See `ZooModel`."""
+        return id_specs("source_ids", "target_ids")
 
     def initial_state(self, inputs, max_length):
         """See `AutoregressiveModel`; `inputs` is {"source_ids": (B, S)}."""

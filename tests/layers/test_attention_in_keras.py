@@ -202,3 +202,43 @@ def test_symbolic_shapes_are_true():
     model = keras.Model([query, value], [output, scores])
     shapes = [tuple(x.shape) for x in model([QUERY, VALUE])]
     assert shapes == [(B, T, 19), (B, H, T, S)]
+
+
+def test_the_kernel_of_the_backend_obeys_the_masks(monkeypatch):
+    kernel = keras.src.ops.dot_product_attention
+    asked = []
+
+    def on_any_device(*heads, flash_attention=None, **options):  # CPUs have none
+        asked.append(flash_attention)
+        return kernel(*heads, **options)
+
+    monkeypatch.setattr(keras.src.ops, "dot_product_attention", on_any_device)
+    plain = checks.built(make, (QUERY, VALUE))
+    flash = checks.built(make, (QUERY, VALUE), flash_attention=True)
+    asked.clear()
+    nothing = VALUE_MASK & [[True], [False], [True]]
+    for masks in ({}, {"value_mask": nothing}, {"attention_mask": np.stack([ATTENTION_MASK] * H, 1)}):
+        actual = checks.as_array(flash(QUERY, VALUE, **masks))
+        np.testing.assert_allclose(actual, checks.as_array(plain(QUERY, VALUE, **masks)), atol=1e-5)
+    assert asked == [True] * 3
+    with pytest.raises(ValueError, match="attention scores is not supported when flash"):
+        flash(QUERY, VALUE, return_attention_scores=True)
+
+
+def test_files_have_the_names_that_they_always_had(tmp_path):
+    import h5py  # Keras depends on it
+
+    x = keras.Input((T, D))
+    model = keras.Model(x, make(use_gate=True, dropout=0.1, name="it")(x))
+    model.save_weights(tmp_path / "it.weights.h5")
+    with h5py.File(tmp_path / "it.weights.h5") as file:
+        (layer,) = [part for name, part in file["layers"].items() if "attention" in name]
+        found = {name for name in layer if name != "vars" and len(layer[name]["vars"]) == 2}
+    assert found == {"query_dense", "key_dense", "gate_dense", "value_dense", "output_dense"}
+
+
+def test_configurations_from_before_keras_was_the_base_are_taken():
+    old = {"num_heads": H, "key_dim": K, "value_dim": K, "output_shape": 19, "attention_axes": 1}
+    old |= {"flash_attention": None, "rotary": None, "position_bias": None, "activity_regularizer": None}
+    layer = layers.MultiHeadAttention.from_config(old)
+    assert tuple(layer(QUERY).shape) == (B, T, 19)

@@ -161,6 +161,52 @@ def test_position_bias_layer_is_trained():
     checks.gradients(lambda **kwargs: make_case("bias_layer", **kwargs), (QUERY,), None)
 
 
+@keras.saving.register_keras_serializable(package="tests")
+class Scaling(keras.layers.Layer):
+    """A rotary layer with a weight."""
+
+    def build(self, heads_shape):
+        self.scale = self.add_weight(shape=heads_shape[-1:], initializer="ones", name="scale")
+
+    def call(self, heads, start_index=0):
+        return heads * self.scale
+
+
+def test_build_makes_the_weights_of_the_extensions():
+    layer = make(rotary=Scaling(), position_bias=DistancePenalty())
+    layer.build((None, None, D))
+    names = {weight.path.rpartition("/")[-1] for weight in layer.weights}
+    assert {"slopes", "scale"} <= names
+    assert len(layer.weights) == 10
+
+
+def test_masks_hold_beside_any_position_bias():
+    layer = checks.built(make, (QUERY, VALUE))
+    real = np.arange(S) < np.array([[7], [3], [0]])
+    for bias in (-1e9, -np.inf, 1e9, -3e38):
+        biased = make(position_bias=np.where(real, bias, 0)[:, None, None].astype("float32"))
+        biased(QUERY, VALUE)
+        biased.set_weights(layer.get_weights())
+        output, weights = biased(QUERY, VALUE, value_mask=real, return_attention_scores=True)
+        assert np.isfinite(checks.as_array(output)).all()
+        weights = checks.as_array(weights)
+        assert not weights[np.broadcast_to(~real[:, None, None], weights.shape)].any()
+        total = weights.sum(axis=-1)
+        expected = np.broadcast_to((real.any(axis=-1) & (bias > -np.inf))[:, None, None], total.shape)
+        np.testing.assert_allclose(total, expected, atol=1e-6)
+
+
+def test_a_subclass_with_another_attention_must_say_what_a_step_is():
+    class Other(layers.MultiHeadAttention):
+        def _compute_attention(self, query, key, value, *args, **kwargs):
+            return query, None
+
+    layer = Other(H, K)
+    layer(QUERY)
+    with pytest.raises(NotImplementedError, match="must override `attend`, too. Received: Other"):
+        layer.step(ops.convert_to_tensor(QUERY[:, :1]), layer.initial_state(B, T), 0)
+
+
 def test_rotary_turns_queries_and_keys_and_no_values():
     seen = []
 

@@ -104,12 +104,12 @@ def test_bytes_are_read_as_fractions_of_255(policy):
 def test_attention_stands_behind_each_block_but_the_first_or_the_only_one(filters, places):
     layer = layers.ImageEncoder(filters)
     layer.build(X.shape)
-    kernels = [attention.attention.query_dense.kernel for attention in layer.attentions.values()]
+    kernels = [attention.attention.query_dense.kernel for attention in layer.attentions]
     assert [kernel.shape[0] for kernel in kernels] == places
     assert not layers.ImageEncoder(filters, attention=False).attentions
 
 
-@pytest.mark.parametrize("index", [1, 2])
+@pytest.mark.parametrize("index", [0, 1])
 def test_each_attention_changes_the_grid(index):
     layer = checks.built(encoder, (X,))
     before = checks.as_array(layer(X))

@@ -67,7 +67,7 @@ def test_fit_tells_rows_from_columns():
     model.fit(images[:90], labels[:90], batch_size=15, epochs=8, verbose=0)
     # On images it has not seen, with the moving statistics.
     assert model.evaluate(images[90:], labels[90:], verbose=0, return_dict=True)["accuracy"] > 0.9
-    (attention,) = model.encoder.attentions.values()
+    (attention,) = model.encoder.attentions
     assert abs(float(checks.as_array(attention.gamma.value))) > 1e-3
 
 

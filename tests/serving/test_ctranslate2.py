@@ -166,6 +166,13 @@ def test_a_model_that_ctranslate2_has_not_is_refused(tokenizer, tmp_path, option
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_model_that_keras_quantized_is_refused(tokenizer, tmp_path):
+    model = make_model(tokenizer, tokenizer)
+    model.decoder.layers[0].self_attention.layer.query_dense.quantize("int8")
+    with pytest.raises(ValueError, match="must not be quantized by Keras.*self_attention/attention/query"):
+        ctranslate2_format.write(model, tokenizer, tokenizer, tmp_path / "model")
+
+
 def test_what_is_no_transformer_or_has_no_weights_is_refused(tokenizer, tmp_path):
     for model in (keras.Sequential(), models.Transformer(307, 307, **SIZES)):
         with pytest.raises(ValueError, match="a built `models.Transformer`. Received: "):

@@ -1,0 +1,38 @@
+"""What the models on BERT's encoder share (Devlin et al. 2019)."""
+
+import keras
+
+from keras_transformer.layers import TextEncoder
+from keras_transformer.models.base import ZooModel, check_inputs, id_specs
+
+
+class TextModel(ZooModel):
+    """Base of the models that are a `layers.TextEncoder` and what stands on it: their inputs."""
+
+    def __init__(self, encoder, **kwargs):
+        super().__init__(**kwargs)
+        if not isinstance(encoder, TextEncoder):
+            raise ValueError(f"`encoder` must be a `layers.TextEncoder`. Received: encoder={encoder!r}.")
+        self.encoder = encoder
+        self.takes_segments = False
+
+    def build(self, input_shape=None):
+        self.takes_segments = input_shape is not None and "segment_ids" in input_shape
+        if not self.encoder.built:  # else it has weights that are to be kept
+            self.encoder.build()
+
+    def encode(self, inputs, training=None):
+        """The inputs of `call` -> hidden states (B, T, D)."""
+        check_inputs(inputs, "token_ids")
+        return self.encoder(inputs["token_ids"], inputs.get("segment_ids"), training=training)
+
+    def input_specs(self):
+        """See `ZooModel`; "segment_ids" are among them if they were at the first call."""
+        return id_specs("token_ids", *(["segment_ids"] if self.takes_segments else []))
+
+    def get_config(self):
+        return {**super().get_config(), "encoder": keras.saving.serialize_keras_object(self.encoder)}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{**config, "encoder": keras.saving.deserialize_keras_object(config["encoder"])})
