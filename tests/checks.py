@@ -117,6 +117,11 @@ def dtype_policies(make, inputs, tmp_path):
         output = mixed(*inputs)
         wanted = "float32" if isinstance(layer, keras.Model) else mixed.compute_dtype
         assert keras.backend.standardize_dtype(output.dtype) == wanted, policy
+        if wanted != mixed.compute_dtype:
+            half = as_array(ops.cast(output, mixed.compute_dtype))
+            assert np.mean(half == as_array(output)) < 0.5, (
+                f"{policy}: cast behind a product in half precision"
+            )
         error = np.abs(as_array(output) - expected) / max(1.0, np.abs(expected).max())
         # One rounding in bfloat16 is off by up to 0.004; the worst of many values met several.
         assert np.sqrt(np.mean(error**2)) < 1e-2 and error.max() < 3e-2, (policy, error.max())
