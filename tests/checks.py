@@ -19,6 +19,7 @@ import json
 
 import keras
 import numpy as np
+import pytest
 from keras import ops, tree
 
 POLICIES = ("float32", "mixed_float16", "mixed_bfloat16")
@@ -116,6 +117,11 @@ def dtype_policies(make, inputs, tmp_path):
         output = mixed(*inputs)
         wanted = "float32" if isinstance(layer, keras.Model) else mixed.compute_dtype
         assert keras.backend.standardize_dtype(output.dtype) == wanted, policy
+        if wanted != mixed.compute_dtype:
+            half = as_array(ops.cast(output, mixed.compute_dtype))
+            assert np.mean(half == as_array(output)) < 0.5, (
+                f"{policy}: cast behind a product in half precision"
+            )
         error = np.abs(as_array(output) - expected) / max(1.0, np.abs(expected).max())
         # One rounding in bfloat16 is off by up to 0.004; the worst of many values met several.
         assert np.sqrt(np.mean(error**2)) < 1e-2 and error.max() < 3e-2, (policy, error.max())
@@ -135,6 +141,26 @@ def gradients(make, inputs, tmp_path):
             # Moving all keys by one vector moves each row's scores by one number: soft-max is blind.
             if not weight.path.endswith("key/bias"):
                 assert np.abs(gradient).max() > 0, f"{name} has a gradient of zero"
+
+
+def export_round_trip(make, inputs, others, tmp_path):
+    """In a functional model, exported by Keras, loaded by TensorFlow: equal, for other sizes too.
+
+    Sizes in which `others` differ from `inputs` are free.
+    """
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("exported from TensorFlow")
+    import tensorflow as tf
+
+    symbolic = []
+    for x, other in zip(inputs, others, strict=True):
+        sizes = zip(x.shape[1:], other.shape[1:], strict=True)
+        symbolic.append(keras.Input([a if a == b else None for a, b in sizes], dtype=x.dtype.name))
+    model = randomized(keras.Model(symbolic, make()(*symbolic)))
+    model.export(tmp_path / "model", verbose=False)
+    loaded = tf.saved_model.load(tmp_path / "model")
+    for arrays in (list(inputs), list(others)):
+        np.testing.assert_allclose(as_array(loaded.serve(arrays)), as_array(model(arrays)), atol=1e-5)
 
 
 STANDARD = (

@@ -57,6 +57,9 @@ class AttentionScore(KeepsQuantization, arguments.KnownArguments, keras.layers.L
         arguments.check_shapes(3, query=query_shape, keys=keys_shape)
         self.query_width, self.key_width = query_shape[-1], keys_shape[-1]
 
+    def compute_output_shape(self, query_shape, keys_shape):
+        return (*query_shape[:-1], keys_shape[1])
+
     def _dense(self, name, units, width):
         """A linear map without bias: the papers write none."""
         dense = keras.layers.Dense(units, use_bias=False, name=name, dtype=self.dtype_policy)

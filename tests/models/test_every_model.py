@@ -1,0 +1,102 @@
+"""What every model of the zoo does with Keras's own `export`, and with what is no input of it."""
+
+import inspect
+
+import keras
+import numpy as np
+import pytest
+
+from keras_transformer import models
+from tests import checks
+from tests.models.every_model import MODELS, inputs
+
+every = pytest.mark.parametrize("name", sorted(MODELS))
+needs_tensorflow = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="exported from TensorFlow"
+)
+
+
+def test_the_table_holds_every_model():
+    public = {name for name in models.__all__ if inspect.isclass(getattr(models, name))}
+    assert set(MODELS) == public - {"AutoregressiveModel"}
+
+
+def exported(model, folder):
+    import tensorflow as tf
+
+    model.export(folder, verbose=False)
+    loaded = tf.saved_model.load(folder)
+    _, signature = loaded.signatures["serving_default"].structured_input_signature
+    assert all(set(spec.shape[:2]) == {None} for spec in signature.values())
+    for name, spec in signature.items():
+        assert spec.dtype == (tf.int32 if name.endswith("_ids") else tf.float32), name
+    return loaded
+
+
+@needs_tensorflow
+@every
+def test_an_export_answers_any_rows_and_lengths_with_integer_ids(name, tmp_path):
+    """After a first call, saving and loading: lengths and rows of that call are forgotten."""
+    model = checks.built(MODELS[name], (inputs(name),))
+    model.save(tmp_path / "model.keras")
+    model = keras.models.load_model(tmp_path / "model.keras")
+    loaded = exported(model, tmp_path / "export")
+    asked = inputs(name, rows=3, length=5, source_length=2)
+    np.testing.assert_allclose(checks.as_array(loaded.serve(asked)), checks.as_array(model(asked)), atol=1e-5)
+
+
+@needs_tensorflow
+def test_a_model_that_was_never_called_can_be_exported(tmp_path):
+    model, asked = MODELS["CausalLM"](), inputs("CausalLM")
+    loaded = exported(model, tmp_path / "export")
+    np.testing.assert_allclose(checks.as_array(loaded.serve(asked)), checks.as_array(model(asked)), atol=1e-5)
+
+
+@every
+def test_inputs_are_specified_before_and_after_a_call(name):
+    model = MODELS[name]()
+    if name == "AttentionCNN":
+        with pytest.raises(ValueError, match="`input_shape` must be .*Received: input_shape=None"):
+            model.build()
+        model.build((None, None, None, 1))
+    elif name == "SequenceClassifier":
+        assert set(model.input_specs()) == {"token_ids"}
+        model.build({"token_ids": (None, None), "segment_ids": (None, None)})
+    asked = inputs(name)
+    specs = model.input_specs()
+    keras.tree.assert_same_structure(specs, asked)
+    model(asked)
+    assert repr(model.input_specs()) == repr(specs)
+
+
+@needs_tensorflow
+def test_a_signature_that_is_given_is_taken(tmp_path):
+    import tensorflow as tf
+
+    model = MODELS["CausalLM"]()
+    spec = {"target_ids": keras.layers.InputSpec(shape=(None, 4), dtype="int64", name="target_ids")}
+    model.export(tmp_path / "export", input_signature=[spec], verbose=False)
+    signature = tf.saved_model.load(tmp_path / "export").signatures["serving_default"]
+    (spec,) = signature.structured_input_signature[1].values()
+    assert spec.shape[1] == 4 and spec.dtype == tf.int64
+
+
+@every
+def test_an_unknown_argument_is_answered_with_the_model_and_its_arguments(name):
+    with pytest.raises(ValueError, match=f"`(TextEncoder|{name})` takes .* Received: `d_model`"):
+        MODELS[name](d_model=3)
+    with pytest.raises(TypeError, match=f"A call of `{name}` takes .* Received: `mask`"):
+        MODELS[name]()(inputs(name), mask=np.ones((2, 3), bool))
+
+
+@pytest.mark.parametrize("name", sorted(set(MODELS) - {"AttentionCNN"}))
+def test_inputs_that_do_not_fit_are_named(name):
+    model, asked = MODELS[name](), inputs(name)
+    with pytest.raises(ValueError, match=r"`inputs` must be a dictionary with .*_ids.* Received: \['ids'\]"):
+        model({"ids": np.ones((2, 3), "int32")})
+    with pytest.raises(ValueError, match=r"Ids must have the shape \(batch, length\)"):
+        model({part: ids[:, :1, None] if part.endswith("_ids") else ids for part, ids in asked.items()})
+    if name not in ("CausalLM", "MaskedLM", "TokenClassifier"):
+        last = list(asked)[-1]
+        with pytest.raises(ValueError, match="must have|one number of rows"):
+            model({**asked, last: asked[last][:1]})
