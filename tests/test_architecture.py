@@ -68,6 +68,7 @@ THIRD_PARTY = {
     "quality": {"sacrebleu"},
     "callbacks": {"tensorflow"},
     "trainer": {"tensorflow"},
+    "decoding": {"jax", "tensorflow", "torch"},  # inside functions: each compiles in a way of its own
     "translator": {"tensorflow", "yaml"},
     "text_generator": {"tensorflow", "yaml"},
     "mask_filler": {"tensorflow", "yaml"},
