@@ -1,4 +1,4 @@
-"""Programs that are kept: compiled once, for weights and models as they are now, and no longer than the model."""
+"""Programs that are kept: compiled once, for the weights as they are now, and no longer than the model is."""
 
 import contextlib
 import gc
