@@ -66,8 +66,8 @@ class AutoregressiveModel(Freezable, TokenMeanTrainer, keras.Model):
         raise NotImplementedError
 
     # A model that can read several tokens at once has a method here: `read(token_ids, state, index)`, with
-    # tokens (R, T) at the positions from `index` on -> logits (R, T, V) and the new state, equal to T calls of
-    # `decode_step`. A search then reads what all rows begin with in one pass.
+    # tokens (R, T) at the positions from `index` on -> logits (R, T, V) and the new state: equal to T calls
+    # of `decode_step`. A search then reads what all rows begin with in one pass.
     read = None
 
     def attention(self, state):
