@@ -37,14 +37,10 @@ MAY_IMPORT = {
         "trainer",
     },
     "model_files": set(),
-<<<<<<< HEAD
+    "decoding": {"jax", "tensorflow", "torch"},  # inside functions: each compiles in a way of its own
     "run_files": set(),
     "checkpoints": {"model_files", "run_files"},
     "trainer": set(),
-=======
-    "checkpoints": {"model_files"},
-    "trainer": {"arguments"},
->>>>>>> attention
     "decoding": {"decoding", "masks", "special_ids"},
     "hypotheses": {"decoding"},
     "translator": {
@@ -104,11 +100,19 @@ THIRD_PARTY = {
     "quality": {"sacrebleu"},
     "callbacks": {"tensorflow"},
     "trainer": {"tensorflow"},
+<<<<<<< HEAD
     "translator": {"tensorflow"},
     "text_generator": {"tensorflow"},
     "mask_filler": {"tensorflow"},
     "captioner": {"tensorflow"},
     "run_files": {"yaml"},
+=======
+    "decoding": {"jax", "tensorflow", "torch"},  # inside functions: each compiles in a way of its own
+    "translator": {"tensorflow", "yaml"},
+    "text_generator": {"tensorflow", "yaml"},
+    "mask_filler": {"tensorflow", "yaml"},
+    "captioner": {"tensorflow", "yaml"},
+>>>>>>> decoding
     "encoded_images": {"tensorflow"},
     "image_classifier": {"tensorflow"},
     "attention_maps": {"matplotlib"},

@@ -70,6 +70,15 @@ class BeamSearch(Search):
             start["is_source"] = source_mask
         return start
 
+    def _may_read_ahead(self, keep_attention):
+        # With a repetition penalty the ranking has other log-probabilities than the model.
+        return super()._may_read_ahead(keep_attention) and self.repetition_penalty == 1.0
+
+    def _gained(self, loop, log_probs):
+        is_found = loop["sums"] > NOT_FOUND / 2
+        sums = ops.where(is_found, loop["sums"] + log_probs, loop["sums"])
+        return {**super()._gained(loop, log_probs), "sums": sums}
+
     def _choose(self, logits, ranking, allowed, loop, rules):
         is_open = ops.logical_not(loop["is_closed"])  # (B, W)
         candidates, tokens, gains = self._candidates(logits, ranking, allowed)  # (R, C) each

@@ -64,11 +64,12 @@ class Rules:
             logits = logits + BANNED * ops.cast(self._completes_ngram(ids, index, size), "float32")
         # Twice: where the rules leave nothing at all, another token still comes before these.
         banned = 2 * BANNED * np.isin(np.arange(size), [search.pad_id, search.start_id]).astype("float32")
+        banned, tokens = ops.convert_to_tensor(banned), ops.arange(size)
         if search.min_length > 1 or search.min_ratio > 0:
-            is_end = (np.arange(size) == search.end_id).astype("float32")
+            is_end = ops.cast(tokens == search.end_id, "float32")
             # One number if all rows have one limit: an addition of (V,), not of (R, V).
             varies = search.min_ratio > 0 or search.max_ratio is not None
-            is_short = index + 1 < (self.shortest if varies else search.min_length)
+            is_short = ops.less(index + 1, self.shortest if varies else search.min_length)
             is_short = ops.cast(is_short, "float32")
             if varies:
                 is_short = ops.repeat(is_short, search.num_hypotheses)[:, None]
@@ -76,9 +77,9 @@ class Rules:
         logits = logits + banned
         if self.prefix is not None:
             forced = ops.take(self.prefix, index, axis=1)[:, None]  # (R, 1)
-            is_wrong = ops.logical_and(forced != search.pad_id, forced != np.arange(size))
+            is_wrong = ops.logical_and(forced != search.pad_id, forced != tokens)
             # What is forced is allowed, whatever the other rules say.
-            is_forced = ops.logical_and(forced != search.pad_id, forced == np.arange(size))
+            is_forced = ops.logical_and(forced != search.pad_id, forced == tokens)
             logits = ops.where(is_wrong, BANNED, ops.where(is_forced, before, logits))
         return logits
 

@@ -1,5 +1,7 @@
 """Several models that predict together."""
 
+import functools
+
 from keras import ops
 
 
@@ -32,6 +34,11 @@ class Ensemble:
         """The variables of all models."""
         return [variable for model in self.models for variable in model.variables]
 
+    @property
+    def built(self):
+        """Whether all models have their variables."""
+        return all(model.built for model in self.models)
+
     def __call__(self, inputs, training=None):
         """Log-probabilities, (B, T, V), where a model returns logits."""
         return _mean([model(inputs, training=training) for model in self.models])
@@ -46,9 +53,18 @@ class Ensemble:
 
     def decode_step(self, token_ids, state, index):
         """See `models.AutoregressiveModel`; log-probabilities in place of logits."""
+        return self._mean_of("decode_step", token_ids, state, index)
+
+    @property
+    def read(self):
+        """See `models.AutoregressiveModel`; None if one of the models cannot."""
+        can_read = all(getattr(model, "read", None) for model in self.models)
+        return functools.partial(self._mean_of, "read") if can_read else None
+
+    def _mean_of(self, method, token_ids, state, index):
         parts = zip(self.models, state["source"], state["target"], strict=True)
         steps = [
-            model.decode_step(token_ids, {"source": source, "target": target}, index)
+            getattr(model, method)(token_ids, {"source": source, "target": target}, index)
             for model, source, target in parts
         ]
         return _mean([logits for logits, _ in steps]), _joined([new for _, new in steps])

@@ -1,11 +1,28 @@
-"""Decoding with a model: its state, its step and a search."""
+"""Decoding with a model: its state, its step and a search.
+
+The first call with a model, a search and a shape compiles a program, which is kept as long as the model is;
+see `programs.call`.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from keras import ops
 
 from keras_transformer import masks
+from keras_transformer.decoding import programs, tensors
+from keras_transformer.decoding.draws import fresh_seed, row_streams, seed_word
+from keras_transformer.decoding.search import Result, Search
 
 
-def generate(model, inputs, search, prefix_ids=None):
+def generate(
+    model: Any,
+    inputs: Mapping[str, Any],
+    search: Search,
+    prefix_ids: Any = None,
+    seed: Any = None,
+) -> tuple[Any, Any]:
     """Decodes with any model of the zoo.
 
     Args:
@@ -15,50 +32,66 @@ def generate(model, inputs, search, prefix_ids=None):
             results begin with.
         search: `Greedy`, `Sampling` or `BeamSearch`, say `Greedy(max_length=64)`.
         prefix_ids: int, (B, P), P < L: what each result begins with, padded; None for nothing.
+        seed: of a `Sampling`, in place of its own: an integer >= 0, or an int32 tensor, a scalar or (B,).
+            Another seed needs no new program.
 
     Returns:
         ids: int32, (B, L), without the start token; after the end token only padding.
         scores: float32, (B,), log-probabilities of the results.
 
     Raises:
-        ValueError: the search needs more than the inputs hold, the prefix leaves no room, or there are a
-            prompt and a prefix.
+        ValueError: the search needs more than the inputs hold, the prefix leaves no room, there are a
+            prompt and a prefix, or inputs have different numbers of rows.
     """
-    ids, scores, _ = _search(model, inputs, search, prefix_ids)
+    ids, scores, _ = _search(model, inputs, search, prefix_ids, seed)
     return ids[:, 0], scores[:, 0]
 
 
-def generate_n_best(model, inputs, search, prefix_ids=None):
+def generate_n_best(
+    model: Any,
+    inputs: Mapping[str, Any],
+    search: Search,
+    prefix_ids: Any = None,
+    seed: Any = None,
+) -> tuple[Any, Any]:
     """Like `generate`, and returns all N results of each source.
 
     Args:
-        model, inputs, search, prefix_ids: as for `generate`; N is `n_best` of a `BeamSearch`,
+        model, inputs, search, prefix_ids, seed: as for `generate`; N is `n_best` of a `BeamSearch`,
             `num_samples` of a `Sampling` and 1 for `Greedy`.
 
     Returns:
         ids (B, N, L) and scores (B, N): the best first, samples as drawn. Where there are fewer than N
         hypotheses the rest has only padding and the score -inf.
     """
-    ids, scores, _ = _search(model, inputs, search, prefix_ids)
+    ids, scores, _ = _search(model, inputs, search, prefix_ids, seed)
     return ids, scores
 
 
-def generate_with_attention(model, inputs, search, prefix_ids=None, attention=None):
+def generate_with_attention(
+    model: Any,
+    inputs: Mapping[str, Any],
+    search: Search,
+    prefix_ids: Any = None,
+    attention: Callable | None = None,
+    seed: Any = None,
+) -> Result:
     """Like `generate_n_best`, and keeps the attention to the source of the same pass.
 
     Args:
-        model, inputs, search, prefix_ids: as for `generate`.
+        model, inputs, search, prefix_ids, seed: as for `generate`.
         attention: state -> (R, ..., S), what is to be kept of each step; `model.attention`, all layers and
-            heads, if None.
+            heads, if None. A function of one's own belongs into a `tf.function` or `jax.jit` of one's own:
+            no program is kept for it.
 
     Returns:
         ids (B, N, L) and scores (B, N) as from `generate_n_best`, and the attention weights
         (B, N, L, layers, heads, S), zeros after the end.
     """
-    return _search(model, inputs, search, prefix_ids, attention or model.attention, keep_attention=True)
+    return _search(model, inputs, search, prefix_ids, seed, attention, keep_attention=True)
 
 
-def hard_alignment(attention, layer=None, head=None):
+def hard_alignment(attention: Any, layer: int | None = None, head: int | None = None) -> Any:
     """The source position that each target position attends to most.
 
     Args:
@@ -71,27 +104,72 @@ def hard_alignment(attention, layer=None, head=None):
     return ops.cast(ops.argmax(soft_alignment(attention, layer, head), axis=-1), "int32")
 
 
-def soft_alignment(attention, layer=None, head=None):
+def soft_alignment(attention: Any, layer: int | None = None, head: int | None = None) -> Any:
     """Attention (..., layers, heads, S) of a layer and head, or their mean if None: (..., S)."""
     attention = ops.mean(attention, axis=-3) if layer is None else attention[..., layer, :, :]
     return ops.mean(attention, axis=-2) if head is None else attention[..., head, :]
 
 
-def _search(model, inputs, search, prefix_ids=None, attention=None, keep_attention=False):
-    inputs = {name: ops.convert_to_tensor(value) for name, value in inputs.items()}
+def _search(model, inputs, search, prefix_ids, seed, attention=None, keep_attention=False):
+    """Checks what is given, and runs a kept program."""
     if "prompt_ids" in inputs and prefix_ids is not None:
         raise ValueError("A prompt is what a result begins with: `prefix_ids` must be None. Received: both.")
-    prefix_ids = inputs.get("prompt_ids", prefix_ids)
-    if prefix_ids is not None:
-        prefix_ids = ops.convert_to_tensor(prefix_ids)
+    max_length = getattr(model, "max_length", None)
+    given = {"inputs": inputs} if prefix_ids is None else {"inputs": inputs, "prefix_ids": prefix_ids}
+    arrays = tensors.checked(given, max_length)
+    prefix_ids = arrays["inputs"].get("prompt_ids", arrays.get("prefix_ids"))
+    search.check_prefix(prefix_ids)
+    if hasattr(search, "seed"):
+        if seed is None:
+            seed = fresh_seed() if search.seed is None else search.seed
+        if isinstance(seed, int):
+            seed = seed_word(dataclasses.replace(search, seed=seed).seed)  # which checks it
+        arrays["seed"] = ops.cast(ops.convert_to_tensor(seed), "int32")
+        search = dataclasses.replace(search, seed=0)  # one program for all seeds
+    elif seed is not None:
+        raise ValueError(f"`seed` is for a search that draws. Received: seed={seed}, {search}.")
+    with programs.without_gradients():
+        if attention is not None:
+            return _run(model, arrays, search, keep_attention, attention)
+        _build(model, arrays["inputs"])
+        padded = tensors.padded(arrays, search.pad_id, max_length, search.max_length - 1)
+        result = programs.call(_run, model, padded, search, keep_attention)
+        return result if padded is arrays else _cut(result, arrays["inputs"])
+
+
+def _build(model, inputs):
+    """Makes the variables of a model that was never called: no program may make them."""
+    if not getattr(model, "built", True) and not programs.is_traced(inputs):
+        state = model.initial_state(inputs, 1)
+        rows = ops.shape(next(iter(inputs.values())))[0]
+        model.decode_step(ops.zeros((rows,), "int32"), state, 0)
+
+
+def _cut(result, inputs):
+    """Results of padded inputs without what was added."""
+    rows, attention = next(iter(inputs.values())).shape[0], result.attention
+    if attention is not None:
+        attention = attention[:rows]
+        if "source_ids" in inputs:
+            attention = attention[..., : inputs["source_ids"].shape[1]]
+    return Result(result.ids[:rows], result.scores[:rows], attention)
+
+
+def _run(model, arrays, search, keep_attention, attention=None):
+    """From the source to the results, as tensors: what is compiled."""
+    inputs = arrays["inputs"]
+    rows = [*inputs.values(), *([arrays["prefix_ids"]] if "prefix_ids" in arrays else [])]
     source_ids = inputs.get("source_ids")
     return search(
         model.decode_step,
         model.initial_state(inputs, search.lengths[0]),
-        ops.shape(next(iter(inputs.values())))[0],
+        ops.shape(rows[0])[0],
         grow=model.grow,
         source_mask=None if source_ids is None else masks.padding_mask(source_ids),
-        prefix_ids=prefix_ids,
+        prefix_ids=inputs.get("prompt_ids", arrays.get("prefix_ids")),
         attention=attention or model.attention,
         keep_attention=keep_attention,
+        seed=arrays.get("seed"),
+        streams=row_streams(*rows) if "seed" in arrays else None,
+        read=getattr(model, "read", None),
     )

@@ -1,12 +1,22 @@
 """Log-probabilities of texts that are given."""
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 import numpy as np
 from keras import ops
 
+from keras_transformer.decoding import programs, tensors
 from keras_transformer.special_ids import PAD_ID, START_ID
 
 
-def score(model, inputs, target_ids, start_id=START_ID, pad_id=PAD_ID):
+def score(
+    model: Any,
+    inputs: Mapping[str, Any],
+    target_ids: Any,
+    start_id: int = START_ID,
+    pad_id: int = PAD_ID,
+) -> tuple[Any, Any]:
     """Log-probabilities of given targets, in one pass: what a search adds up step by step.
 
     Args:
@@ -18,9 +28,25 @@ def score(model, inputs, target_ids, start_id=START_ID, pad_id=PAD_ID):
 
     Returns:
         by token: float32, (B, T), zeros at padding; and in sum: float32, (B,).
+
+    Raises:
+        ValueError: there is not one target for each row of the inputs, or a target is longer than the model's
+            learned positions.
     """
-    inputs = {name: ops.convert_to_tensor(value) for name, value in inputs.items()}
-    target_ids = ops.cast(ops.convert_to_tensor(target_ids), "int32")
+    max_length = getattr(model, "max_length", None)
+    arrays = tensors.checked({"inputs": inputs, "target_ids": target_ids}, max_length)
+    if not getattr(model, "built", True):  # no program may make its variables
+        return _score(model, arrays, start_id, pad_id)
+    padded = tensors.padded(arrays, pad_id, max_length)
+    by_token, sums = programs.call(_score, model, padded, start_id, pad_id)
+    if padded is not arrays:
+        rows, length = arrays["target_ids"].shape
+        by_token, sums = by_token[:rows, :length], sums[:rows]
+    return by_token, sums
+
+
+def _score(model, arrays, start_id, pad_id):
+    inputs, target_ids = arrays["inputs"], arrays["target_ids"]
     start = ops.full_like(target_ids[:, :1], start_id)
     seen = ops.concatenate([start, target_ids[:, :-1]], axis=1)
     logits = ops.cast(model({**inputs, "target_ids": seen}, training=False), "float32")
@@ -30,7 +56,7 @@ def score(model, inputs, target_ids, start_id=START_ID, pad_id=PAD_ID):
     return by_token, ops.sum(by_token, axis=1)
 
 
-def perplexity(model, batches, pad_id=PAD_ID):
+def perplexity(model: Any, batches: Iterable[tuple[Mapping, Any]], pad_id: int = PAD_ID) -> float:
     """exp of the mean negative log-probability of a corpus's tokens, end tokens included.
 
     Args:
@@ -46,7 +72,8 @@ def perplexity(model, batches, pad_id=PAD_ID):
     """
     total, count = 0.0, 0
     for inputs, target_ids in batches:
-        _, sums = score(model, inputs, target_ids, pad_id=pad_id)
+        with programs.without_gradients():
+            _, sums = score(model, inputs, target_ids, pad_id=pad_id)
         total += float(np.sum(ops.convert_to_numpy(sums), dtype="float64"))
         count += int(np.sum(ops.convert_to_numpy(target_ids) != pad_id))
     if not count:

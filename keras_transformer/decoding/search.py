@@ -11,6 +11,7 @@ from keras import ops
 
 from keras_transformer.decoding.checks import check_number, check_size
 from keras_transformer.decoding.constraints import Rules
+from keras_transformer.decoding.prefix import Prefix
 from keras_transformer.special_ids import END_ID, PAD_ID, START_ID
 
 # Positions that there is room for at first; doubled whenever they are used up. A step reads and writes
@@ -114,6 +115,9 @@ class Search:
         prefix_ids=None,
         attention=None,
         keep_attention=False,
+        seed=None,
+        streams=None,
+        read=None,
     ):
         """Searches. Each row is on its own: what else is in the batch changes nothing.
 
@@ -129,6 +133,11 @@ class Search:
             attention: state -> (R, ..., S), the attention of the step that returned the state; coverage and
                 `keep_attention` need it.
             keep_attention: whether to return the attention of each result's steps.
+            seed: int32, a scalar or (B,), of the draws; the search's own if None.
+            streams: int32, (B,), which random numbers each row has, see `draws.row_streams`; the rows'
+                numbers if None.
+            read: (token_ids (R, T), state, index) -> (logits (R, T, V), state), T steps in one pass. If
+                given, what all rows begin with is read by it, see `prefix.py`; if None, step by step.
 
         Returns:
             `Result`.
@@ -143,11 +152,7 @@ class Search:
                     f"This search needs `{name}`: ratios, coverage and attention are about a source. "
                     f"Received: {name}=None, {self}."
                 )
-        if prefix_ids is not None and (prefix_ids.shape[1] or 0) >= self.max_length:
-            raise ValueError(
-                "A prefix must be shorter than `max_length`. "
-                f"Received: {prefix_ids.shape[1]} tokens, max_length={self.max_length}."
-            )
+        self.check_prefix(prefix_ids)
         width, positions = self.num_hypotheses, ops.arange(self.max_length)
         rules = Rules(self, batch_size, source_mask, prefix_ids)
         loop = {
@@ -158,6 +163,7 @@ class Search:
             "is_closed": ops.zeros((batch_size, width), "bool"),
             "target": _repeated(state["target"], width),
             **self._start(batch_size, source_mask),
+            **self._random(batch_size, seed, streams),
         }
         if keep_attention:
             first = _repeated(attention(state), width)
@@ -195,10 +201,18 @@ class Search:
                 loop["rows"] = ops.where(is_now, rows[:, None], loop["rows"])
             return {**loop, "index": index + 1}
 
-        lengths = self.lengths if grow else [self.max_length]
-        for number, length in enumerate(lengths):
-            if number:
+        prefix = None
+        if rules.prefix is not None and read is not None and self._may_read_ahead(keep_attention):
+            prefix = Prefix(self, rules.prefix)
+            loop |= {"ids": prefix.ids, "tokens": ops.reshape(prefix.last, ops.shape(loop["tokens"]))}
+
+        room = 0
+        for length in self.lengths if grow else [self.max_length]:
+            if room:
                 loop["target"] = grow(loop["target"], length)
+            if prefix is not None:
+                loop |= self._read(prefix, read, state["source"], loop, room, length)
+            room = length
 
             def goes_on(loop, length=length):
                 return ops.logical_and(loop["index"] < length, ops.logical_not(ops.all(loop["is_closed"])))
@@ -219,8 +233,34 @@ class Search:
         is_real = ops.cast(ids != self.pad_id, kept.dtype)
         return Result(ids, scores, kept * ops.reshape(is_real, (*ops.shape(ids), *[1] * len(flat.shape[1:]))))
 
+    def check_prefix(self, prefix_ids):
+        """Raises ValueError if a prefix (B, P), or None, leaves no room; where P is not known it is cut."""
+        if prefix_ids is not None and (prefix_ids.shape[1] or 0) >= self.max_length:
+            raise ValueError(
+                "A prefix must be shorter than `max_length`. "
+                f"Received: {prefix_ids.shape[1]} tokens, max_length={self.max_length}."
+            )
+
+    def _may_read_ahead(self, keep_attention):
+        """Whether nothing but log-probabilities is needed of the steps of a forced prefix."""
+        return not keep_attention and "attention" not in self.needs
+
+    def _read(self, prefix, read, source, loop, room, length):
+        """Changes of the loop by what of the prefix fits into `length` positions, `room` of which are old."""
+        index, gained, target = prefix.read(read, source, loop["target"], loop["index"], room, length)
+        gained = ops.reshape(gained, ops.shape(loop["scores"]))
+        return {"index": index, "target": target, **self._gained(loop, gained)}
+
+    def _gained(self, loop, log_probs):
+        """Changes of the loop by the log-probabilities (B, W) of tokens that all rows were forced to."""
+        return {"scores": loop["scores"] + log_probs}
+
     def _start(self, batch_size, source_mask):
         """What else the search carries from step to step."""
+        return {}
+
+    def _random(self, batch_size, seed, streams):
+        """What the search draws, a part of what is carried."""
         return {}
 
     def _choose(self, logits, ranking, allowed, loop, rules):

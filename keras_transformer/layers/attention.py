@@ -210,20 +210,20 @@ class MultiHeadAttention(BaseMultiHeadAttention):
         }
 
     def step(self, query, state, index):
-        """Causal self-attention of one position: equals row `index` of a full causal `call`.
+        """Causal self-attention of the next positions: equals these rows of a full causal `call`.
 
         Args:
-            query: (B, 1, D), the input at position `index`.
+            query: (B, T, D), the input at the positions from `index` on; mostly T = 1.
             state: what `initial_state` or the last `step` returned.
-            index: the position, an integer scalar, 0 <= index < L.
+            index: the first position, an integer scalar, 0 <= index <= L - T.
 
         Returns:
-            Output, (B, 1, D), and the new state.
+            Output, (B, T, D), and the new state.
         """
         positions = ops.arange(state["key"].shape[2])
         new = self.project(query, start_index=index)
         state = {name: heads_state.written(state[name], new[name], index) for name in state}
-        mask = self._distance_mask(ops.reshape(index, (1,)), positions, causal=True)
+        mask = self._distance_mask(index + ops.arange(query.shape[1]), positions, causal=True)
         output, _ = self.attend(query, state, mask, start_index=index)
         return output, state
 

@@ -68,15 +68,15 @@ class EncoderLayer(TransformerLayer):
         return self.self_attention.layer.initial_state(batch_size, max_length)
 
     def step(self, hidden, state, index):
-        """One position: equals row `index` of a full `call` with `use_causal_mask`.
+        """The next positions: equals these rows of a full `call` with `use_causal_mask`.
 
         Args:
-            hidden: (B, 1, D), the input at position `index`.
+            hidden: (B, T, D), the input at the positions from `index` on; mostly T = 1.
             state: what `initial_state`, `grow` or the last `step` returned.
-            index: the position, an integer scalar, 0 <= index < L.
+            index: the first position, an integer scalar, 0 <= index <= L - T.
 
         Returns:
-            (B, 1, D), and the new state.
+            (B, T, D), and the new state.
         """
         hidden, state = self._step_of_self_attention(hidden, state, index)
         return self.feed_forward(hidden), state
@@ -127,7 +127,7 @@ class Encoder(TransformerStack):
         return [layer.initial_state(batch_size, max_length) for layer in self.layers]
 
     def step(self, hidden, state, index):
-        """One position through all layers; see `EncoderLayer.step`."""
+        """The next positions through all layers; see `EncoderLayer.step`."""
         states = []
         for layer, layer_state in zip(self.layers, state, strict=True):
             hidden, layer_state = layer.step(hidden, layer_state, index)

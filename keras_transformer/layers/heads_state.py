@@ -4,14 +4,15 @@ from keras import ops
 
 
 def written(heads, new, index):
-    """`heads` with `new`, (B, H, 1, K), at position `index`.
+    """`heads` with `new`, (B, H, T, K), at the positions from `index` on.
 
     By a scatter into rows: a `where` reads and writes all of the state twice as slowly, and
     `slice_update` puts XLA's own op into an exported graph.
     """
     batch_size, num_heads, length, width = ops.shape(heads)
-    rows = ops.arange(batch_size * num_heads) * length + index
-    flat = ops.scatter_update(ops.reshape(heads, (-1, width)), rows[:, None], ops.reshape(new, (-1, width)))
+    rows = ops.arange(batch_size * num_heads)[:, None] * length + (index + ops.arange(new.shape[2]))
+    flat = ops.reshape(heads, (-1, width))
+    flat = ops.scatter_update(flat, ops.reshape(rows, (-1, 1)), ops.reshape(new, (-1, width)))
     return ops.reshape(flat, (-1, num_heads, length, width))
 
 

@@ -83,7 +83,7 @@ class TransformerLayer(KeepsQuantization, arguments.KnownArguments, keras.layers
         return sublayer
 
     def _step_of_self_attention(self, hidden, state, index):
-        """Causal self-attention of one position (B, 1, D) and its residual connection; and the new state."""
+        """Causal self-attention of the next positions (B, T, D), the residual connection; the new state."""
         x = self.self_attention.before(hidden)
         x, state = self.self_attention.layer.step(x, state, index)
         return self.self_attention.after(hidden, x), state

@@ -39,9 +39,9 @@ def image_spec(channels):
 class AutoregressiveModel(ZooModel):
     """A model that predicts the next token of a target from the target so far and, if it has one, a source.
 
-    Subclasses give `call`, `initial_state` and `decode_step`, and `grow` if their state has a length;
-    `keras_transformer.decoding` needs only the last three. Decoding step by step gives the same logits as
-    one full `call`.
+    Subclasses give `call`, `initial_state` and `decode_step`, `grow` if their state has a length, and `read`
+    if they can read several tokens at once; `keras_transformer.decoding` needs all but the first. Decoding
+    step by step gives the same logits as one full `call`.
 
     A state is {"source": tree, "target": tree}; every leaf has rows first and otherwise static or source
     lengths. Leaves of "source" depend on the source alone and have its B rows; no step changes them.
@@ -94,6 +94,11 @@ class AutoregressiveModel(ZooModel):
             Logits, float32, (R, V), and the new state.
         """
         raise NotImplementedError
+
+    # A model that can read several tokens at once has a method here: `read(token_ids, state, index)`, with
+    # tokens (R, T) at the positions from `index` on -> logits (R, T, V) and the new state: equal to T calls
+    # of `decode_step`. A search then reads what all rows begin with in one pass.
+    read = None
 
     def attention(self, state):
         """The attention to the source that the last `decode_step` computed.

@@ -141,7 +141,7 @@ class CausalLM(AutoregressiveModel):
     def initial_state(self, inputs, max_length):
         """See `AutoregressiveModel`; `inputs` is {"prompt_ids": (B, P)}, and only its B counts here.
 
-        The search forces the prompts, token by token.
+        The search forces the prompts: what all have in length it reads in one pass.
         """
         if "prompt_ids" not in inputs:
             raise ValueError(
@@ -159,12 +159,16 @@ class CausalLM(AutoregressiveModel):
         self._check_length(max_length)
         return self.decoder.grow(target_state, max_length)
 
+    def read(self, token_ids, state, index):
+        """See `AutoregressiveModel`."""
+        hidden = self.positions(self.embedding(token_ids), start_index=index)
+        hidden, target = self.decoder.step(hidden, state["target"], index)
+        return self._logits(hidden), {**state, "target": target}
+
     def decode_step(self, token_ids, state, index):
         """See `AutoregressiveModel`."""
-        hidden = self.embedding(ops.expand_dims(token_ids, 1))
-        hidden = self.positions(hidden, start_index=index)
-        hidden, target = self.decoder.step(hidden, state["target"], index)
-        return self._logits(hidden[:, 0]), {**state, "target": target}
+        logits, state = self.read(ops.expand_dims(token_ids, 1), state, index)
+        return logits[:, 0], state
 
     def attention(self, state):
         """Raises ValueError: there is no source that could be attended to."""

@@ -158,7 +158,7 @@ class TableModel:
         past = ops.where(is_now, token_ids[:, None] + 1, target["past"])  # (R, room)
         [(total,)] = target["sum"]
         total = total + 7 * token_ids
-        numbers = ops.sum(past * self.factors[:room], axis=1) + total  # (R,)
+        numbers = ops.sum(past * ops.convert_to_tensor(self.factors[:room]), axis=1) + total  # (R,)
         numbers = ops.reshape(numbers, (ops.shape(keys)[0], -1)) + keys[:, None]  # (B, W)
         numbers = numbers % self.ROWS
         logits = ops.take(ops.convert_to_tensor(self.table), numbers, axis=0)

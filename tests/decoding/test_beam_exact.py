@@ -5,6 +5,7 @@ import pytest
 from keras import ops
 
 from keras_transformer import decoding
+from tests import checks
 from tests.decoding import numpy_search
 from tests.decoding.numpy_search import assert_same
 from tests.decoding.scripted import END, PAD, TableModel, without_padding
@@ -20,7 +21,7 @@ def assert_rows_are(expected, model, search, **kwargs):
     ids, scores, _ = model.search(search, **kwargs)
     prefixes = kwargs.get("prefix_ids", np.zeros((model.batch_size, 0), "int32"))
     for row, prefix in enumerate(prefixes):
-        prefix = without_padding(np.array(prefix))
+        prefix = without_padding(checks.as_array(prefix))
         assert_same((ids[row], scores[row]), expected(search, model, row, prefix))
     return ids
 

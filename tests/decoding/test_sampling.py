@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from keras import ops
 
 from keras_transformer import decoding
+from keras_transformer.decoding import draws
 from tests import checks
 from tests.decoding.scripted import PAD, START, TableModel, constant, without_padding
 
@@ -92,6 +94,14 @@ def test_top_k_of_the_whole_vocabulary_or_more_is_no_filter(k):
 
 
 # Likeliest first the sums are 0.4, 0.65, 0.82, 0.92, 0.97, 1.
+@pytest.mark.parametrize("p, count", [(0.25, 1), (0.5, 2), (0.75, 3), (1.0, 4)])
+def test_a_set_that_reaches_p_exactly_is_enough(p, count):
+    # Holtzman et al. 2020, section 3.1: the smallest set whose probabilities sum to p or more. Quarters are
+    # exact in float32, and so are their sums.
+    ids = drawn(dict.fromkeys(range(4, 8), 0.25), top_p=p)
+    assert len(np.unique(ids)) == count
+
+
 @pytest.mark.parametrize("p, count", [(0.01, 1), (0.39, 1), (0.41, 2), (0.64, 2), (0.66, 3), (0.93, 5)])
 def test_top_p_keeps_the_smallest_set_that_reaches_p(p, count):
     ids = drawn(top_p=p)
@@ -178,15 +188,71 @@ def test_different_seeds_give_different_texts():
     assert len(texts) == 5
 
 
-def test_row_does_not_depend_on_its_neighbours_or_its_place():
-    model = TableModel(11, KEYS)
-    ids, scores, _ = model.search(SEARCH)
-    np.testing.assert_array_equal(ids[0], ids[3])  # the same source twice
-    assert (ids[0] != ids[1]).any()
+def row_words(*rows):
+    """Names of rows, which their content decides."""
+    return draws.row_streams(ops.convert_to_tensor(np.array(rows, "int32")))
+
+
+def test_draws_of_a_row_do_not_depend_on_its_neighbours_or_its_place():
+    model, names = TableModel(11, KEYS), np.array(KEYS)[:, None]
+    ids, scores, _ = model.search(SEARCH, streams=row_words(*names))
+    assert (ids[0] != ids[3]).any()  # the same source twice
     for rows in ([4, 2, 0, 1, 3], [2, 1], [4]):
-        some_ids, some_scores, _ = model.part(np.array(rows)).search(SEARCH)
+        some_ids, some_scores, _ = model.part(np.array(rows)).search(SEARCH, streams=row_words(*names[rows]))
         np.testing.assert_array_equal(some_ids, ids[rows])
         np.testing.assert_allclose(some_scores, scores[rows], atol=1e-5)
+
+
+def test_four_equal_rows_give_four_texts_and_the_first_is_that_of_one_alone():
+    model = TableModel(29, [7] * 4, end=-9.0)
+    ids, _, _ = model.search(decoding.Sampling(7), streams=row_words(*[[7]] * 4))
+    assert len({tuple(row.ravel()) for row in ids}) == 4
+    alone, _, _ = model.part(np.array([0])).search(decoding.Sampling(7), streams=row_words([7]))
+    np.testing.assert_array_equal(alone, ids[:1])
+
+
+def test_rows_are_named_by_what_they_hold_and_padding_counts_for_nothing():
+    names = checks.as_array(row_words([5, 6, 0], [5, 6, 0], [6, 5, 0], [5, 0, 6], [5, 0, 0], [0, 0, 0]))
+    assert len(set(names.tolist())) == 6
+    np.testing.assert_array_equal(checks.as_array(row_words([5, 6], [5, 6])), names[:2])
+    images = checks.numbers(2, 3, 5, 1)
+    named = checks.as_array(draws.row_streams(ops.convert_to_tensor(images)))
+    assert named[0] != named[1]
+    flipped = checks.as_array(draws.row_streams(ops.convert_to_tensor(images[::-1].copy())))
+    np.testing.assert_array_equal(flipped, named[::-1])
+
+
+def test_draws_of_rows_samples_and_positions_are_independent():
+    seeds = [draws.seed_word(seed) for seed in (0, 5, 2**32 + 1, 2**70)]
+    assert len(set(seeds)) == 4
+    names = row_words(*np.arange(4, 30)[:, None])
+    found = checks.as_array(draws.uniform(ops.convert_to_tensor(seeds[1]), names, 19, 23))
+    assert 0 <= found.min() < 1e-3 and 1 - 1e-3 < found.max() < 1
+    assert abs(found.mean() - 0.5) < 4 * (1 / 12 / found.size) ** 0.5
+    for axis in range(3):  # neighbours along each axis
+        one, other = (np.take(found, range(*ends), axis).ravel() for ends in ((0, 18), (1, 19)))
+        assert abs(np.corrcoef(one, other)[0, 1]) < 4 / len(one) ** 0.5
+    counts = np.histogram(found, 16, (0, 1))[0]
+    assert ((counts - found.size / 16) ** 2 / (found.size / 16)).sum() < 15 + 4 * 30**0.5
+    fewer = checks.as_array(draws.uniform(ops.convert_to_tensor(seeds[1]), names[:2], 3, 7))
+    np.testing.assert_array_equal(fewer, found[:2, :3, :7])
+
+
+@pytest.mark.parametrize(
+    "key, counter, expected",
+    [  # of the authors' known-answer tests
+        ((0, 0), (0, 0), (0x6B200159, 0x99BA4EFE)),
+        ((0xFFFFFFFF, 0xFFFFFFFF), (0xFFFFFFFF, 0xFFFFFFFF), (0x1CB996FC, 0xBB002BE7)),
+        ((0x13198A2E, 0x03707344), (0x243F6A88, 0x85A308D3), (0xC4923A9C, 0x483DF7A0)),
+    ],
+)
+def test_generator_gives_the_published_words(key, counter, expected):
+    key, counter = (
+        [ops.convert_to_tensor(np.array([word], "uint32").view("int32")) for word in words]
+        for words in (key, counter)
+    )
+    found = [int(checks.as_array(word)[0]) % 2**32 for word in draws.threefry(key, counter)]
+    assert found == list(expected)
 
 
 def test_samples_of_a_source_differ_and_come_as_drawn():
@@ -259,7 +325,7 @@ def test_large_vocabulary_in_float32_draws_only_what_is_possible():
         ({"min_p": 1.1}, "`min_p` must be a finite number >= 0 and <= 1.*min_p=1.1"),
         ({"num_samples": 0}, "`num_samples` must be a positive integer.*num_samples=0"),
         ({"seed": -1}, "`seed` must be an integer >= 0.*seed=-1"),
-        ({"seed": None}, "`seed` must be an integer >= 0.*seed=None"),
+        ({"seed": 0.5}, "`seed` must be an integer >= 0.*seed=0.5"),
     ],
 )
 def test_arguments_are_checked(arguments, match):
