@@ -53,7 +53,11 @@ def test_finds_what_greedy_search_misses():
     assert words == ["ac$"] and probabilities == pytest.approx([0.21], rel=1e-4)
     words, probabilities, _ = beam(bigrams(GARDEN_PATH), max_length=3, width=2, n_best=2, alpha=0)
     # "ac$" and "ad$" are equally likely, and PyTorch finds the other one first.
-    assert words[0] == "b$_" and words[1] in ("ac$", "ad$") and probabilities == pytest.approx([0.4, 0.21], rel=1e-4)
+    assert (
+        words[0] == "b$_"
+        and words[1] in ("ac$", "ad$")
+        and probabilities == pytest.approx([0.4, 0.21], rel=1e-4)
+    )
 
 
 def test_length_penalty_prefers_longer_results():
