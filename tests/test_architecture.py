@@ -37,10 +37,9 @@ MAY_IMPORT = {
         "trainer",
     },
     "model_files": set(),
-    "decoding": {"jax", "tensorflow", "torch"},  # inside functions: each compiles in a way of its own
     "run_files": set(),
     "checkpoints": {"model_files", "run_files"},
-    "trainer": set(),
+    "trainer": {"arguments"},
     "decoding": {"decoding", "masks", "special_ids"},
     "hypotheses": {"decoding"},
     "translator": {
@@ -100,19 +99,12 @@ THIRD_PARTY = {
     "quality": {"sacrebleu"},
     "callbacks": {"tensorflow"},
     "trainer": {"tensorflow"},
-<<<<<<< HEAD
+    "decoding": {"jax", "tensorflow", "torch"},  # inside functions: each compiles in a way of its own
     "translator": {"tensorflow"},
     "text_generator": {"tensorflow"},
     "mask_filler": {"tensorflow"},
     "captioner": {"tensorflow"},
     "run_files": {"yaml"},
-=======
-    "decoding": {"jax", "tensorflow", "torch"},  # inside functions: each compiles in a way of its own
-    "translator": {"tensorflow", "yaml"},
-    "text_generator": {"tensorflow", "yaml"},
-    "mask_filler": {"tensorflow", "yaml"},
-    "captioner": {"tensorflow", "yaml"},
->>>>>>> decoding
     "encoded_images": {"tensorflow"},
     "image_classifier": {"tensorflow"},
     "attention_maps": {"matplotlib"},
