@@ -98,7 +98,7 @@ THIRD_PARTY = {
     "tokenizers": {"tensorflow", "tensorflow_text", "sentencepiece"},
     "quality": {"sacrebleu"},
     "callbacks": {"tensorflow"},
-    "trainer": {"tensorflow"},
+    "trainer": {"jax", "tensorflow"},
     "decoding": {"jax", "tensorflow", "torch"},  # inside functions: each compiles in a way of its own
     "translator": {"tensorflow"},
     "text_generator": {"tensorflow"},
