@@ -16,7 +16,7 @@ from pathlib import Path
 from keras_transformer_programs import installation
 
 PROGRAMS = ("training", "serving", "command_line")
-_HERE = Path(__file__).parent
+_HERE = Path(__file__).resolve().parent
 IS_CLONE = not (_HERE / PROGRAMS[0]).is_dir()
 ROOT = _HERE.parent if IS_CLONE else _HERE
 
@@ -49,7 +49,7 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 for _name in PROGRAMS:
     _file = getattr(sys.modules.get(_name), "__file__", None)
-    if _name in sys.modules and (not _file or Path(_file).resolve().parents[1] != ROOT.resolve()):
+    if _name in sys.modules and (not _file or Path(_file).resolve().parents[1] != ROOT):
         raise ImportError(
             f"`{_name}` must be this project's. Received: {_file or 'another one'}, imported before. "
             "Import keras_transformer_programs first, in a new process."

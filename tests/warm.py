@@ -124,9 +124,13 @@ def answer(connection, files):
     os.environ.clear()
     os.environ.update(environment)
     sys.meta_path.insert(0, Noisy(IMPORTED[:2]))
-    isolated, arguments = arguments[0] == "-I", arguments[arguments[0] in ("-I", "-u") :]
+    flags = set()
+    while arguments[0] in ("-I", "-P", "-u"):
+        flags.add(arguments.pop(0))
+    isolated, safe = "-I" in flags, "-P" in flags
     option, sys.argv = arguments[0], arguments[1:]
-    own = [] if isolated else [folder, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
+    given = [] if isolated else [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
+    own = given if isolated or safe else [folder, *given]
     sys.path[:1] = own
     if option == "-m":
         runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
@@ -134,7 +138,8 @@ def answer(connection, files):
         code, sys.argv[0] = sys.argv[0], "-c"
         exec(code, {"__name__": "__main__"})
     else:
-        sys.path[: len(own)] = [] if isolated else [os.path.dirname(os.path.abspath(option)), *own[1:]]
+        beside = [] if isolated or safe else [os.path.dirname(os.path.abspath(option))]
+        sys.path[: len(own)] = [*beside, *given]
         sys.argv = arguments
         runpy.run_path(option, run_name="__main__")
 

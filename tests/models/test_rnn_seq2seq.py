@@ -174,7 +174,7 @@ def test_dropout_acts_in_training_only():
         ({"cell": "elman"}, "`cell` must be one of.*'elman'"),
         ({"hidden_dim": 7}, "`hidden_dim` must be even.*hidden_dim=7"),
         ({"num_layers": 0}, "`num_layers` must be a positive integer.*num_layers=0"),
-        ({"embedding_dim": 0}, "`hidden_dim` must be a positive integer"),
+        ({"embedding_dim": 0}, "`embedding_dim` must be a positive integer"),
         ({"share_embeddings": True}, "one joint vocabulary.*13.*17"),
     ],
 )
