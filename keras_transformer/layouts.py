@@ -30,8 +30,8 @@ def model_parallel(device_mesh, axis="model") -> keras.distribution.LayoutMap:
     if axis not in device_mesh.axis_names:
         raise ValueError(f"`axis` must be one of {device_mesh.axis_names}. Received: axis={axis!r}.")
     layout = keras.distribution.LayoutMap(device_mesh)
-    # Of multi-head attention alone: maps of the same names in ConvS2S and in recurrent scores have no heads, and
-    # `SpatialSelfAttention` (attention_1/attention) has one.
+    # Of multi-head attention alone: ConvS2S and recurrent scores have maps of these names without heads, and
+    # `SpatialSelfAttention` (attention_1/attention) has one head.
     heads = r".*(?<!attention_\d)/attention/(query|key|value)"
     layout[f"{heads}/kernel"] = (None, axis, None)  # (D, H, K)
     layout[f"{heads}/bias"] = (axis, None)
