@@ -74,6 +74,8 @@ class GatedConvolution(KeepsQuantization, arguments.KnownArguments, keras.layers
 
     def call(self, x, training=None):
         arguments.check_vectors((None, None, self.width), x=x)
+        if 0 in x.shape[:2]:
+            return x  # nothing to convolve, which TensorFlow's convolution gets wrong
         before = self.kernel_size - 1 if self.causal else (self.kernel_size - 1) // 2
         after = self.kernel_size - 1 - before
         x = self.dropout_layer(x, training=training)

@@ -100,7 +100,7 @@ class RecurrentAttention(KeepsQuantization, arguments.KnownArguments, keras.laye
         """
         value, mask = projected["value"], projected["mask"]
         # All queries of a source at once: what belongs to it is neither repeated nor read W times.
-        folded = ops.reshape(query, (ops.shape(mask)[0], -1, query.shape[-1]))  # (B, W, D)
+        folded = _folded(query, ops.shape(mask)[0])  # (B, W, D)
         # Soft-max in float32: in half precision small weights vanish.
         scores = ops.cast(self.score.compare(folded, projected["key"]), "float32")  # (B, W, S)
         if self.window is None:
@@ -116,7 +116,7 @@ class RecurrentAttention(KeepsQuantization, arguments.KnownArguments, keras.laye
     def _distance(self, query, mask):
         """s - p_t, float32, (B, W, S)."""
         share = ops.cast(self.position(self.position_inner(query)), "float32")
-        share = ops.reshape(share, (ops.shape(mask)[0], -1, 1))
+        share = _folded(share, ops.shape(mask)[0])
         length = ops.sum(ops.cast(mask, "float32"), axis=1)[:, None, None]
         return ops.arange(ops.shape(mask)[1], dtype="float32") - length * share
 
@@ -163,20 +163,26 @@ class FinalState(arguments.KnownArguments, keras.layers.Layer):
         values = keys if values is None else values
         mask = ops.cast(keys_mask, "bool")
         positions = ops.arange(ops.shape(mask)[1])
-        last = ops.max(ops.where(mask, positions, -1), axis=1, keepdims=True)  # -1: no row has it
+        last = ops.max(ops.where(mask, positions, -1), axis=1, keepdims=True, initial=-1)  # no row has -1
         is_last = ops.cast(positions == last, values.dtype)
         return {"value": ops.sum(values * is_last[..., None], axis=1), "mask": mask}
 
     def attend(self, query, projected):
         """The same context (R, V) for every query, and zeros (R, S)."""
         value, mask = projected["value"], projected["mask"]
-        folded = ops.reshape(query, (ops.shape(mask)[0], -1, query.shape[-1]))
+        folded = _folded(query, ops.shape(mask)[0])
         # A sum, since XLA cannot compile the gradient of a repetition in a loop.
         context = ops.reshape(value[:, None] + ops.zeros_like(folded[..., :1]), (-1, value.shape[-1]))
         return context, ops.zeros((ops.shape(query)[0], ops.shape(mask)[1]), value.dtype)
 
     def compute_output_shape(self, query_shape, keys_shape, values_shape=None):
         return (query_shape[0], (values_shape or keys_shape)[-1])
+
+
+def _folded(x, rows):
+    """(R, D) -> (rows, R / rows, D)."""
+    # No rows at all: -1 could be any number.
+    return ops.reshape(x, (rows, 1 if isinstance(rows, int) and rows == 0 else -1, x.shape[-1]))
 
 
 def _check_sources(query, keys, values, keys_mask):

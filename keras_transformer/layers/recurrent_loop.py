@@ -22,6 +22,10 @@ def loop(step, inputs, states, mask=None, backward=False):
         The outputs (B, T, D), each at its position, and the last states.
     """
 
+    if inputs.shape[1] == 0:
+        output, _ = step(ops.zeros((ops.shape(inputs)[0], inputs.shape[2]), inputs.dtype), states)
+        return output[:, None][:, :0], states
+
     def flat_step(x, flat):
         output, new = step(x, keras.tree.pack_sequence_as(states, flat))
         return output, keras.tree.flatten(new)
