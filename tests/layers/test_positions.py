@@ -135,7 +135,7 @@ def test_max_length_is_a_positive_integer(max_length):
 
 
 def test_max_wavelength_is_positive():
-    with pytest.raises(ValueError, match="`max_wavelength` must be positive.*max_wavelength=0"):
+    with pytest.raises(ValueError, match="`max_wavelength` must be a positive number.*max_wavelength=0"):
         layers.PositionalEncoding(max_wavelength=0)
 
 

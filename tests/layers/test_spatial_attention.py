@@ -84,5 +84,5 @@ def test_reduction_is_a_positive_integer(reduction):
 
 
 def test_the_input_is_a_grid():
-    with pytest.raises(ValueError, match=r"\(B, H, W, C\).*\(2, 3, 5\)"):
+    with pytest.raises(ValueError, match=r"4 axes.*\(2, 3, 5\)"):
         make().build((2, 3, 5))
