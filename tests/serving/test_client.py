@@ -214,7 +214,7 @@ def test_options_that_do_not_fit_are_told_in_one_line(error_line, tmp_path, monk
     assert "No such file" in error_line(*there, "--input", tmp_path / "b")
     assert "No such file" in error_line(*there, "--ca", tmp_path / "b", "a")
     monkeypatch.setattr("sys.stdin", None)
-    assert "Give a text or --input. Received: none" in error_line(*there)
+    assert "Give a text, or lines on standard input. Received: none" in error_line(*there)
     assert " did not answer: UNAVAILABLE: " in error_line(*there, "--retries", 0, "a")
 
 
