@@ -43,7 +43,7 @@ def test_what_cannot_work_ends_in_one_line_and_leaves_nothing(
     wrong.write_text("model.num_layer: {choice: [1, 2]}\n")
     assert "wrong.yaml: " in fails(tune.main, *usual, "--space", wrong)
     assert "nearest: model.num_layers" in fails(tune.main, *usual, "--space", wrong)
-    assert "No such file" in fails(tune.main, *usual, "--space", tmp_path / "none.yaml")
+    assert "There must be such a YAML file" in fails(tune.main, *usual, "--space", tmp_path / "none.yaml")
     assert "`objective` must be one of" in fails(tune.main, *usual, "--objective", "val_blue")
     assert "grid" in fails(tune.main, *usual, "--tuner", "grid")
     assert "`workers` must be" in fails(tune.main, *usual, "--workers", "0")
