@@ -130,5 +130,5 @@ def test_cosine_ends_after_its_warm_up_and_below_its_peak():
 def test_sizes_are_positive():
     with pytest.raises(ValueError, match="`hidden_dim` must be a positive integer.*hidden_dim=0"):
         schedules.TransformerSchedule(0)
-    with pytest.raises(ValueError, match="`peak` must be positive.*peak=-1"):
+    with pytest.raises(ValueError, match="`peak` must be a positive number.*peak=-1"):
         schedules.InverseSquareRootSchedule(-1)
