@@ -10,12 +10,21 @@ import math
 import numpy as np
 from keras import ops
 
+from keras_transformer.arguments import is_size
 from keras_transformer.layers.projection import heads_first
 
 
-def check_inputs(query_shape, value_shape, key_shape):
-    """Raises unless the three can be attended with: ranks and the lengths of keys and values."""
-    if value_shape[1:-1] != key_shape[1:-1]:
+def checked_shapes(query_shape, value_shape=None, key_shape=None):
+    """The shapes of query, value and key as tuples; `value` is the query by default, `key` the value.
+
+    Raises:
+        ValueError: ranks, batch sizes, widths, or lengths of keys and values do not fit.
+    """
+    value_shape = query_shape if value_shape is None else value_shape
+    key_shape = value_shape if key_shape is None else key_shape
+    query_shape, value_shape, key_shape = map(tuple, (query_shape, value_shape, key_shape))
+    shapes = f"query_shape={query_shape}, value_shape={value_shape}, key_shape={key_shape}"
+    if not _agree(value_shape[:-1], key_shape[:-1]):
         raise ValueError(
             "`key` and `value` must have the same length: all dimensions but the last must be equal. "
             f"Received: key_shape={key_shape}, value_shape={value_shape}."
@@ -23,8 +32,39 @@ def check_inputs(query_shape, value_shape, key_shape):
     if len(query_shape) < 3 or not len(query_shape) == len(value_shape) == len(key_shape):
         raise ValueError(
             "`query`, `value` and `key` must have one rank, 3 or more: (batch, length, width). "
-            f"Received: query_shape={query_shape}, value_shape={value_shape}, key_shape={key_shape}."
+            f"Received: {shapes}."
         )
+    # A batch of one is repeated, by the products.
+    if 1 not in (query_shape[0], value_shape[0]) and not _agree(query_shape[:1], value_shape[:1]):
+        raise ValueError(f"`query` and `value` must have one batch size. Received: {shapes}.")
+    if not all(shape[-1] for shape in (query_shape, value_shape, key_shape)):
+        raise ValueError(f"The last dimension must be known, and not zero. Received: {shapes}.")
+    return query_shape, value_shape, key_shape
+
+
+def each(holds, value):
+    """Whether a property holds of a value, or of all in a list or tuple that is not empty."""
+    values = value if isinstance(value, list | tuple) else (value,)
+    return bool(values) and all(map(holds, values))
+
+
+def check_axes(attention_axes):
+    """Raises unless it is None, an axis, or several; whether inputs have them `AttentionAxes` says."""
+    if attention_axes is not None and not each(_is_axis, attention_axes):
+        raise ValueError(
+            "`attention_axes` must be an integer or a tuple of them, and not the batch, 0. "
+            f"Received: attention_axes={attention_axes!r}."
+        )
+
+
+def _is_axis(value):
+    return isinstance(value, int) and is_size(abs(value)) and not isinstance(value, bool)
+
+
+def _agree(shape, other):
+    """Whether two shapes can be one; None is a size that is not known."""
+    both = zip(shape, other, strict=False)
+    return len(shape) == len(other) and all(a == b or None in (a, b) for a, b in both)
 
 
 class AttentionAxes:
@@ -138,8 +178,8 @@ class AttentionAxes:
             attention_mask: over (B, F, T, S) or (B, F, H, T, S), or None.
             **padding_masks: `query_mask` of the query's positions; others are of the value's. Or None.
         """
-        free = [[shape[axis] for axis in self.free] for shape in (query_shape, value_shape)]
-        if not all(None in sizes or sizes[0] == sizes[1] for sizes in zip(*free, strict=True)):
+        free = ([shape[axis] for axis in self.free] for shape in (query_shape, value_shape))
+        if not _agree(*free):
             raise ValueError(
                 "`query` and `value` must be equally long along the axes that are not attended over, "
                 f"{self.free}. Received: query_shape={query_shape}, value_shape={value_shape}."

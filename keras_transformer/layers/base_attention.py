@@ -10,8 +10,8 @@ import keras
 from keras import ops
 
 from keras_transformer import masks
-from keras_transformer.arguments import KnownArguments, check_rates, is_size
-from keras_transformer.layers.attention_axes import AttentionAxes, check_inputs
+from keras_transformer.arguments import KnownArguments, check_rates, check_vectors, is_size
+from keras_transformer.layers.attention_axes import AttentionAxes, check_axes, checked_shapes, each
 from keras_transformer.layers.dot_product import scaled_dot_product_attention
 from keras_transformer.layers.projection import HeadsProjection, heads_first
 from keras_transformer.quantization import KeepsQuantization
@@ -56,16 +56,12 @@ class BaseMultiHeadAttention(KeepsQuantization, KnownArguments, keras.layers.Mul
                     f"The argument `{name}` must be a positive integer. Received: {name}={size!r}."
                 )
         check_rates(dropout=dropout)
-        if output_shape is not None and not _each(is_size, output_shape):
+        if output_shape is not None and not each(is_size, output_shape):
             raise ValueError(
                 "Invalid `output_shape`: it must be a positive integer or a tuple of them. "
                 f"Received: output_shape={output_shape!r}."
             )
-        if attention_axes is not None and not _each(_is_axis, attention_axes):
-            raise ValueError(
-                "`attention_axes` must be an integer or a tuple of them, and not the batch, 0. "
-                f"Received: attention_axes={attention_axes!r}."
-            )
+        check_axes(attention_axes)
         super().__init__(
             num_heads=num_heads,
             key_dim=key_dim,
@@ -82,10 +78,10 @@ class BaseMultiHeadAttention(KeepsQuantization, KnownArguments, keras.layers.Mul
             setattr(self, name, getattr(self, f"_{name}"))
 
     def build(self, query_shape, value_shape=None, key_shape=None):
-        query_shape, value_shape, key_shape = _three_shapes(query_shape, value_shape, key_shape)
-        check_inputs(query_shape, value_shape, key_shape)
+        query_shape, value_shape, key_shape = checked_shapes(query_shape, value_shape, key_shape)
         rank = len(query_shape)
         self._axes = AttentionAxes(rank, self._attention_axes)
+        self._widths = (query_shape[-1], value_shape[-1], key_shape[-1])
         # Creation order is Keras's, so that `set_weights` takes its layer's weights.
         self._query_dense = self._heads_dense("query", self._key_dim, query_shape)
         self._key_dense = self._heads_dense("key", self._key_dim, key_shape)
@@ -148,6 +144,7 @@ class BaseMultiHeadAttention(KeepsQuantization, KnownArguments, keras.layers.Mul
         key = value if key is None else key
         given = {"query_mask": query_mask, "value_mask": value_mask, "key_mask": key_mask}
         given["attention_mask"] = attention_mask
+        self._check(query, value, key)
         self._axes.check(tuple(query.shape), tuple(value.shape), self._num_heads, **given)
         mask = self._compute_attention_mask(query, value, **given, use_causal_mask=use_causal_mask)
         heads, weights = self._compute_attention(
@@ -160,6 +157,13 @@ class BaseMultiHeadAttention(KeepsQuantization, KnownArguments, keras.layers.Mul
         )
         output = self._finished(heads, query)
         return (output, weights) if return_attention_scores else output
+
+    def _check(self, query, value, key):
+        """Raises unless the three are what the layer was built for, and fit each other."""
+        named = {"query": query, "value": value, "key": key}
+        for (name, x), width in zip(named.items(), self._widths, strict=True):
+            check_vectors((*[None] * (self._axes.rank - 1), width), **{name: x})
+        checked_shapes(*(x.shape for x in named.values()))
 
     def _compute_attention_mask(
         self,
@@ -261,8 +265,7 @@ class BaseMultiHeadAttention(KeepsQuantization, KnownArguments, keras.layers.Mul
         return self._output_dense(heads * self._gate_dense(query) if self._use_gate else heads)
 
     def compute_output_shape(self, query_shape, value_shape=None, key_shape=None):
-        query_shape, value_shape, key_shape = _three_shapes(query_shape, value_shape, key_shape)
-        check_inputs(query_shape, value_shape, key_shape)
+        query_shape, value_shape, key_shape = checked_shapes(query_shape, value_shape, key_shape)
         return (*query_shape[:-1], *(self._output_shape or query_shape[-1:]))
 
     def compute_output_spec(
@@ -279,7 +282,7 @@ class BaseMultiHeadAttention(KeepsQuantization, KnownArguments, keras.layers.Mul
         use_causal_mask=False,
     ):
         shapes = (None if x is None else x.shape for x in (query, value, key))
-        query_shape, value_shape, key_shape = _three_shapes(*shapes)
+        query_shape, value_shape, key_shape = checked_shapes(*shapes)
         output_shape = self.compute_output_shape(query_shape, value_shape, key_shape)
         axes = AttentionAxes(len(query_shape), self._attention_axes)
         given = {"query_mask": query_mask, "value_mask": value_mask, "key_mask": key_mask}
@@ -291,19 +294,3 @@ class BaseMultiHeadAttention(KeepsQuantization, KnownArguments, keras.layers.Mul
 
     def get_config(self):
         return {**super().get_config(), "flash_attention": self.flash_attention}
-
-
-def _each(holds, value):
-    """Whether a property holds of a value, or of all in a list or tuple that is not empty."""
-    values = value if isinstance(value, list | tuple) else (value,)
-    return bool(values) and all(map(holds, values))
-
-
-def _is_axis(value):
-    return is_size(value) or is_size(-value) if isinstance(value, int) else False
-
-
-def _three_shapes(query_shape, value_shape=None, key_shape=None):
-    value_shape = query_shape if value_shape is None else value_shape
-    key_shape = value_shape if key_shape is None else key_shape
-    return tuple(query_shape), tuple(value_shape), tuple(key_shape)

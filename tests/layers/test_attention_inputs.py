@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from keras import ops
 
 from keras_transformer import layers
@@ -53,6 +55,38 @@ def test_empty_inputs_keep_their_shape_where_no_size_is_known():
     for sizes in ((3, 0, 7), (3, 5, 0), (0, 5, 7), (3, 5, 7)):
         output = model([QUERY[: sizes[0], : sizes[1]], VALUE[: sizes[0], : sizes[2]]])
         assert tuple(output.shape) == (*sizes[:2], D)
+
+
+SIZES = st.sampled_from([0, 1, 2, 7])
+EXAMPLES = 25 if keras.backend.backend() == "tensorflow" else 6  # JAX compiles for each shape
+
+
+@settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None)
+@given(
+    sizes=st.tuples(SIZES, SIZES, SIZES),
+    num_heads=st.sampled_from([1, 3]),
+    policy=st.sampled_from(checks.POLICIES),
+    causal=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_any_size_mask_and_dtype_gives_the_formula(sizes, num_heads, policy, causal, seed):
+    batch_size, length, key_length = sizes
+    layer = layers.MultiHeadAttention(num_heads, K, dtype=policy)
+    query, value = checks.numbers(batch_size, length, D), checks.numbers(batch_size, key_length, D, seed=1)
+    layer.build(query.shape, value.shape)
+    checks.randomized(layer)
+    rng = np.random.default_rng(seed)
+    queries, keys = (rng.random((batch_size, n)) < 0.7 for n in (length, key_length))
+    mask = queries[:, None, :, None] & keys[:, None, None]
+    if causal:
+        mask = mask & (np.arange(length)[:, None] >= np.arange(key_length))
+    given_masks = {"query_mask": queries, "value_mask": keys, "use_causal_mask": causal}
+    output, weights = layer(query, value, **given_masks, return_attention_scores=True)
+    expected = reference.multi_head_attention(layer.get_weights(), query, value, mask=mask)
+    atol = 1e-5 if policy == "float32" else 0.1
+    np.testing.assert_allclose(checks.as_array(output), expected[0], atol=atol)
+    np.testing.assert_allclose(checks.as_array(weights), expected[1], atol=atol)
+    assert not checks.as_array(weights)[~np.broadcast_to(mask, weights.shape)].any()
 
 
 # Any rank
@@ -150,6 +184,27 @@ def test_inputs_have_one_rank(query, value, message):
         make()(np.zeros(query, "float32"), np.zeros(value, "float32"))
     with pytest.raises(ValueError, match=message):
         make()(keras.Input(query[1:]), keras.Input(value[1:]))
+
+
+@pytest.mark.parametrize(
+    ("shapes", "message"),
+    [
+        ([(2, 5, 11), (3, 7, 13)], r"`query` and `value` must have one batch size.*\(2, 5, 11\)"),
+        ([(3, 5, 11), (3, 7, 12)], r"`value` must .* have the shape \(None, None, 13\).*\(3, 7, 12\)"),
+        ([(3, 5, 11), (3, 7, 13), (3, 6, 13)], "`key` and `value` must have the same length"),
+        ([(3, 5, 11), (2, 7, 13), (3, 7, 13)], "`key` and `value` must have the same length"),
+    ],
+)
+def test_inputs_of_a_built_layer_fit_it_and_each_other(shapes, message):
+    layer = checks.built(make, (QUERY, VALUE))
+    with pytest.raises(ValueError, match=message):
+        layer(*(np.zeros(shape, "float32") for shape in shapes))
+
+
+def test_widths_are_known():
+    for width in (0, None):
+        with pytest.raises(ValueError, match="The last dimension must be known, and not zero"):
+            make().build((B, T, width))
 
 
 def test_free_axes_are_equally_long():
