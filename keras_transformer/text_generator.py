@@ -107,7 +107,8 @@ class TextGenerator(tf.Module):
         window, number, new = self.search.max_length, 0, []
         while len(ids) < length and END_ID not in new:
             kept = ids[-(window // 2) :]
-            changes = {"max_length": min(window, len(kept) + length - len(ids))}
+            max_length = min(window, len(kept) + length - len(ids))
+            changes = {"max_length": max_length, "min_length": min(self.search.min_length, max_length)}
             if isinstance(self.search, decoding.Sampling):
                 changes["seed"] = self.search.seed + number  # else all parts would share their draws
             search = dataclasses.replace(self.search, **changes)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import command_line
 from command_line import lines
-from serving import client_lines, client_target, extras, pem, versions
+from keras_transformer_programs import installation
+from serving import client_lines, client_target, pem, versions
 from serving.client_errors import ServingError, understood
 
 # The C libraries below count seconds in less than Python.
@@ -109,11 +110,13 @@ class Client:
         self.spec = Spec(model, signature, version, label)
         self.timeout = timeout
         # Only what is spoken is imported.
-        with extras.needed():
+        try:
             if rest:
                 from serving.client_rest import Rest as Transport
             else:
                 from serving.client_grpc import Grpc as Transport
+        except ModuleNotFoundError as error:
+            raise installation.explained(error) from None
         self.transport = Transport(target, retries, tls)
 
     def __enter__(self):
@@ -185,7 +188,6 @@ def is_text(value):
     return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
 
 
-@extras.needed()
 def main(arguments=None):
     """Reads the command line and asks."""
     parser = command_line.parser("serving.client", __doc__)

@@ -14,7 +14,7 @@ import yaml
 import command_line
 from command_line import quiet
 from command_line.search_options import SearchOptions
-from serving import extras, versions
+from serving import versions
 from serving.limits import Limits
 
 # Kinds of models that translate: they share `serving.signatures`.
@@ -23,7 +23,6 @@ TRANSLATORS = ("transformer", "rnn_seq2seq", "conv_seq2seq")
 QUANTIZATIONS = ("float32", "float16", "int16", "int8", "int8_float32", "int8_float16")
 
 
-@extras.needed()
 def main(arguments=None):
     """Reads the command line and exports."""
     parser = command_line.parser("serving.export", __doc__)

@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 
 import command_line
-from serving import extras
 from serving.client import MAX_SECONDS, add_connection, connect, told
 from serving.client_errors import ServingError
 
@@ -154,7 +153,6 @@ def picture(result, path):
     pyplot.close(figure)
 
 
-@extras.needed()
 def main(arguments=None):
     """Reads the command line, loads and reports."""
     parser = command_line.parser("serving.load_test", __doc__)

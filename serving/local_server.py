@@ -18,7 +18,7 @@ from pathlib import Path
 
 import command_line
 from command_line import quiet
-from serving import extras, pem
+from serving import pem
 
 # What an option may be, at least and at most. gRPC takes the lowest 16 bits of a port that is too large, and
 # its sizes are int32.
@@ -34,7 +34,6 @@ RANGES = {
 }
 
 
-@extras.needed()
 def main(arguments=None):
     """Reads the command line and serves until SIGTERM."""
     parser = command_line.parser("serving.local_server", __doc__)

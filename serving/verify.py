@@ -19,7 +19,7 @@ from pathlib import Path
 
 import command_line
 from command_line import quiet
-from serving import extras, versions
+from serving import versions
 
 # All files that an export has. Anything else is refused, whatever the checksums say: beside saved_model.pb a
 # saved_model.cpb would be loaded in its place.
@@ -37,7 +37,6 @@ MAX_QUOTED = 300  # characters of what somebody else wrote, in an error
 REPLAY_SECONDS = 3600  # ends what hangs, also on a busy machine
 
 
-@extras.needed()
 def main(arguments=None):
     """Reads the command line and checks."""
     parser = command_line.parser("serving.verify", __doc__)

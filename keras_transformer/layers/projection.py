@@ -23,13 +23,6 @@ class HeadsProjection(keras.layers.EinsumDense):
         inputs, _, outputs = re.split(",|->", self.equation)
         self._inner_rank = sum(axis not in outputs for axis in inputs)
 
-    def build(self, input_shape):
-        if 0 in input_shape[-self._inner_rank :]:
-            raise ValueError(
-                f"The last axis of the input must be at least 1. Received: shape={tuple(input_shape)}."
-            )
-        super().build(input_shape)
-
     def call(self, inputs, training=None):
         kernel = self.kernel
         inner, outer = kernel.shape[: self._inner_rank], kernel.shape[self._inner_rank :]

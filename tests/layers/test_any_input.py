@@ -41,8 +41,6 @@ def check(name, shapes, dtype):
         text = str(error)
         assert "Received" in text or "received" in text or "found" in text, text
         return False
-    if name == "MultiHeadAttention" and shapes[0][:1] != shapes[1][:1]:
-        return True  # as Keras's it repeats a batch of one, and says the query's batch beforehand
     symbolic = [keras.KerasTensor(x.shape, "float32") for x in arrays]
     assert layer.compute_output_spec(*symbolic).shape == tuple(output.shape), (name, shapes, dtype)
     assert np.isfinite(checks.as_array(output)).all(), (name, shapes, dtype)
