@@ -33,19 +33,19 @@ def full(*_, **__):
 
 
 PLACES = [
-    (tf.saved_model, "save"),
-    (saved_model, "write_warm_up"),
-    (manifest, "write_samples"),
-    (manifest, "write"),
-    (checksums, "write"),
-    (os, "fsync"),
-    (Path, "rename"),
+    (lambda: saved_model.tf.saved_model, "save"),
+    (lambda: saved_model, "write_warm_up"),
+    (lambda: manifest, "write_samples"),
+    (lambda: manifest, "write"),
+    (lambda: checksums, "write"),
+    (lambda: os, "fsync"),
+    (lambda: Path, "rename"),
 ]
 
 
 @pytest.mark.parametrize(("where", "name"), PLACES, ids=[name for _, name in PLACES])
 def test_a_disk_that_is_full_anywhere_is_one_line_and_nothing_is_left(tmp_path, monkeypatch, where, name):
-    monkeypatch.setattr(where, name, full)
+    monkeypatch.setattr(where(), name, full)
     with pytest.raises(OSError) as error:
         write(tmp_path / "new" / "model")
     assert str(error.value) == f"{tmp_path}/new/model cannot be written: [Errno 28] No space left on device"
