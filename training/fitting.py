@@ -22,9 +22,9 @@ from keras_transformer.callbacks import (
     restore,
 )
 from keras_transformer.model_files import load_model
-from training import checkpointing, devices, initial, memory, plan, run_folder, run_lock, tasks
+from training import checkpointing, compiling, devices, initial, memory, plan, run_folder, run_lock, tasks
 from training import config as configs
-from training.config import RunConfig
+from training.run_config import RunConfig
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def _train(config, output, continues, accept_changed_data):
         model, epoch = restore(checkpoints) or (make_model(prepared), 0)
     print(f"{prepared.task.summary()}; {model.count_params():,} parameters")
     if goes_on:
-        tasks.lengthen(model.optimizer, prepared.steps_per_epoch * config.fit.epochs)
+        compiling.lengthen(model.optimizer, prepared.steps_per_epoch * config.fit.epochs)
         print(f"going on after {epoch} of {config.fit.epochs} epochs")
     if not devices.is_chief():
         with tempfile.TemporaryDirectory() as folder:
@@ -146,7 +146,7 @@ def make_model(prepared: Prepared):
     model.freeze(config.fit.freeze)
     total_steps = prepared.steps_per_epoch * config.fit.epochs
     settled = prepared.settled
-    tasks.compile_model(model, task, total_steps, settled.jit_compile, settled.num_micro_batches)
+    compiling.compile_model(model, task, total_steps, settled.jit_compile, settled.num_micro_batches)
     return model
 
 

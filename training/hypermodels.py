@@ -17,8 +17,9 @@ from keras_transformer.installation import needs
 with needs("tuning"):
     import keras_tuner
 
-from training import fitting, tasks
-from training.config import RunConfig, config_class, read
+from training import compiling, fitting
+from training.config import config_class, read
+from training.run_config import RunConfig
 from training.sweep import space as spaces
 
 
@@ -91,7 +92,7 @@ class RunHyperModel(keras_tuner.HyperModel):
         model = task.make_model(task.sizes)
         model.freeze(config.fit.freeze)
         settled, steps = prepared.settled, prepared.steps_per_epoch * config.fit.epochs
-        tasks.compile_model(model, task, steps, settled.jit_compile, settled.num_micro_batches)
+        compiling.compile_model(model, task, steps, settled.jit_compile, settled.num_micro_batches)
         return model
 
     def fit(self, hp, model, *args, **kwargs):

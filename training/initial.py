@@ -11,7 +11,7 @@ from keras_transformer.layer_paths import weight_paths
 from keras_transformer.model_files import load_model
 from keras_transformer.translator import vocabulary
 from training import run_folder, tasks
-from training.config import RunConfig
+from training.run_config import RunConfig
 
 
 def keeps_tokenizers(config: RunConfig) -> bool:
@@ -36,7 +36,7 @@ def settled(config: RunConfig, output: Path) -> RunConfig:
         )
     if config.initial.run is not None and not output.exists():
         other = run_folder.load_config(config.initial.run)
-        if tasks.kind_of(other) is not tasks.kind_of(config):
+        if tasks.of(other.model.kind) is not tasks.of(config.model.kind):
             raise ValueError(
                 f"`initial.run` must be a run for the same task as that of the kind {config.model.kind}. "
                 f"Received: {config.initial.run}, of the kind {other.model.kind}."

@@ -15,8 +15,9 @@ import command_line
 from command_line import quiet
 from training import addresses, prepared, run_lock
 from training import config as configs
-from training.config import TranslationConfig, config_class, kind_of
+from training.config import config_class, kind_of
 from training.config.files import CONFIG_HELP, ConfigFile
+from training.tasks.translation import TranslationConfig
 
 
 def main(arguments=None):
@@ -72,12 +73,12 @@ def prepare(
         from keras_transformer import tokenizers
         from training import pipeline
         from training.pipeline import remote, shards
-        from training.tasks import translation
+        from training.tasks.translation import corpora
 
-    corpora = translation.load_corpora(config.data)
+    pairs_of = corpora.load(config.data)
     if not (output / "tokenizer").exists():
-        pairs = translation.load_pairs(config.data, "train").take(num_tokenizer_pairs)
-        made = translation.make_tokenizers(config.tokenizer, pairs)
+        pairs = corpora.load_pairs(config.data, "train").take(num_tokenizer_pairs)
+        made = corpora.make_tokenizers(config.tokenizer, pairs)
         prepared.save_tokenizers(output, dict(zip(("source", "target"), made, strict=True)))
     sides = {path.name: tokenizers.load(path) for path in (output / "tokenizer").iterdir()}
     if config.tokenizer.target is None:
@@ -101,7 +102,7 @@ def prepare(
     already = total
     with Progress(transient=True) as progress:
         bar = progress.add_task("pairs", total=None, completed=total)
-        for corpus, pairs in enumerate(corpora):
+        for corpus, pairs in enumerate(pairs_of):
             done = sum(fact["num_blocks"] for fact in known if fact["corpus"] == corpus)
             blocks = pipeline.encoded_blocks(
                 pairs, sides["source"], sides["target"], filters, skipped=done, mapped=mapped

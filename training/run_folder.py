@@ -9,8 +9,9 @@ import yaml
 
 from command_line import yaml_files
 from training import config as configs
+from training import tasks
 from training.atomic import write_text
-from training.config import RunConfig
+from training.run_config import RunConfig
 
 # Shape of the images, names of the classes; of tasks with images.
 IMAGES_FILE = "images.json"
@@ -152,17 +153,31 @@ def load_image_facts(folder) -> dict:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
-def load_config(folder) -> RunConfig:
+def load_config(folder, task=None) -> RunConfig:
     """Reads the configuration of a run.
 
+    Args:
+        folder: the run folder.
+        task: the `Task` that it must be of, if it must.
+
     Raises:
-        ValueError: the folder is no run folder, or its configuration is damaged; names the file.
+        ValueError: the folder is no run folder, its configuration is damaged, or it is of another task:
+            names the file, or the command that uses such a run.
     """
     path = Path(folder) / CONFIG_FILE
     if not path.is_file():
         raise ValueError(f"A run folder holds {CONFIG_FILE}. Received: {folder}, which does not.")
     mapping = yaml_files.read(path)
     try:
-        return configs.from_mapping(mapping)
+        config = configs.from_mapping(mapping)
     except ValueError as error:
         raise ValueError(f"{path} must be what training.train wrote. Received: {error}") from error
+    own = tasks.of(config.model.kind)
+    if task not in (None, own):
+        *others, last = task.models
+        kinds = f"{', '.join(others)} or {last}" if others else last
+        raise ValueError(
+            f"`run` must be of the kind {kinds}. Received: {folder}, of the kind {config.model.kind}, "
+            f"which {own.command} uses and training.evaluate measures."
+        )
+    return config

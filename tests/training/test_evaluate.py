@@ -19,7 +19,7 @@ TARGETS = [b"2031-03-05", b"", b"7"]
 @pytest.fixture
 def three_pairs(monkeypatch):
     """In place of the 2,000 dates of the test split."""
-    monkeypatch.setattr(evaluate, "load_split", lambda *_: (SOURCES, TARGETS))
+    monkeypatch.setattr(evaluate.corpora, "load_split", lambda *_: (SOURCES, TARGETS))
 
 
 @pytest.fixture
@@ -180,4 +180,4 @@ def test_a_split_that_was_not_configured_is_refused(tmp_path):
     text = "data: {name: parallel_text, train: [a.tsv], max_length: 8, bucket_boundaries: [8]}\n"
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(ValueError, match="must have a test split. Received: none was configured"):
-        evaluate.load_split(run_folder.load_config(tmp_path), "test")
+        evaluate.corpora.load_split(run_folder.load_config(tmp_path), "test")

@@ -13,8 +13,8 @@ from keras_transformer.layer_paths import weight_paths
 from tests import tiny_runs
 from tests.training.interruptions import Killed, kill_after
 from training import initial, run_folder, train
-from training.config import InitialConfig, TranslationConfig
-from training.tasks.translation import Translation
+from training.run_config import InitialConfig
+from training.tasks.translation import Translation, TranslationConfig
 
 SIZES = dict(num_layers=2, hidden_dim=6, num_heads=2, intermediate_dim=11)
 BYTES = tokenizers.CharacterTokenizer("bytes")

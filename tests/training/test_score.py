@@ -96,7 +96,7 @@ def test_the_pairs_may_be_those_of_the_run(drawn_run, monkeypatch, capsys):
         asked.append((config.data.name, split, data_dir))
         return [[text.encode() for text in side] for side in (SOURCES[:2], TARGETS[:2])]
 
-    monkeypatch.setattr("training.evaluate.load_split", load_split)
+    monkeypatch.setattr("training.tasks.translation.corpora.load_split", load_split)
     score.main(["--run", str(drawn_run), "--data", "validation", "--data_dir", "there"])
     printed = capsys.readouterr()
     assert asked == [("dates", "validation", "there")]

@@ -3,15 +3,15 @@
 import pytest
 
 from training import fitting
-from training.config import (
+from training.run_config import TokenizerConfig
+from training.tasks.translation import (
     AugmentationConfig,
     CorpusConfig,
     DataConfig,
-    TokenizerConfig,
     TokenizersConfig,
     TranslationConfig,
 )
-from training.tasks.translation import load_pairs, make_tokenizers
+from training.tasks.translation.corpora import load_pairs, make_tokenizers
 
 
 @pytest.fixture

@@ -1,10 +1,9 @@
-"""What the training of a translator can be told: pairs of texts, tokenizers, quality."""
+"""What the training of a translator can be told: pairs, tokenizers, sizes, quality."""
 
 from dataclasses import dataclass, field
 from typing import Literal
 
-from training.config.models import ConvSeq2SeqConfig, RNNSeq2SeqConfig, TransformerConfig
-from training.config.parts import RunConfig, make_lists
+from training.run_config import QualityConfig, RunConfig, TokenizerConfig, make_lists
 
 
 @dataclass(frozen=True)
@@ -100,21 +99,6 @@ class AugmentationConfig:
 
 
 @dataclass(frozen=True)
-class TokenizerConfig:
-    """How a text becomes ids.
-
-    Args:
-        kind: bpe and unigram are SentencePiece's sub-words; code_points and bytes need no training.
-        vocabulary_size: number of ids of a sub-word vocabulary, special ids and 256 bytes included.
-        lowercase: whether sub-words fold case, so that translations are lower-cased.
-    """
-
-    kind: Literal["bpe", "unigram", "code_points", "bytes"] = "bpe"
-    vocabulary_size: int = 8000
-    lowercase: bool = False
-
-
-@dataclass(frozen=True)
 class TokenizersConfig:
     """The two sides' tokenizers.
 
@@ -128,18 +112,96 @@ class TokenizersConfig:
 
 
 @dataclass(frozen=True)
-class QualityConfig:
-    """Translations of the validation set during the training: BLEU, chrF and exact match in the logs.
+class TransformerConfig:
+    """The Transformer's sizes; the paper's symbols in brackets.
 
     Args:
-        frequency: epochs from one translation to the next; 0 for none.
-        num_pairs: so many pairs are translated, the first ones.
-        num_shown: translations that are printed.
+        kind: this model.
+        num_layers: layers of the encoder and of the decoder [N].
+        hidden_dim: width of every layer [d_model], a multiple of num_heads.
+        num_heads: attention heads [h].
+        intermediate_dim: width inside the feed-forward networks [d_ff].
+        key_dim: width of one head [d_k]; hidden_dim / num_heads if None.
+        dropout: probability of dropping a value of a sub-layer's output or an embedding [P_drop].
+        attention_dropout: probability of dropping an attention weight.
+        activation: of the feed-forward networks.
+        norm_first: whether sub-layers normalise their input; else the sum, as in the paper.
+        share_embeddings: whether source, target and logits share one matrix; None: where the
+            vocabulary is joint.
     """
 
-    frequency: int = 1
-    num_pairs: int = 1000
-    num_shown: int = 2
+    kind: Literal["transformer"] = "transformer"
+    num_layers: int = 6
+    hidden_dim: int = 512
+    num_heads: int = 8
+    intermediate_dim: int = 2048
+    key_dim: int | None = None
+    dropout: float = 0.1
+    attention_dropout: float = 0.0
+    activation: str = "relu"
+    norm_first: bool = False
+    share_embeddings: bool | None = None
+
+
+@dataclass(frozen=True)
+class RNNSeq2SeqConfig:
+    """The recurrent encoder-decoder's sizes.
+
+    Args:
+        kind: this model.
+        num_layers: layers of the encoder and of the decoder.
+        hidden_dim: width of every recurrent layer's output; even, unless attention is none.
+        embedding_dim: width of the embeddings; hidden_dim if None.
+        cell: gru or lstm.
+        attention: additive (Bahdanau et al. 2015), dot, general, concat (Luong et al. 2015), scaled_dot,
+            scaled_general (the same divided by the square root of the width), or none.
+        window: source tokens to each side that local attention sees (Luong et al. 2015, local-p: 10); None
+            for global attention.
+        reverse_source: whether the source is read last to first; for attention none.
+        dropout: probability of dropping a value of an embedding, between layers, and before the logits.
+        share_embeddings: whether source, target and logits share one matrix; None: where the
+            vocabulary is joint.
+    """
+
+    kind: Literal["rnn_seq2seq"] = "rnn_seq2seq"
+    num_layers: int = 1
+    hidden_dim: int = 512
+    embedding_dim: int | None = None
+    cell: Literal["gru", "lstm"] = "gru"
+    attention: Literal["additive", "dot", "general", "concat", "scaled_dot", "scaled_general", "none"] = (
+        "additive"
+    )
+    window: int | None = None
+    reverse_source: bool = False
+    dropout: float = 0.1
+    share_embeddings: bool | None = None
+
+
+@dataclass(frozen=True)
+class ConvSeq2SeqConfig:
+    """The convolutional encoder-decoder's sizes.
+
+    Args:
+        kind: this model.
+        num_layers: layers of the encoder and of the decoder.
+        hidden_dim: width of the convolutions.
+        embedding_dim: width of the embeddings and of the attention; hidden_dim if None.
+        kernel_size: positions that one convolution sees.
+        dropout: probability of dropping a value of an embedding, of a convolution's input, or before the
+            logits.
+        max_length: number of learned positions, at least data.max_length, which it is if None.
+        share_embeddings: whether source, target and logits share one matrix; None: where the
+            vocabulary is joint.
+    """
+
+    kind: Literal["conv_seq2seq"] = "conv_seq2seq"
+    num_layers: int = 15
+    hidden_dim: int = 512
+    embedding_dim: int | None = None
+    kernel_size: int = 3
+    dropout: float = 0.1
+    max_length: int | None = None
+    share_embeddings: bool | None = None
 
 
 @dataclass(frozen=True)

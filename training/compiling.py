@@ -5,7 +5,7 @@ from dataclasses import replace
 import keras
 
 from keras_transformer import schedules
-from training.config import OptimizerConfig
+from training.run_config import OptimizerConfig
 
 
 def compile_model(model, task, total_steps: int, jit_compile: bool, num_micro_batches: int = 1) -> None:

@@ -13,30 +13,10 @@ import jsonargparse
 
 import command_line
 from command_line import yaml_files
+from training import tasks
 from training.config import files
-from training.config.images import CaptioningConfig, ImageClassificationConfig
-from training.config.models import (
-    AttentionCNNConfig,
-    CausalLMConfig,
-    ConvSeq2SeqConfig,
-    ImageCaptionerConfig,
-    MaskedLMConfig,
-    RNNSeq2SeqConfig,
-    TransformerConfig,
-)
-from training.config.parts import RunConfig
-from training.config.text import LanguageModelingConfig, MaskedLanguageModelingConfig
-from training.config.translation import TranslationConfig
+from training.run_config import RunConfig
 
-KINDS = {
-    "transformer": (TranslationConfig, TransformerConfig),
-    "rnn_seq2seq": (TranslationConfig, RNNSeq2SeqConfig),
-    "conv_seq2seq": (TranslationConfig, ConvSeq2SeqConfig),
-    "causal_lm": (LanguageModelingConfig, CausalLMConfig),
-    "masked_lm": (MaskedLanguageModelingConfig, MaskedLMConfig),
-    "image_captioner": (CaptioningConfig, ImageCaptionerConfig),
-    "attention_cnn": (ImageClassificationConfig, AttentionCNNConfig),
-}
 DEFAULT_KIND = "transformer"
 
 
@@ -47,12 +27,11 @@ def config_class(kind: str) -> type[RunConfig]:
     Raises:
         ValueError: there is no such kind.
     """
-    if kind not in KINDS:
-        raise ValueError(f"`model.kind` must be one of {', '.join(KINDS)}. Received: model.kind={kind!r}.")
-    task, model = KINDS[kind]
+    task = tasks.of(kind)
+    base, model = task.config_class, task.models[kind]
     narrowed = [("model", model, field(default_factory=model))]
-    namespace = {"__doc__": task.__doc__, "__module__": task.__module__}
-    return make_dataclass(task.__name__, narrowed, bases=(task,), namespace=namespace, frozen=True)
+    namespace = {"__doc__": base.__doc__, "__module__": base.__module__}
+    return make_dataclass(base.__name__, narrowed, bases=(base,), namespace=namespace, frozen=True)
 
 
 def kind_of(arguments) -> str:

@@ -1,4 +1,4 @@
-"""What every training run can be told: optimizer, fit, checkpoints, initial weights."""
+"""What training runs can be told, whatever they train: optimizer, fit, checkpoints, tokenizers, ..."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -39,6 +39,11 @@ class OptimizerConfig:
     clip_norm: float | None = None
     ema_momentum: float | None = None
     label_smoothing: float = 0.1
+
+
+def no_smoothing() -> OptimizerConfig:
+    """Default of tasks whose labels are not smoothed."""
+    return OptimizerConfig(label_smoothing=0.0)
 
 
 @dataclass(frozen=True)
@@ -113,6 +118,36 @@ class InitialConfig:
     run: str | None = None
     checkpoint: str | None = None
     tokenizer: Literal["keep", "new"] = "keep"
+
+
+@dataclass(frozen=True)
+class TokenizerConfig:
+    """How a text becomes ids.
+
+    Args:
+        kind: bpe and unigram are SentencePiece's sub-words; code_points and bytes need no training.
+        vocabulary_size: number of ids of a sub-word vocabulary, special ids and 256 bytes included.
+        lowercase: whether sub-words fold case, so that translations are lower-cased.
+    """
+
+    kind: Literal["bpe", "unigram", "code_points", "bytes"] = "bpe"
+    vocabulary_size: int = 8000
+    lowercase: bool = False
+
+
+@dataclass(frozen=True)
+class QualityConfig:
+    """Translations of the validation set during the training: BLEU, chrF and exact match in the logs.
+
+    Args:
+        frequency: epochs from one translation to the next; 0 for none.
+        num_pairs: so many pairs are translated, the first ones.
+        num_shown: translations that are printed.
+    """
+
+    frequency: int = 1
+    num_pairs: int = 1000
+    num_shown: int = 2
 
 
 @dataclass(frozen=True)

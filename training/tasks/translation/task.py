@@ -1,48 +1,58 @@
-"""Training a translator: pairs of texts, a tokenizer for each side, BLEU."""
+"""Translators: pairs of texts, a tokenizer for each side, BLEU."""
 
-import functools
-import math
+from dataclasses import replace
 from pathlib import Path
 
-from keras_transformer import decoding, models
-from keras_transformer.callbacks import TranslationQuality
-from keras_transformer.translator import Translator
-from training import datasets, pipeline, prepared
-from training.config import CorpusConfig, DataConfig, TokenizersConfig
-from training.pipeline import shards
-from training.tasks.base import Task, rounded_up
-from training.tasks.tokenizing import train_tokenizer
-
-MODELS = {
-    "transformer": models.Transformer,
-    "rnn_seq2seq": models.RNNSeq2Seq,
-    "conv_seq2seq": models.ConvSeq2Seq,
-}
+from training.tasks.base import Task, likely_vocabulary, rounded_up
+from training.tasks.translation import corpora, translating
+from training.tasks.translation.config import (
+    ConvSeq2SeqConfig,
+    RNNSeq2SeqConfig,
+    TransformerConfig,
+    TranslationConfig,
+)
 
 
 class Translation(Task):
-    """See `Task`; the configuration is a `TranslationConfig`."""
+    """See `Task`."""
 
+    config_class = TranslationConfig
+    models = {
+        "transformer": TransformerConfig,
+        "rnn_seq2seq": RNNSeq2SeqConfig,
+        "conv_seq2seq": ConvSeq2SeqConfig,
+    }
+    command = "training.translate"
+    about = translating.__doc__
     vocabularies = {"source_embedding": "source", "target_embedding": "target"}
+    decodes = True
 
     def load_split(self, split):
         if split == "train" and self.config.data.prepared is not None:
+            from training import prepared
+
             prepared.check(self.config)
             self.examples[split] = ()  # on disk
         else:
-            self.examples[split] = load_pairs(self.config.data, split)
+            self.examples[split] = corpora.load_pairs(self.config.data, split)
 
     def train_tokenizers(self):
         if self.config.data.prepared is not None:
             self.load_tokenizers(Path(self.config.data.prepared))
             return
-        sides = make_tokenizers(self.config.tokenizer, self.examples["train"])
+        sides = corpora.make_tokenizers(self.config.tokenizer, self.examples["train"])
         self.tokenizers = dict(zip(("source", "target"), sides, strict=True))
 
     def load_tokenizers(self, folder):
         super().load_tokenizers(folder)
         if self.config.tokenizer.target is None:  # they were one when they were trained
             self.tokenizers["target"] = self.tokenizers["source"]
+
+    @classmethod
+    def other_files(cls, config, files, facts):
+        config = super().other_files(config, files, facts)
+        data = replace(config.data, name="parallel_text", source_language="", target_language="")
+        return replace(config, data=data)
 
     @property
     def sizes(self):
@@ -53,11 +63,22 @@ class Translation(Task):
             "is_joint": source is target,
         }
 
+    def likely_sizes(self):
+        config = self.config.tokenizer
+        return {
+            "source_vocabulary_size": likely_vocabulary(config.source),
+            "target_vocabulary_size": likely_vocabulary(config.target or config.source),
+            "is_joint": config.target is None,
+        }
+
     def largest_shape(self, row_multiple=1):
         length = self.config.data.max_length
         return rounded_up(max(1, self.config.data.batch_tokens // length), row_multiple), length, length
 
     def batches(self, split, row_multiple=1):
+        from training import pipeline
+        from training.pipeline import shards
+
         config, data = self.config, self.config.data
         source_tokenizer, target_tokenizer = self.tokenizers["source"], self.tokenizers["target"]
         filters = pipeline.Filters(data.max_length)
@@ -78,8 +99,8 @@ class Translation(Task):
                 )
             encoded = shards.read(Path(data.prepared))
         else:
-            corpora = load_corpora(data) if split == "train" else [self.examples[split]]
-            encoded = pipeline.encode(corpora, source_tokenizer, target_tokenizer, filters, keep_texts)
+            pairs = corpora.load(data) if split == "train" else [self.examples[split]]
+            encoded = pipeline.encode(pairs, source_tokenizer, target_tokenizer, filters, keep_texts)
         return pipeline.BucketBatches(
             encoded,
             batch_tokens=data.batch_tokens,
@@ -92,13 +113,21 @@ class Translation(Task):
         )
 
     def make_model(self, sizes):
-        given = dict(vars(self.config.model))
+        from keras_transformer import models
+
+        given = self.model_options()
         if given["share_embeddings"] is None:
             given["share_embeddings"] = sizes["is_joint"]
         if given.get("max_length", 0) is None:
             given["max_length"] = self.config.data.max_length
-        kind = MODELS[given.pop("kind")]
-        model = kind(sizes["source_vocabulary_size"], sizes["target_vocabulary_size"], **given)
+        kinds = {
+            "transformer": models.Transformer,
+            "rnn_seq2seq": models.RNNSeq2Seq,
+            "conv_seq2seq": models.ConvSeq2Seq,
+        }
+        model = kinds[self.config.model.kind](
+            sizes["source_vocabulary_size"], sizes["target_vocabulary_size"], **given
+        )
         model.build()
         return model
 
@@ -111,6 +140,10 @@ class Translation(Task):
         return {"source_ids": source_ids, "target_ids": target_ids}, target_ids
 
     def quality(self, model):
+        from keras_transformer import decoding
+        from keras_transformer.callbacks import TranslationQuality
+        from keras_transformer.translator import Translator
+
         config = self.config
         if not self.has("validation") or not config.quality.frequency:
             return None
@@ -136,64 +169,10 @@ class Translation(Task):
             f"{sizes['target_vocabulary_size']:,} target"
         )
 
+    @classmethod
+    def add_options(cls, parser):
+        translating.add_options(parser)
 
-def load_pairs(config: DataConfig, split: str):
-    """The pairs of a split, tf.data.Dataset of (source, target) strings; None if it was not configured.
-
-    The training split has the pairs of all corpora, each once, one corpus after the other; the others have
-    those of the main one.
-    """
-    if split == "train":
-        return functools.reduce(lambda pairs, more: pairs.concatenate(more), load_corpora(config))
-    files = {"validation": config.validation, "test": config.test}.get(split, ())
-    if config.name == "parallel_text" and not files:
-        return None
-    return _load(config, split, files)
-
-
-def load_corpora(config: DataConfig) -> list:
-    """The training pairs of the main corpus and of each further one, as `load_pairs`.
-
-    Raises:
-        ValueError: a weight is not above 0, or see `datasets.load`.
-    """
-    corpora = [config, *config.also]
-    for corpus in corpora:
-        if not 0 < corpus.weight < math.inf:
-            raise ValueError(f"`weight` must be above 0. Received: weight={corpus.weight} of {corpus.name}.")
-    return [_load(corpus, "train", corpus.train) for corpus in corpora]
-
-
-def _load(config: CorpusConfig, split: str, files):
-    return datasets.load(
-        config.name,
-        split,
-        source=config.source_language,
-        target=config.target_language,
-        data_dir=config.data_dir,
-        files=files,
-        columns=config.columns,
-        num_examples=config.num_examples,
-    )
-
-
-def make_tokenizers(config: TokenizersConfig, pairs):
-    """Trains the tokenizers on the training pairs.
-
-    Args:
-        config: see `TokenizersConfig`.
-        pairs: tf.data.Dataset of (source, target) strings.
-
-    Returns:
-        Source and target tokenizer; the same object if the vocabulary is joint.
-    """
-    batches = list(pairs.batch(1024).as_numpy_iterator())
-    sources = [text.decode("utf-8") for source, _ in batches for text in source]
-    targets = [text.decode("utf-8") for _, target in batches for text in target]
-    if config.target is None:
-        joint = train_tokenizer(config.source, sources + targets, "tokenizer.source")
-        return joint, joint
-    return (
-        train_tokenizer(config.source, sources, "tokenizer.source"),
-        train_tokenizer(config.target, targets, "tokenizer.target"),
-    )
+    @classmethod
+    def predict(cls, options, config):
+        translating.predict(options, config)
