@@ -6,7 +6,7 @@ import keras
 import pytest
 
 from keras_transformer.schedules import CosineSchedule, TransformerSchedule
-from training import compiling, fitting, train
+from training import checkpointing, compiling, fitting, train
 from training.run_config import OptimizerConfig, TokenizerConfig
 from training.tasks.tokenizing import train_tokenizer
 
@@ -22,8 +22,8 @@ def test_the_shipped_configuration_trains_on_few_pairs(tmp_path, monkeypatch, ca
     (tmp_path / "train.tsv").write_text("".join(pairs(144)))
     # Everything but the steps themselves.
     models = []
-    monkeypatch.setattr(fitting, "fit", lambda model, *arguments: models.append(model))
-    monkeypatch.setattr(fitting.checkpointing, "final_model", lambda model, *arguments: model)
+    monkeypatch.setattr(fitting.fit, "fit", lambda start, data, model, epoch: models.append(model))
+    monkeypatch.setattr(checkpointing, "final_model", lambda model, *arguments: model)
     config = train.CONFIGS / "parallel_text.yaml"
     given = ["--config", str(config), "--data.train", str(tmp_path / "train.tsv")]
     train.main([*given, "--output", str(tmp_path / "run")])
