@@ -5,7 +5,6 @@ from dataclasses import replace
 
 from training import tasks
 from training.run_config import RunConfig
-from training.tasks.translation import TranslationConfig
 
 SPLITS = ("train", "validation", "test")
 
@@ -81,9 +80,7 @@ def told(config: RunConfig, split: str, is_own: bool):
     Yields:
         A function that raises ValueError because the split was never configured.
     """
-    files = "--files FILE ..."
-    if isinstance(config, TranslationConfig):
-        files += ", or --source FILE --target FILE"
+    files = tasks.of(config.model.kind).files_option
 
     def is_missing():
         raise ValueError(

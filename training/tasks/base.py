@@ -33,6 +33,7 @@ class Task:
         about: what that command does, its description.
         vocabularies: {name of a layer: name of a tokenizer}, layers with one row of weights for each id.
         decodes: whether a search makes the model's answers.
+        files_option: of the commands that measure a run: how files are given in place of its data.
         examples: {split: what was read of it}.
         tokenizers: {name: tokenizer}, under the names of their folders in a run folder; empty before they
             are made.
@@ -44,6 +45,7 @@ class Task:
     about: ClassVar[str]
     vocabularies: ClassVar[dict[str, str]] = {}
     decodes: ClassVar[bool] = False
+    files_option: ClassVar[str] = "--files FILE ..."
 
     def __init__(self, config: RunConfig):
         self.config = config

@@ -26,6 +26,7 @@ class Translation(Task):
     about = translating.__doc__
     vocabularies = {"source_embedding": "source", "target_embedding": "target"}
     decodes = True
+    files_option = "--files FILE ..., or --source FILE --target FILE"
 
     def load_split(self, split):
         if split == "train" and self.config.data.prepared is not None:
