@@ -132,3 +132,27 @@ def test_sizes_are_positive():
         schedules.TransformerSchedule(0)
     with pytest.raises(ValueError, match="`peak` must be a positive number.*peak=-1"):
         schedules.InverseSquareRootSchedule(-1)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 0, -1.0, "1", True])
+def test_rates_are_positive_and_finite(value):
+    for make in (
+        lambda: schedules.TransformerSchedule(8, scale=value),
+        lambda: schedules.InverseSquareRootSchedule(value),
+        lambda: schedules.CosineSchedule(value, 2, 5),
+    ):
+        with pytest.raises(
+            ValueError, match="`(scale|peak)` must be a positive number. Received: (scale|peak)="
+        ):
+            make()
+
+
+@pytest.mark.parametrize("value", [0, True, 2.0, "2"])
+def test_steps_are_counted_in_whole_numbers(value):
+    for make in (
+        lambda: schedules.TransformerSchedule(value),
+        lambda: schedules.InverseSquareRootSchedule(1.0, value),
+        lambda: schedules.CosineSchedule(1.0, 1, value),
+    ):
+        with pytest.raises(ValueError, match="must be a positive integer. Received: "):
+            make()
