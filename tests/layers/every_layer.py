@@ -106,9 +106,9 @@ def drawn(name, shapes, seed=0, dtype=None):
 
 
 # What a constructor's argument has to be, by its name.
-SIZES = """channels embedding_dim filters hidden_dim intermediate_dim kernel_size key_dim max_length num_classes
-    num_heads num_layers num_segments output_dim reduction source_vocabulary_size target_vocabulary_size units
-    value_dim vocabulary_size window""".split()
+SIZES = """channels embedding_dim filters hidden_dim intermediate_dim kernel_size key_dim max_length
+    num_classes num_heads num_layers num_segments output_dim reduction source_vocabulary_size units
+    target_vocabulary_size value_dim vocabulary_size window""".split()
 RATES = ("dropout", "attention_dropout")
 POSITIVE = ("norm_epsilon", "max_wavelength", "scale")
 BAD = {
