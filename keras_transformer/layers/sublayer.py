@@ -30,8 +30,7 @@ class Sublayer(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):
 
     def __init__(self, layer, dropout=0.0, norm_first=False, norm_epsilon=1e-6, **kwargs):
         super().__init__(**kwargs)
-        if not isinstance(layer, keras.layers.Layer):
-            raise ValueError(f"`layer` must be a Keras layer. Received: layer={layer!r}.")
+        arguments.check_layers(layer=layer)
         arguments.check_rates(dropout=dropout)
         arguments.check_positive(norm_epsilon=norm_epsilon)
         self.layer = layer
