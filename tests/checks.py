@@ -195,7 +195,7 @@ def influence(function, x):
     # A random direction: the plain sum of a normalised vector is constant.
     probe = numbers(*shape)
     asked = np.repeat(np.eye(length, dtype="float32"), batch_size, axis=0)  # (T * B, T)
-    probe *= asked.reshape(*shape[:2], *[1] * (len(shape) - 2))
+    probe = ops.convert_to_tensor(probe * asked.reshape(*shape[:2], *[1] * (len(shape) - 2)))
     gradient = as_array(input_gradient(lambda x: ops.sum(function(x) * probe), copies))
     found = np.any(gradient != 0, axis=-1)  # (T * B, T)
     return found.reshape(length, batch_size, length).any(axis=1)
@@ -293,7 +293,8 @@ def weight_gradients(layer, inputs, probe):
             return ops.sum(ops.cast(output, "float32") * probe)
 
         return jax.jit(jax.grad(total))([weight.value for weight in layer.trainable_weights])
-    total = ops.sum(ops.cast(layer(*inputs), "float32") * probe)
+    total = ops.sum(ops.cast(layer(*inputs), "float32") * ops.convert_to_tensor(probe))
+    layer.zero_grad()
     total.backward()
     return [weight.value.grad for weight in layer.trainable_weights]
 

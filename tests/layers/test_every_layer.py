@@ -39,6 +39,15 @@ def test_the_output_is_known_before_the_weights_are(name):
 
 
 @every
+def test_every_weight_has_a_path_of_its_own(name):
+    make, shapes = LAYERS[name]
+    layer = make()
+    layer(*drawn(name, shapes(2, 3, 5, 6)))
+    paths = [weight.path for weight in layer.weights]
+    assert len(set(paths)) == len(paths)
+
+
+@every
 def test_an_export_takes_other_rows_and_lengths(name, tmp_path):
     make, shapes = LAYERS[name]
     checks.export_round_trip(make, drawn(name, shapes(2, 3, 5, 6)), drawn(name, shapes(3, 4, 2, 6)), tmp_path)

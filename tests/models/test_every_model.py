@@ -68,6 +68,9 @@ def test_inputs_are_specified_before_and_after_a_call(name):
     keras.tree.assert_same_structure(specs, asked)
     model(asked)
     assert repr(model.input_specs()) == repr(specs)
+    # On PyTorch Keras knows weights by their paths.
+    paths = [weight.path for weight in model.weights]
+    assert len(set(paths)) == len(paths)
 
 
 @needs_tensorflow
