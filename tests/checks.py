@@ -11,7 +11,7 @@ The test of a new layer takes ten lines:
 
 `make(**kwargs)` returns a new layer or model, `inputs` are its positional call arguments (arrays, or
 dictionaries of arrays). The checks of a property (causality, padding, ...) take a function of arrays.
-TensorFlow and JAX each have their own graph, XLA and gradients: see the last section.
+Each backend has its own graph and gradients: see the last section.
 """
 
 import inspect
@@ -295,7 +295,8 @@ def weight_gradients(layer, inputs, probe):
         return jax.jit(jax.grad(total))([weight.value for weight in layer.trainable_weights])
     total = ops.sum(ops.cast(layer(*inputs), "float32") * ops.convert_to_tensor(probe))
     layer.zero_grad()
-    total.backward()
+    if layer.trainable_weights:
+        total.backward()
     return [weight.value.grad for weight in layer.trainable_weights]
 
 

@@ -76,7 +76,7 @@ class Sublayer(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):
             (B, T, D).
         """
         arguments.check_vectors(x.shape, output=output)
-        total = x + self.dropout_layer(output)
+        total = ops.add(x, self.dropout_layer(output))
         return total if self.norm_first else self.norm(total)
 
     def compute_output_shape(self, input_shape):
