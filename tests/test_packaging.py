@@ -1,4 +1,4 @@
-"""What is installed: pinned versions, environments for other backends, a wheel of the library and its programs."""
+"""What is installed: pinned versions, an environment for each backend, a wheel of library and programs."""
 
 import os
 import re

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import checks
 from tests.models import small_transformers
 from tests.source_code import PACKAGES, ROOT
 
@@ -68,7 +69,7 @@ print(type(keras.models.load_model(sys.argv[1])))
 
 
 def test_a_saved_model_is_loaded_where_the_package_was_imported(tmp_path, warm_python):
-    small_transformers.small().save(tmp_path / "model.keras")
+    checks.built(small_transformers.small, (small_transformers.INPUTS,)).save(tmp_path / "model.keras")
     done = subprocess.run(
         [warm_python, "-c", LOAD, tmp_path / "model.keras"], cwd=ROOT, capture_output=True, text=True
     )
