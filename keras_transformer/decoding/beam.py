@@ -56,7 +56,10 @@ class BeamSearch(Search):
 
     @property
     def needs(self):
-        return super().needs | ({"attention", "source_mask"} if self.coverage_penalty else set())
+        if not self.coverage_penalty:
+            return super().needs
+        own = {"coverage_penalty": self.coverage_penalty}
+        return {"attention": own, "source_mask": own | super().needs.get("source_mask", {})}
 
     def _start(self, batch_size, source_mask):
         # All hypotheses begin alike: only the first is there.

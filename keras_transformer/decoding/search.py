@@ -93,8 +93,9 @@ class Search:
 
     @property
     def needs(self):
-        """Names of the optional arguments of a call that this search cannot do without."""
-        return {"source_mask"} if self.max_ratio is not None or self.min_ratio > 0 else set()
+        """The optional arguments of a call that this search cannot do without: {name: {setting: value}}."""
+        ratios = {name: value for name in ("max_ratio", "min_ratio") if (value := getattr(self, name))}
+        return {"source_mask": ratios} if ratios else {}
 
     @property
     def lengths(self):
@@ -146,11 +147,13 @@ class Search:
             ValueError: an argument that this search needs is None, or the prefix leaves no room.
         """
         given = {"source_mask": source_mask, "attention": attention}
-        for name in sorted(self.needs | ({"attention"} if keep_attention else set())):
+        needs = self.needs | ({"attention": {"keep_attention": True}} if keep_attention else {})
+        for name, settings in needs.items():
             if given[name] is None:
+                setting, value = next(iter(settings.items()))
                 raise ValueError(
-                    f"This search needs `{name}`: ratios, coverage and attention are about a source. "
-                    f"Received: {name}=None, {self}."
+                    f"`{setting}` needs `{name}`: give it in the call, or leave `{setting}` out. "
+                    f"Received: {name}=None, {setting}={value}."
                 )
         self.check_prefix(prefix_ids)
         width, positions = self.num_hypotheses, ops.arange(self.max_length)

@@ -97,7 +97,9 @@ def test_end_is_allowed_at_the_largest_length(rules):
 
 @pytest.mark.parametrize("rules", [{"max_ratio": 2.0}, {"min_ratio": 0.5}], ids=str)
 def test_ratios_need_the_source_mask(rules):
-    with pytest.raises(ValueError, match="needs `source_mask`.*source_mask=None"):
+    with pytest.raises(
+        ValueError, match="`m.._ratio` needs `source_mask`: give.*Received: source_mask=None, m"
+    ):
         greedy_words(letters(a=1.0), **rules)
 
 
