@@ -132,6 +132,11 @@ def test_every_extra_that_is_told_brings_the_package(described):
         assert any(re.match(rf"{name}\b(?!-)", requirement) for requirement in needed), (package, extra)
 
 
+def test_the_extra_of_the_training_brings_what_its_pictures_need(described):
+    extras = described["extras_require"]
+    assert set(extras["plot"]) <= set(extras["training"]) <= set(extras["tuning"])
+
+
 def texts():
     """(name, text) of all that a reader may see: pages, programs, samples, what makes environments."""
     files = [path for path in ROOT.iterdir() if path.is_file()]

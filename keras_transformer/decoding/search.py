@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from keras_transformer.decoding.checks import check_number, check_size
+from keras_transformer.decoding.checks import MOST_TOKENS, check_number, check_size
 from keras_transformer.decoding.constraints import Rules
 from keras_transformer.decoding.prefix import Prefix
 from keras_transformer.special_ids import END_ID, PAD_ID, START_ID
@@ -45,8 +45,8 @@ class Search:
     Padding and the start token are never chosen.
 
     Args:
-        max_length: L, largest number of tokens of a result, the end token included, >= 1. A longer
-            hypothesis is cut and then has no end token.
+        max_length: L, largest number of tokens of a result, the end token included, 1 to 2**20. A
+            longer hypothesis is cut and then has no end token.
         min_length: smallest number of tokens of a result, the end token included, 1 to `max_length`.
         max_ratio: largest number of tokens of a result for each token of the source, > 0 (the product
             rounded up); None for no such limit.
@@ -73,7 +73,7 @@ class Search:
     pad_id: int = PAD_ID
 
     def __post_init__(self):
-        check_size(self, "max_length")
+        check_size(self, "max_length", most=MOST_TOKENS)
         check_size(self, "min_length", most=self.max_length)
         check_size(self, "no_repeat_ngram_size", least=0)
         check_number(self, "repetition_penalty", above=0)

@@ -5,6 +5,7 @@ import pytest
 from keras import ops
 
 from keras_transformer import decoding
+from keras_transformer.decoding.constraints import Rules
 from tests import checks
 from tests.decoding import numpy_search
 from tests.decoding.scripted import (
@@ -216,3 +217,12 @@ def test_search_ends_without_padding_inside_when_nothing_is_allowed(make):
 def test_arguments_are_checked(arguments, match):
     with pytest.raises(ValueError, match=match):
         decoding.Greedy(7, **arguments)
+
+
+def test_a_ratio_beyond_all_lengths_leaves_the_lengths_as_they_are():
+    mask = np.ones((2, 3), bool)
+    for ratio in (1e10, 1e30, 3e38):  # 3e10 is no int32
+        rules = Rules(decoding.Greedy(7, max_ratio=ratio), 2, mask, None)
+        assert ops.convert_to_numpy(rules.longest).tolist() == [7, 7]
+        rules = Rules(decoding.Greedy(7, min_ratio=ratio), 2, mask, None)
+        assert ops.convert_to_numpy(rules.shortest).tolist() == [7, 7]
