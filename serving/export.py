@@ -9,10 +9,8 @@ import dataclasses
 from pathlib import Path
 from typing import Literal
 
-import yaml
-
 import command_line
-from command_line import quiet
+from command_line import quiet, yaml_files
 from command_line.search_options import SearchOptions
 from serving import versions
 from serving.limits import Limits
@@ -215,12 +213,12 @@ def kind_of(run_folder) -> str:
     path = Path(run_folder) / "config.yaml"
     if not path.is_file():
         raise ValueError(f"A run folder holds config.yaml. Received: {run_folder}, which does not.")
+    config = yaml_files.read(path)
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
         kind = config.get("model", {}).get("kind", TRANSLATORS[0])
-    except (yaml.YAMLError, ValueError, AttributeError, RecursionError) as error:
+    except AttributeError as error:
         raise ValueError(
-            f"config.yaml must be what training.train wrote. Received: {path}, which is not: {error}"
+            f"{path} must be what training.train wrote. Received: {str(config)[:80]}."
         ) from error
     if not isinstance(kind, str):
         raise ValueError(f"A kind of model has a name. Received: {path}, with model.kind={kind!r:.80}.")

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 import command_line
+from keras_transformer_programs import installation
 from serving.client import MAX_SECONDS, add_connection, connect, told
 from serving.client_errors import ServingError
 
@@ -133,12 +134,8 @@ def _timed(ask, number, since, result):
 
 def picture(result, path):
     """Draws a histogram of the latencies."""
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise ValueError(
-            f'--picture needs matplotlib; in a clone: pip install ".[plot]". Received: {error}.'
-        ) from error
+    import matplotlib
+
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
@@ -170,6 +167,8 @@ def main(arguments=None):
             raise ValueError(
                 f"`{name}` must be positive, at most {largest}. Received: {name}={options[name]}."
             )
+    if options.picture:
+        installation.check("matplotlib")
     texts = Path(options.input).read_bytes().splitlines()
     if not texts:
         raise ValueError(f"`input` must have a line. Received: {options.input}, which is empty.")

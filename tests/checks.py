@@ -11,7 +11,7 @@ The test of a new layer takes ten lines:
 
 `make(**kwargs)` returns a new layer or model, `inputs` are its positional call arguments (arrays, or
 dictionaries of arrays). The checks of a property (causality, padding, ...) take a function of arrays.
-TensorFlow and JAX each have their own graph, XLA and gradients: see the last section.
+Each backend has its own graph and gradients: see the last section.
 """
 
 import inspect
@@ -195,7 +195,7 @@ def influence(function, x):
     # A random direction: the plain sum of a normalised vector is constant.
     probe = numbers(*shape)
     asked = np.repeat(np.eye(length, dtype="float32"), batch_size, axis=0)  # (T * B, T)
-    probe *= asked.reshape(*shape[:2], *[1] * (len(shape) - 2))
+    probe = ops.convert_to_tensor(probe * asked.reshape(*shape[:2], *[1] * (len(shape) - 2)))
     gradient = as_array(input_gradient(lambda x: ops.sum(function(x) * probe), copies))
     found = np.any(gradient != 0, axis=-1)  # (T * B, T)
     return found.reshape(length, batch_size, length).any(axis=1)
@@ -293,8 +293,10 @@ def weight_gradients(layer, inputs, probe):
             return ops.sum(ops.cast(output, "float32") * probe)
 
         return jax.jit(jax.grad(total))([weight.value for weight in layer.trainable_weights])
-    total = ops.sum(ops.cast(layer(*inputs), "float32") * probe)
-    total.backward()
+    total = ops.sum(ops.cast(layer(*inputs), "float32") * ops.convert_to_tensor(probe))
+    layer.zero_grad()
+    if layer.trainable_weights:
+        total.backward()
     return [weight.value.grad for weight in layer.trainable_weights]
 
 

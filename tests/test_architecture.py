@@ -272,7 +272,7 @@ def test_what_a_sweep_starts_with_imports_no_keras():
 
 
 def test_the_tests_of_any_backend_import_only_what_their_environment_has():
-    # `make test-jax` runs them where neither TensorFlow nor the packages of the programs are.
+    # `make test-jax` and `test-torch` run them where neither TensorFlow nor the packages of the programs are.
     listed = re.search(r"^ANY_BACKEND := ((?:.*\\\n)*.*)", (ROOT / "Makefile").read_text(), re.MULTILINE)
     waiting = ["tests/conftest.py", *listed.group(1).replace("\\", "").split()]
     reached = set()

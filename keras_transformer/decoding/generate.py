@@ -114,6 +114,13 @@ def _search(model, inputs, search, prefix_ids, seed, attention=None, keep_attent
     """Checks what is given, and runs a kept program."""
     if "prompt_ids" in inputs and prefix_ids is not None:
         raise ValueError("A prompt is what a result begins with: `prefix_ids` must be None. Received: both.")
+    if "source_ids" not in inputs and search.needs:
+        setting, value = next(iter(search.needs["source_mask"].items()))
+        raise ValueError(
+            f"`{setting}` needs a source of tokens, `source_ids`. For other inputs leave it out: "
+            "`min_length` and `max_length` count the tokens of a result alone. "
+            f"Received: {setting}={value}, inputs={sorted(inputs)}."
+        )
     max_length = getattr(model, "max_length", None)
     given = {"inputs": inputs} if prefix_ids is None else {"inputs": inputs, "prefix_ids": prefix_ids}
     arrays = tensors.checked(given, max_length)

@@ -147,3 +147,19 @@ def test_implicit_mask_goes_on(make):
     short = np.array([[3, 5, 0, 0]], "int32")
     averaged = checks.as_array(model(short))
     np.testing.assert_allclose(averaged, checks.as_array(model(short[:, :2])), atol=1e-6)
+
+
+@pytest.mark.parametrize("make", [layers.PositionalEncoding, lambda: layers.LearnedPositionalEncoding(8)])
+def test_a_position_before_the_first_is_refused(make):
+    x = np.zeros((1, 3, 4), "float32")
+    for start in (-2, keras.ops.convert_to_tensor(-1), np.int64(-3), 1.0, np.array([1])):
+        with pytest.raises(ValueError, match="`start_index` must be an integer, 0 or above. Received: start"):
+            make()(x, start_index=start)
+
+
+def test_a_position_that_was_not_learned_is_refused_however_it_is_given():
+    x, layer = np.zeros((1, 3, 4), "float32"), layers.LearnedPositionalEncoding(8)
+    for start in (6, np.int64(6), keras.ops.convert_to_tensor(6)):
+        with pytest.raises(ValueError, match="Only 8 positions were learned.* 3 tokens from position 6 on"):
+            layer(x, start_index=start)
+    assert layer(x, start_index=keras.ops.convert_to_tensor(5)).shape == (1, 3, 4)

@@ -226,5 +226,5 @@ def test_sizes_are_positive(make, name):
 
 @both
 def test_rules_about_a_source_of_tokens_are_refused(make):
-    with pytest.raises(ValueError, match="needs `source_mask`"):
+    with pytest.raises(ValueError, match="`max_ratio` needs a source of tokens.*inputs=.'image'"):
         decoding.generate(make(), {"image": IMAGES}, decoding.Greedy(4, max_ratio=2.0))

@@ -100,7 +100,8 @@ def test_a_command_works_or_names_the_right_one(
         if kind not in kinds:
             line = fails(command.main, *given)
             right = next(own.__name__ for own, (_, kinds) in OWN.items() if kind in kinds)
-            assert f"of the kind {kind}, which {right} uses and training.evaluate measures" in line
+            measures = "which python -m {right} uses and python -m training.evaluate measures"
+            assert f"of the kind {kind}, {measures.format(right=right)}" in line
             assert "kind transformer, rnn_seq2seq or conv_seq2seq. " in line or len(kinds) == 1
             continue
         with eagerly():
