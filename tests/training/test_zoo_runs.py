@@ -141,7 +141,9 @@ def test_a_run_is_measured_where_its_data_is_not(zoo_run, fails, examples, tmp_p
     assert " = " in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("kind", ["causal_lm", "image_captioner"])
+@pytest.mark.parametrize(
+    "kind", ["causal_lm", "attention_cnn", pytest.param("image_captioner", marks=pytest.mark.slow)]
+)
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(zoo_run, configs, kind, tmp_path, monkeypatch):
     output, whole = tmp_path / "run", zoo_run(kind)
     kill_after(monkeypatch, batches=3)
