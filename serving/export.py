@@ -6,6 +6,7 @@ tokens; language models generate, captioners caption, image classifiers classify
 """
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -163,7 +164,7 @@ def export(
         raise ValueError(f"`keep` must be a positive integer. Received: keep={keep}.")
     search, limits = search or SearchOptions(), limits or Limits()
     kind = kind_of(run_folder)
-    common = (run_folder, search.search, limits, checkpoint)
+    common = (run_folder, partial(_search, search), limits, checkpoint)
     if kind in TRANSLATORS:
         served = signatures.translator(*common, ensemble, layer, head)
     else:
@@ -196,6 +197,13 @@ def export(
         for removed in saved_model.remove_older(output, int(folder.name), keep):
             print(f"removed: {removed}")
     return folder
+
+
+def _search(options, max_length):
+    """The search of the options; one that draws does so anew at each request, unless a seed was given."""
+    search = options.search(max_length)
+    draws = "seed" in {field.name for field in dataclasses.fields(search)}
+    return dataclasses.replace(search, seed=options.seed) if draws else search
 
 
 def _facts(kind, served) -> dict:

@@ -68,8 +68,8 @@ def as_lines(requests):
 
 def ask(function, inputs):
     """A signature's answer, {output: nested list}, with strings as str."""
-    kind = tf.int32 if "source_ids" in inputs else tf.string
-    given = {name: tf.constant(value, kind) for name, value in inputs.items()}
+    numbers = {"source_ids", "seed"}
+    given = {name: tf.constant(x, tf.int32 if name in numbers else tf.string) for name, x in inputs.items()}
     return plain(function(**given))
 
 
