@@ -143,7 +143,7 @@ def evaluate(
         import tensorflow as tf
 
         from keras_transformer import quality
-        from keras_transformer.translator import Translator
+        from keras_transformer.pipelines.translator import Translator
     search = search or SearchOptions()
     strategy = search.search(config.data.max_length)
     sources, references = corpora.load_split(config, split, data_dir, files)
@@ -185,7 +185,7 @@ def perplexity(translator, config, sources, references):
     tokens, and their perplexities cannot be compared.
 
     Args:
-        translator: see `keras_transformer.translator`.
+        translator: see `keras_transformer.pipelines.translator`.
         config: the target's `TokenizerConfig`.
         sources, references: texts.
     """

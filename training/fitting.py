@@ -4,7 +4,7 @@ from pathlib import Path
 
 import keras
 
-from keras_transformer.model_files import load_model
+from keras_transformer.saving.model_files import load_model
 from training import plan, run_folder
 from training.run_config import RunConfig
 from training.stages import data as data_stage

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from keras import ops
 
-from keras_transformer.checkpoints import checkpoint_path
-from keras_transformer.layer_paths import weight_paths
-from keras_transformer.model_files import load_model
-from keras_transformer.text_graphs import vocabulary
+from keras_transformer.pipelines.text_graphs import vocabulary
+from keras_transformer.saving.checkpoints import checkpoint_path
+from keras_transformer.saving.layer_paths import weight_paths
+from keras_transformer.saving.model_files import load_model
 from training import run_folder, tasks
 from training.run_config import RunConfig
 

@@ -61,7 +61,7 @@ def located(config: RunConfig, data_dir=None, files=(), facts=None) -> RunConfig
         config: the run's.
         data_dir: folder with the data; the one that was trained on if None.
         files: the examples of the split "test" in place of the run's own; none for its own.
-        facts: the run's `image_facts`.
+        facts: the run's `facts`.
     """
     if data_dir is not None:
         return replace(config, data=replace(config.data, data_dir=data_dir))

@@ -35,14 +35,14 @@ def measure(run, split, data_dir=None, search=None, checkpoint=None, files=()):
         if value != getattr(type(search)(), name):
             raise ValueError(f"`{name}` is for translators. Received: {name}={value}, for {run}.")
     with quiet.start_up():
-        from keras_transformer.checkpoints import checkpoint_path
-        from keras_transformer.model_files import load_model
-    facts = run_folder.load_image_facts(run)
+        from keras_transformer.saving.checkpoints import checkpoint_path
+        from keras_transformer.saving.model_files import load_model
+    facts = tasks.make(config).load_facts(Path(run))
     config = measured_data.located(config, data_dir, files, facts)
     split = "test" if files else split
     task = tasks.make(config)
     task.load_tokenizers(Path(run))
-    task.load_facts(facts)
+    task.load_facts(Path(run))
     with measured_data.told(config, split, is_own=not files) as is_missing:
         task.load_split(split)
         if not task.has(split):

@@ -14,8 +14,8 @@ from training import tasks
 from training.atomic import write_text
 from training.run_config import RunConfig
 
-# Shape of the images, names of the classes; of tasks with images.
-IMAGES_FILE = "images.json"
+# What the library reads of a run; before there was the first, the second, of runs with images.
+FACTS_FILE, IMAGES_FILE = "pipeline.json", "images.json"
 MODEL_FILE = "model.keras"
 CONFIG_FILE = "config.yaml"
 # What a training goes on from after an interruption; in a finished run, for more epochs.
@@ -36,8 +36,8 @@ def make(folder: Path, config: RunConfig, task, settled) -> None:
         (beside / "tokenizer").mkdir()
         for name, tokenizer in task.tokenizers.items():
             tokenizer.save(beside / "tokenizer" / name)
-        if task.image_facts:
-            write_text(beside / IMAGES_FILE, json.dumps(task.image_facts))
+        facts = {"kind": config.model.kind, **task.facts}
+        write_text(beside / FACTS_FILE, json.dumps(facts))
         settled.write(beside)
         beside.rename(folder)
     finally:
@@ -50,7 +50,7 @@ def make_from(run: Path, folder: Path, model) -> None:
     shutil.rmtree(beside, ignore_errors=True)
     try:
         shutil.copytree(run / "tokenizer", beside / "tokenizer")
-        for name in (CONFIG_FILE, IMAGES_FILE):
+        for name in (CONFIG_FILE, FACTS_FILE, IMAGES_FILE):
             if (run / name).exists():
                 shutil.copy(run / name, beside)
         save_model(model, beside)
@@ -143,7 +143,7 @@ def save_model(model, folder: Path) -> None:
     Raises:
         ValueError: a weight is not finite.
     """
-    from keras_transformer.model_files import (
+    from keras_transformer.saving.model_files import (
         check_finite,
     )  # here: `average` reads a configuration before Keras
 
@@ -155,16 +155,6 @@ def save_model(model, folder: Path) -> None:
     finally:
         beside.unlink(missing_ok=True)
     (folder / FINISHED_BEFORE).unlink(missing_ok=True)
-
-
-def load_image_facts(folder) -> dict:
-    """What a run knows of its images, "image_shape" and "classes"; empty if it is not one of images."""
-    path = Path(folder) / IMAGES_FILE
-    if not path.exists():
-        return {}
-    from keras_transformer.run_files import image_facts
-
-    return image_facts(folder)
 
 
 def load_config(folder, task=None) -> RunConfig:

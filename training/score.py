@@ -79,7 +79,7 @@ def score(options, write):
     """
     config = run_folder.load_config(options.run, Translation)
     with quiet.start_up():
-        from keras_transformer.translator import Translator
+        from keras_transformer.pipelines.translator import Translator
     pairs = read_pairs(options, config)
     translator = Translator.from_run(options.run, others=options.ensemble, checkpoint=options.checkpoint)
     graph = scoring_graph(translator)
@@ -129,7 +129,7 @@ def scoring_graph(translator):
     """Strings (B,) and (B,) -> log-probabilities and pieces, (B, T), empty at padding; one graph for all."""
     import tensorflow as tf
 
-    from keras_transformer.text_graphs import ended, pieces
+    from keras_transformer.pipelines.text_graphs import ended, pieces
 
     def scored(source, target):
         log_probs, _ = translator.score(source, target)
@@ -153,7 +153,7 @@ def score_pairs(graph, sources, targets, batch_size=64, progress=None):
     """
     import tensorflow as tf
 
-    from keras_transformer.hypotheses import batches
+    from keras_transformer.pipelines.hypotheses import batches
 
     scores = [None] * len(targets)
     for indices in batches(targets, batch_size):

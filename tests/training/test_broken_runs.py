@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keras_transformer import run_files, tokenizers
+from keras_transformer import tokenizers
 from keras_transformer.callbacks.metrics_file import read_metrics
-from keras_transformer.checkpoints import choose
-from keras_transformer.model_files import load_model
+from keras_transformer.saving import run_files
+from keras_transformer.saving.checkpoints import choose
+from keras_transformer.saving.model_files import load_model
 from training import average, evaluate, run_folder, score, train, translate
 from training.config import config_class
 from training.plan import Plan
@@ -23,7 +24,7 @@ OTHERS = ["", "[]", "{}", "null", "3", '"x"', "- a", "a: &a [*a]", "[" * 2000, "
 
 def read_config(path):
     run_folder.load_config(path.parent)
-    run_files.data_length(path.parent, "max_length")
+    run_files.length(path.parent, "max_length")
 
 
 def read_streams(path):
@@ -42,7 +43,7 @@ def read_sweep(path):
 READERS = {
     "config.yaml": lambda path: (
         run_folder.load_config(path.parent),
-        run_files.data_length(path.parent, "max_length"),
+        run_files.length(path.parent, "max_length"),
     ),
     "plan.json": lambda path: Plan.read(path.parent),
     "tokenizer/target/tokenizer.json": lambda path: tokenizers.load(path.parent),

@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from command_line.search_options import SearchOptions
 from keras_transformer import decoding, quality
-from keras_transformer.text_graphs import ended
-from keras_transformer.translator import Translator
+from keras_transformer.pipelines.text_graphs import ended
+from keras_transformer.pipelines.translator import Translator
 from tests.conftest import HELD_OUT
 from tests.tiny_runs import MAX_LENGTH
 from training import evaluate, run_folder

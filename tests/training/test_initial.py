@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from keras_transformer import models, tokenizers
-from keras_transformer.layer_paths import weight_paths
+from keras_transformer.saving.layer_paths import weight_paths
 from tests import tiny_runs
 from tests.training.interruptions import Killed, kill_after
 from training import initial, run_folder, train

@@ -10,8 +10,8 @@ import pytest
 
 import command_line
 from command_line import lines
-from keras_transformer.hypotheses import Hypothesis
-from keras_transformer.translator import Translator
+from keras_transformer.pipelines.hypotheses import Hypothesis
+from keras_transformer.pipelines.translator import Translator
 from tests import tiny_runs
 from training import translate
 from training.tasks.translation import translating

@@ -78,12 +78,13 @@ class Task:
         self.tokenizers = {path.name: tokenizers.load(path) for path in folders}
 
     @property
-    def image_facts(self) -> dict:
-        """What is known of the images and is no part of the model: "image_shape", "classes"; for JSON."""
-        return {}
+    def facts(self) -> dict:
+        """What a pipeline must know beside the model: "max_length", "image_shape", ...; for JSON."""
+        raise NotImplementedError
 
-    def load_facts(self, facts: dict) -> None:
-        """Takes the `image_facts` of a run, in place of those of its training data."""
+    def load_facts(self, folder: Path) -> dict:
+        """Takes what a run folder knows of its training data, in place of that data; returns it."""
+        return {}
 
     def batches(self, split: str, row_multiple: int = 1):
         """The batches of a split, whose rows are a multiple of `row_multiple`; see `pipeline.Batches`."""
@@ -104,7 +105,7 @@ class Task:
         Args:
             config: the run's.
             files: as in data.test.
-            facts: the run's `image_facts`.
+            facts: the run's `facts`.
         """
         data = replace(config.data, data_dir=None, train=[], validation=[], test=list(files))
         return replace(config, data=data)

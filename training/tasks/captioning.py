@@ -119,11 +119,13 @@ class Captioning(ImageTask):
         self.tokenizers = {"caption": train_tokenizer(self.config.tokenizer, self.examples["train"][1])}
 
     @property
-    def image_facts(self):
-        return {"image_shape": list(self.image_shape)}
+    def facts(self):
+        return {"max_length": self.config.data.max_length, "image_shape": list(self.image_shape)}
 
-    def load_facts(self, facts):
+    def load_facts(self, folder):
+        facts = super().load_facts(folder)
         self.image_shape = tuple(facts["image_shape"])
+        return facts
 
     @property
     def sizes(self):
@@ -193,7 +195,7 @@ class Captioning(ImageTask):
 
     def captioner(self, model, search):
         """Images to captions, with this model."""
-        from keras_transformer.captioner import Captioner
+        from keras_transformer.pipelines.captioner import Captioner
 
         return Captioner(model, self.tokenizers["caption"], search, self.image_shape)
 
@@ -219,7 +221,7 @@ class Captioning(ImageTask):
             picture_files.check(options.picture)
         search = SearchOptions.read(options).search(config.data.max_length)
         with quiet.start_up():
-            from keras_transformer.captioner import Captioner
+            from keras_transformer.pipelines.captioner import Captioner
             from training.datasets.images import read_images
         captioner = Captioner.from_run(options.run, search, options.checkpoint)
         images = read_images(options.images, captioner.image_shape)

@@ -67,12 +67,14 @@ class ImageClassification(ImageTask):
         self.examples[split] = images.load_classes(self.config.data, split)
 
     @property
-    def image_facts(self):
+    def facts(self):
         found, _ = self.examples["train"]
         return {"image_shape": list(found.shape[1:]), "classes": self.classes}
 
-    def load_facts(self, facts):
+    def load_facts(self, folder):
+        facts = super().load_facts(folder)
         self.classes = facts["classes"]
+        return facts
 
     @property
     def sizes(self):
@@ -124,7 +126,7 @@ class ImageClassification(ImageTask):
         with quiet.start_up():
             import tensorflow as tf
 
-            from keras_transformer.image_classifier import ImageClassifier
+            from keras_transformer.pipelines.image_classifier import ImageClassifier
             from training.datasets.images import read_images
         classifier = ImageClassifier.from_run(options.run, options.checkpoint)
         read_images(options.images, classifier.image_shape)  # tells which file is no image

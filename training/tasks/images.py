@@ -51,6 +51,11 @@ class ImageTask(Task):
         data = replace(config.data, name="image_files", image_size=size, channels=channels)
         return replace(config, data=data)
 
+    def load_facts(self, folder):
+        from keras_transformer.saving.run_files import image_facts
+
+        return image_facts(folder)
+
     def likely_sizes(self):
         side = 2 ** (len(self.config.model.filters) + 2)  # each block halves it
         return {"image_shape": (side, side, 3)}

@@ -104,8 +104,8 @@ class LanguageModel(TextTask):
                 f"`n_best` must be 1 beyond the window, {window} tokens. Received: {options.n_best}."
             )
         with quiet.start_up():
-            from keras_transformer.text_generator import TextGenerator
-            from keras_transformer.text_seeds import TextSeeds
+            from keras_transformer.pipelines.text_generator import TextGenerator
+            from keras_transformer.pipelines.text_seeds import TextSeeds
         with lines.reader(options.texts) as texts, lines.writer(None) as write:
             generator = TextGenerator.from_run(options.run, search, options.checkpoint)
             next_seeds = TextSeeds(search)

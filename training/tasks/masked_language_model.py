@@ -124,7 +124,7 @@ class MaskedLanguageModel(TextTask):
         with quiet.start_up():
             import tensorflow as tf
 
-            from keras_transformer.mask_filler import MASK, MaskFiller
+            from keras_transformer.pipelines.mask_filler import MASK, MaskFiller
         with lines.reader(options.texts) as texts, lines.writer(None) as write:
             filler = MaskFiller.from_run(options.run, options.checkpoint)
             for text in texts:

@@ -69,6 +69,10 @@ class TextTask(Task):
         self.tokenizers = {"text": train_tokenizer(config, lines)}
 
     @property
+    def facts(self):
+        return {"window": self.config.data.window}
+
+    @property
     def sizes(self):
         return {"vocabulary_size": self.tokenizers["text"].vocabulary_size}
 

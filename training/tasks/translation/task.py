@@ -56,6 +56,10 @@ class Translation(Task):
         return replace(config, data=data)
 
     @property
+    def facts(self):
+        return {"max_length": self.config.data.max_length}
+
+    @property
     def sizes(self):
         source, target = self.tokenizers["source"], self.tokenizers["target"]
         return {
@@ -143,7 +147,7 @@ class Translation(Task):
     def quality(self, model):
         from keras_transformer import decoding
         from keras_transformer.callbacks import TranslationQuality
-        from keras_transformer.translator import Translator
+        from keras_transformer.pipelines.translator import Translator
 
         config = self.config
         if not self.has("validation") or not config.quality.frequency:

@@ -53,7 +53,7 @@ def predict(options, config):
     check_batch_size(options)
     check_attention(options, config.model)
     with quiet.start_up():
-        from keras_transformer.translator import Translator
+        from keras_transformer.pipelines.translator import Translator
     search = SearchOptions.read(options).search(config.data.max_length)
     with contextlib.ExitStack() as files:
         source = files.enter_context(lines.reader(options.texts, options.input))
@@ -93,11 +93,11 @@ def translated(translator, source, options):
     """Yields a list of output lines for each chunk of the source's lines.
 
     Args:
-        translator: see `keras_transformer.translator`.
+        translator: see `keras_transformer.pipelines.translator`.
         source: iterable of texts, bytes.
         options: the command's.
     """
-    from keras_transformer.text_seeds import TextSeeds
+    from keras_transformer.pipelines.text_seeds import TextSeeds
 
     size, total = lines.CHUNK, None
     with_attention = options.with_alignments or options.picture is not None

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from keras_transformer import models
-from keras_transformer.image_classifier import ImageClassifier
+from keras_transformer.pipelines.image_classifier import ImageClassifier
 
 SHAPE = (9, 7, 3)
 CLASSES = ["sandal", "été", "ankle boot"]

@@ -4,7 +4,7 @@ import keras
 import pytest
 
 from keras_transformer import layers, models
-from keras_transformer.layer_paths import layer_paths, weight_paths
+from keras_transformer.saving.layer_paths import layer_paths, weight_paths
 
 SIZES = dict(num_layers=2, hidden_dim=6, num_heads=2, intermediate_dim=7)
 

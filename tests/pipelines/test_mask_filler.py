@@ -9,7 +9,7 @@ import tensorflow as tf
 import yaml
 
 from keras_transformer import layers, models, tokenizers
-from keras_transformer.mask_filler import MaskFiller
+from keras_transformer.pipelines.mask_filler import MaskFiller
 
 WINDOW = 7
 CHARACTERS = "abcdefgh"

@@ -9,7 +9,7 @@ import tensorflow as tf
 import yaml
 
 from keras_transformer import decoding, models, tokenizers
-from keras_transformer.text_generator import TextGenerator
+from keras_transformer.pipelines.text_generator import TextGenerator
 
 WINDOW = 11
 TEXTS = ["to", "", "be, or", "not", "o"]

@@ -12,72 +12,55 @@ The batch is the first axis of every tensor: along it TF Serving joins requests 
 Legend: B texts, N hypotheses of a text, S source pieces, T target pieces, L `max_length` of the search.
 """
 
-import dataclasses
-from functools import partial
+from collections.abc import Iterator
 
 import numpy as np
-import tensorflow as tf
 
-from keras_transformer import decoding
+from keras_transformer.installation import needs
+from keras_transformer.pipelines import guards
+from keras_transformer.pipelines.guards import Limits
+from keras_transformer.pipelines.signatures import (
+    LOWEST,
+    SAMPLES,
+    Served,
+    answers_alike,
+    draws,
+    graph,
+    single,
+)
+from keras_transformer.pipelines.text_graphs import same_rows
 from keras_transformer.special_ids import END_ID
-from keras_transformer.text_graphs import same_rows
-from keras_transformer.translator import Translator
-from serving import guards
-from serving.limits import Limits
 
-# Score of a hypothesis that is not there: -inf, as far as JSON has a number for it.
-LOWEST = tf.float32.min
-# Texts whose answers are stored with the export.
-SAMPLES = ["1", "", "Ein Beispiel, 12.5 % \N{EM DASH} an example.", "\u00fc\u4e2d\u6587 \U0001f642"]
+with needs("text"):
+    import tensorflow as tf
 
 
-@dataclasses.dataclass(frozen=True)
-class Served:
-    """What is exported of a run.
-
-    Attributes:
-        functions: name of the signature -> `tf.function`.
-        resources: variables and tokenizers that the functions read.
-        warm_up, samples: requests, see `saved_model.write`.
-        search: how it decodes; None if there is nothing to search.
-        limits: how large a request may be, name -> number.
-    """
-
-    functions: dict
-    resources: list
-    warm_up: list
-    samples: list
-    search: decoding.Search | None
-    limits: dict
-
-
-def translator(run_folder, search, limits, checkpoint=None, ensemble=(), layer=None, head=None) -> Served:
-    """What is exported of a run that translates."""
-    found = Translator.from_run(run_folder, search, ensemble, checkpoint)
-    signatures = functions(found, layer, head, limits)
+def served(translator, limits: Limits, layer: int | None = None, head: int | None = None) -> Served:
+    """What is exported of a translator; see `functions`."""
+    signatures = functions(translator, limits, layer, head)
     texts = SAMPLES[: limits.max_rows]
     # Targets that fit any limit: at most three tokens.
-    repeatable = {name: signatures[name] for name in answers_alike(signatures, found.search)}
-    samples = list(_requests(found, repeatable, texts, ["1", "", "1", ""][: len(texts)]))
+    repeatable = {name: signatures[name] for name in answers_alike(signatures, translator.search)}
+    samples = list(_requests(translator, repeatable, texts, ["1", "", "1", ""][: len(texts)]))
     return Served(
         signatures,
-        [found.tf_variables, found.source_tokenizer, found.target_tokenizer],
-        list(warm_up(found, signatures, limits)),
+        [translator.tf_variables, translator.source_tokenizer, translator.target_tokenizer],
+        list(warm_up(translator, signatures, limits)),
         samples,
-        found.search,
+        translator.search,
         limits.of("max_rows", "max_characters", "max_target_tokens")
-        | {"max_source_tokens": found.max_source_length, "max_steps": found.search.max_length},
+        | {"max_source_tokens": translator.max_source_length, "max_steps": translator.search.max_length},
     )
 
 
-def functions(translator, layer=None, head=None, limits=None) -> dict:
+def functions(translator, limits: Limits, layer: int | None = None, head: int | None = None) -> dict:
     """The signatures of a translator.
 
     Args:
-        translator: a `keras_transformer.translator.Translator`.
+        translator: a `Translator`.
+        limits: how large a request may be.
         layer, head: which attention `align` returns, counted from 0, negative from the end; the mean over all
             if None.
-        limits: how large a request may be; `Limits()` if None.
 
     Returns:
         Name of the signature -> `tf.function`.
@@ -86,9 +69,8 @@ def functions(translator, layer=None, head=None, limits=None) -> dict:
         ValueError: the model has no such layer or head.
     """
     _check_attention(translator.model, layer, head)
-    limits = limits or Limits()
     # Whoever asks for one translation does not wait for N.
-    best = Translator(
+    best = type(translator)(
         translator.model,
         translator.source_tokenizer,
         translator.target_tokenizer,
@@ -96,12 +78,12 @@ def functions(translator, layer=None, head=None, limits=None) -> dict:
         translator.max_source_length,
     )
 
-    @_graph(text=tf.string)
+    @graph(text=tf.string)
     def translate(text):
         """Best translations: `text` (B,) -> `translation` (B,), strings."""
         return {"translation": best(guards.text(text, limits))}
 
-    @_graph(text=tf.string)
+    @graph(text=tf.string)
     def translate_nbest(text):
         """N translations of each text, the best first; samples as drawn.
 
@@ -112,7 +94,7 @@ def functions(translator, layer=None, head=None, limits=None) -> dict:
         translations, scores = translator.n_best(guards.text(text, limits))
         return {"translations": translations, "scores": tf.maximum(scores, LOWEST)}
 
-    @_graph(source=tf.string, target=tf.string)
+    @graph(source=tf.string, target=tf.string)
     def score(source, target):
         """Log-probabilities of given translations, the end token included.
 
@@ -123,7 +105,7 @@ def functions(translator, layer=None, head=None, limits=None) -> dict:
         token_log_probs, log_prob = translator.score(guards.text(source, limits), target)
         return {"log_prob": log_prob, "token_log_probs": token_log_probs}
 
-    @_graph(text=tf.string)
+    @graph(text=tf.string)
     def align(text):
         """Best translations, with what each of their pieces attended to.
 
@@ -133,7 +115,7 @@ def functions(translator, layer=None, head=None, limits=None) -> dict:
         """
         return best.align(guards.text(text, limits), layer, head)
 
-    @_graph(source_ids=tf.int32)
+    @graph(source_ids=tf.int32)
     def tokens(source_ids):
         """The model without tokenizers.
 
@@ -145,7 +127,7 @@ def functions(translator, layer=None, head=None, limits=None) -> dict:
         target_ids, scores = translator.tokens(source_ids)
         return {"target_ids": target_ids, "scores": tf.maximum(scores, LOWEST)}
 
-    @_graph(text=tf.string, seed=tf.int32)
+    @graph(text=tf.string, seed=tf.int32)
     def translate_seeded(text, seed):
         """Samples of each text by its own seed: the same answer to the same question.
 
@@ -166,7 +148,7 @@ def functions(translator, layer=None, head=None, limits=None) -> dict:
     return found | {"translate_seeded": translate_seeded} if draws(translator.search) else found
 
 
-def warm_up(translator, signatures, limits=None):
+def warm_up(translator, signatures: dict, limits: Limits) -> Iterator[tuple[str, dict]]:
     """Requests that make a server prepare all that its answers need, before it says "available".
 
     Args:
@@ -178,7 +160,6 @@ def warm_up(translator, signatures, limits=None):
         For each signature the shortest and the longest text, alone and in a batch: its name, and
         {input: array or list}.
     """
-    limits = limits or Limits()
     # No tokenizer makes more than two tokens of " 1".
     target_length = min(translator.max_source_length, (limits.max_target_tokens - 1) // 2)
     short, long = ("1", ""), tuple(" ".join(["1"] * n) for n in (translator.max_source_length, target_length))
@@ -195,26 +176,6 @@ def _requests(translator, signatures, texts, targets):
         yield name, {spec.name: values[spec.name] for spec in function.input_signature}
 
 
-def single(search):
-    """The search with one result for each source, that which is otherwise its first."""
-    if isinstance(search, decoding.BeamSearch):
-        return dataclasses.replace(search, n_best=1)
-    if isinstance(search, decoding.Sampling):
-        return dataclasses.replace(search, num_samples=1)
-    return search
-
-
-def draws(search) -> bool:
-    """Whether the answers are drawn at random."""
-    return isinstance(search, decoding.Sampling)
-
-
-def answers_alike(signatures, search) -> list[str]:
-    """Names of the signatures that answer a request alike each time: what can be stored and verified."""
-    is_fresh = draws(search) and search.seed is None
-    return [name for name in signatures if not is_fresh or name == "score" or name.endswith("_seeded")]
-
-
 def _check_attention(model, layer, head):
     state = model.initial_state({"source_ids": tf.constant([[END_ID]])}, max_length=1)
     _, num_layers, num_heads, _ = model.attention(state).shape
@@ -223,12 +184,3 @@ def _check_attention(model, layer, head):
             raise ValueError(
                 f"`{name}` must be a number from {-count} to {count - 1}. Received: {name}={number}."
             )
-
-
-def _graph(**inputs):
-    """Decorates a function of batches: strings (B,), seeds (B,) and ids (B, S)."""
-    specs = [
-        tf.TensorSpec([None, None] if name.endswith("ids") else [None], dtype, name)
-        for name, dtype in inputs.items()
-    ]
-    return partial(tf.function, input_signature=specs, autograph=False)

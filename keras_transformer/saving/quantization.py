@@ -4,7 +4,7 @@ import gc
 
 import keras
 
-from keras_transformer.layer_paths import layer_paths
+from keras_transformer.saving.layer_paths import layer_paths
 
 
 class KeepsQuantization:

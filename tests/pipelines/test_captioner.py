@@ -10,7 +10,7 @@ import tensorflow as tf
 import yaml
 
 from keras_transformer import decoding, models, tokenizers
-from keras_transformer.captioner import Captioner
+from keras_transformer.pipelines.captioner import Captioner
 
 SHAPE = (9, 7, 1)
 MAX_LENGTH, N_BEST = 6, 2

@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_transformer import layers, losses, model_files, models, schedules
+from keras_transformer import layers, losses, models, schedules
+from keras_transformer.saving import model_files
 from tests import hostile_files
 
 

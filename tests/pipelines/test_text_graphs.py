@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_transformer import decoding
-from keras_transformer.text_graphs import distinct, same_rows
+from keras_transformer.pipelines.text_graphs import distinct, same_rows
 
 SEARCH = decoding.BeamSearch(5, width=4, n_best=3)
 # What searches find for a row, best first, with scores -1, -2, ...: by three results, and by six.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_transformer.decoding import BeamSearch, Sampling
-from keras_transformer.text_seeds import TextSeeds, seed_words
+from keras_transformer.pipelines.text_seeds import TextSeeds, seed_words
 
 
 def test_of_equal_texts_the_second_has_the_next_seed():

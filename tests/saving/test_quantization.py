@@ -7,8 +7,9 @@ import keras
 import numpy as np
 import pytest
 
-from keras_transformer import layers, model_files, models
-from keras_transformer.layer_paths import layer_paths, weight_paths
+from keras_transformer import layers, models
+from keras_transformer.saving import model_files
+from keras_transformer.saving.layer_paths import layer_paths, weight_paths
 from tests import checks
 
 pytestmark = pytest.mark.usefixtures("quick_collections")

@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 
 from keras_transformer import decoding, tokenizers
-from keras_transformer.hypotheses import Hypothesis, batches, read
-from keras_transformer.translator import Translator
+from keras_transformer.pipelines.hypotheses import Hypothesis, batches, read
+from keras_transformer.pipelines.translator import Translator
 from tests import tiny_runs
 from tests.tiny_runs import DIGITS, MAX_LENGTH, NUM_HEADS, NUM_LAYERS
 

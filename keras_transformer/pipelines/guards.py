@@ -2,13 +2,28 @@
 
 What a model cannot take is refused: the request fails with INVALID_ARGUMENT (400 in REST), in a sentence that
 names the limit. A text that is too long is cut, as the model cuts what it has no positions for.
-`limits` is a `serving.limits.Limits`. Legend: B texts or images, S ids.
+`limits` is a `keras_transformer.pipelines.limits.Limits`. Legend: B texts or images, S ids.
 """
+
+from typing import Protocol
 
 import tensorflow as tf
 
 PNG, JPEG, BMP = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM"
 HEADER_SIZE = 26  # bytes; PNG and BMP say their width and height in them
+
+
+class Limits(Protocol):
+    """How large a request may be: a `serving.limits.Limits`, which says what each number is."""
+
+    max_rows: int
+    max_characters: int
+    max_target_tokens: int
+    max_image_bytes: int
+    max_image_pixels: int
+
+    def of(self, *names: str) -> dict[str, int]:
+        """Those of these names."""
 
 
 def rows(tensor, limits):

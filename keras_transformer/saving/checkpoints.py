@@ -6,8 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_transformer.model_files import check_finite, load_model
-from keras_transformer.run_files import read_json
+from keras_transformer.saving.model_files import check_finite, load_model
+from keras_transformer.saving.run_files import read_json
 
 INDEX_FILE = "index.json"
 

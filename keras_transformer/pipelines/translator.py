@@ -7,15 +7,18 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_transformer import decoding, text_graphs
-from keras_transformer.checkpoints import checkpoint_path
-from keras_transformer.descriptions import described
-from keras_transformer.hypotheses import Hypothesis, batches, read
+from keras_transformer import decoding
 from keras_transformer.installation import needs
-from keras_transformer.model_files import load_model
-from keras_transformer.run_files import check_parts, data_length
+from keras_transformer.pipelines import text_graphs, translator_signatures
+from keras_transformer.pipelines.base import Pipeline
+from keras_transformer.pipelines.guards import Limits
+from keras_transformer.pipelines.hypotheses import Hypothesis, batches, read
+from keras_transformer.pipelines.signatures import Served
+from keras_transformer.pipelines.text_seeds import TextSeeds, seed_words
+from keras_transformer.saving.checkpoints import checkpoint_path
+from keras_transformer.saving.model_files import load_model
+from keras_transformer.saving.run_files import check_parts, length
 from keras_transformer.special_ids import END_ID, PAD_ID, UNKNOWN_ID
-from keras_transformer.text_seeds import TextSeeds, seed_words
 from keras_transformer.texts import as_list
 
 with needs("text"):
@@ -27,7 +30,7 @@ BLANK = r"[\s\p{Z}]*"
 MAX_SCORED_LENGTH = 1024
 
 
-class Translator(tf.Module):
+class Translator(Pipeline):
     """Translates strings with a model and its tokenizers; can be exported as it is.
 
     `__call__`, `n_best`, `score`, `align` and `tokens` are for graphs: tensors in, tensors out. `translate`
@@ -44,9 +47,10 @@ class Translator(tf.Module):
         ValueError: a tokenizer has another number of ids than the model.
     """
 
+    decodes = True
+
     def __init__(self, model, source_tokenizer, target_tokenizer, search, max_source_length):
-        super().__init__(name="translator")
-        self.run_folder = None  # where it was loaded from
+        super().__init__(model, "translator")
         for side, tokenizer in (("source", source_tokenizer), ("target", target_tokenizer)):
             expected = getattr(model, f"{side}_vocabulary_size")
             if tokenizer.vocabulary_size != expected:
@@ -54,13 +58,10 @@ class Translator(tf.Module):
                     f"The {side} tokenizer must have the model's {expected} ids. "
                     f"Received: a tokenizer with {tokenizer.vocabulary_size}."
                 )
-        self.model = model
         self.source_tokenizer = source_tokenizer
         self.target_tokenizer = target_tokenizer
         self.search = search
         self.max_source_length = max_source_length
-        # A tf.Module does not see the variables inside Keras's; without them an export has none.
-        self.tf_variables = [variable.value for variable in model.variables]
 
     @classmethod
     def from_run(
@@ -73,7 +74,7 @@ class Translator(tf.Module):
         """Loads what `training.train` made.
 
         Args:
-            run_folder: a folder with model.keras, tokenizer/ and config.yaml.
+            run_folder: a folder with model.keras, tokenizer/ and pipeline.json.
             search: a search, or a function of `max_length` that makes one; `max_length` is then that of the
                 training data.
             others: further run folders, with the same tokenizers, for an ensemble.
@@ -83,23 +84,26 @@ class Translator(tf.Module):
             ValueError: a folder is no run folder, has other tokenizers, or there is no such checkpoint.
         """
         folders = [Path(run_folder), *map(Path, others)]
-        parts = ("config.yaml", "tokenizer/source", "tokenizer/target")
+        parts = ("tokenizer/source", "tokenizer/target")
         for folder in folders:
             check_parts(folder, f"A run folder holds {', '.join(parts)}", parts)
         files = [checkpoint_path(folders[0], checkpoint), *map(checkpoint_path, folders[1:])]
-        max_length = data_length(folders[0], "max_length")
+        max_length = length(folders[0], "max_length")
         if not isinstance(search, decoding.Search):
             search = search(max_length)  # first: it costs nothing to learn that an option is wrong
         source, target = text_graphs.shared_tokenizers(folders)
         loaded = [load_model(file) for file in files]
         model = decoding.Ensemble(loaded) if len(loaded) > 1 else loaded[0]
         translator = cls(model, source, target, search, max_length)
-        translator.run_folder = str(run_folder)
-        return translator
+        return translator.of_run(run_folder)
 
     def __repr__(self) -> str:
         sizes = [side.vocabulary_size for side in (self.source_tokenizer, self.target_tokenizer)]
-        return described(self, "{:,} source and {:,} target pieces".format(*sizes))
+        return self.described("{:,} source and {:,} target pieces".format(*sizes))
+
+    def served(self, limits: Limits, layer: int | None = None, head: int | None = None) -> Served:
+        """See `Pipeline`; `layer` and `head` are those whose attention `align` returns, the mean if None."""
+        return translator_signatures.served(self, limits, layer, head)
 
     def source_ids(self, text: tf.Tensor) -> tf.Tensor:
         """Strings (B,) -> int32 (B, S), cut to `max_source_length`, ended and padded.

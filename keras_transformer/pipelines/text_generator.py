@@ -5,21 +5,33 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from keras_transformer import decoding, tokenizers
-from keras_transformer.checkpoints import checkpoint_path
-from keras_transformer.descriptions import described
 from keras_transformer.installation import needs
-from keras_transformer.model_files import load_model
-from keras_transformer.run_files import check_parts, data_length
+from keras_transformer.pipelines import guards
+from keras_transformer.pipelines.base import Pipeline
+from keras_transformer.pipelines.guards import Limits
+from keras_transformer.pipelines.signatures import (
+    LOWEST,
+    SAMPLES,
+    Served,
+    answers_alike,
+    draws,
+    graph,
+    request,
+    single,
+)
+from keras_transformer.pipelines.text_graphs import decoded_texts, same_rows
+from keras_transformer.pipelines.text_seeds import TextSeeds, seed_words
+from keras_transformer.saving.checkpoints import checkpoint_path
+from keras_transformer.saving.model_files import load_model
+from keras_transformer.saving.run_files import check_parts, length
 from keras_transformer.special_ids import END_ID, PAD_ID
-from keras_transformer.text_graphs import decoded_texts
-from keras_transformer.text_seeds import TextSeeds, seed_words
 from keras_transformer.texts import as_list
 
 with needs("text"):
     import tensorflow as tf
 
 
-class TextGenerator(tf.Module):
+class TextGenerator(Pipeline):
     """Continues texts with a `models.CausalLM`; can be exported as it is.
 
     `__call__` is for graphs, `generate` takes one text or a list.
@@ -33,19 +45,17 @@ class TextGenerator(tf.Module):
         ValueError: the tokenizer has another number of ids than the model.
     """
 
+    decodes = True
+
     def __init__(self, model, tokenizer, search):
-        super().__init__(name="text_generator")
-        self.run_folder = None  # where it was loaded from
+        super().__init__(model, "text_generator")
         if tokenizer.vocabulary_size != model.vocabulary_size:
             raise ValueError(
                 f"The tokenizer must have the model's {model.vocabulary_size} ids. "
                 f"Received: a tokenizer with {tokenizer.vocabulary_size}."
             )
-        self.model = model
         self.tokenizer = tokenizer
         self.search = search
-        # A tf.Module does not see the variables inside Keras's; without them an export has none.
-        self.tf_variables = [variable.value for variable in model.variables]
 
     @classmethod
     def from_run(
@@ -57,7 +67,7 @@ class TextGenerator(tf.Module):
         """Loads what `training.train` made of a `causal_lm`.
 
         Args:
-            run_folder: a folder with model.keras, tokenizer/text and config.yaml.
+            run_folder: a folder with model.keras, tokenizer/text and pipeline.json.
             search: a search, or a function of `max_length` that makes one; `max_length` is then the window
                 of the training.
             checkpoint: which model of `run_folder`, see `checkpoint_path`; model.keras if None.
@@ -67,9 +77,8 @@ class TextGenerator(tf.Module):
                 than the window: no position beyond it was ever trained.
         """
         folder = Path(run_folder)
-        rule = "The run folder of a language model holds config.yaml and tokenizer/text"
-        check_parts(folder, rule, ("config.yaml", "tokenizer/text"))
-        window = data_length(folder, "window")
+        check_parts(folder, "The run folder of a language model holds tokenizer/text", ("tokenizer/text",))
+        window = length(folder, "window")
         if not isinstance(search, decoding.Search):
             search = search(window)
         if search.max_length > window:
@@ -79,11 +88,52 @@ class TextGenerator(tf.Module):
             )
         model = load_model(checkpoint_path(folder, checkpoint))
         generator = cls(model, tokenizers.load(folder / "tokenizer" / "text"), search)
-        generator.run_folder = str(run_folder)
-        return generator
+        return generator.of_run(run_folder)
 
     def __repr__(self) -> str:
-        return described(self, f"{self.tokenizer.vocabulary_size:,} pieces")
+        return self.described(f"{self.tokenizer.vocabulary_size:,} pieces")
+
+    def served(self, limits: Limits) -> Served:
+        """See `Pipeline`."""
+        best = TextGenerator(self.model, self.tokenizer, single(self.search))
+
+        @graph(text=tf.string)
+        def generate(text):
+            """`text` (B,) -> `generated` (B,), strings: each begins with its text."""
+            return {"generated": best(guards.prompt(text, limits))}
+
+        @graph(text=tf.string)
+        def generate_nbest(text):
+            """`text` (B,) -> `generated` (B, N), strings, and `scores` (B, N), float32: log-probabilities."""
+            texts, scores = self.n_best(guards.prompt(text, limits))
+            return {"generated": texts, "scores": tf.maximum(scores, LOWEST)}
+
+        @graph(text=tf.string, seed=tf.int32)
+        def generate_seeded(text, seed):
+            """`text` (B,), strings, `seed` (B,), int32 -> as `generate_nbest`, alike each time."""
+            text, seed = same_rows(text=text, seed=seed)
+            texts, scores = self.n_best(guards.prompt(text, limits), seed)
+            return {"generated": texts, "scores": tf.maximum(scores, LOWEST)}
+
+        functions = {"serving_default": generate, "generate": generate, "generate_nbest": generate_nbest}
+        if draws(self.search):
+            functions["generate_seeded"] = generate_seeded
+        texts = ["a"], [" ".join("a" * self.search.max_length)], ["", "a", "b b"][: limits.max_rows]
+        requests = [(name, request(name, "text", text)) for text in texts for name in functions]
+        repeatable = answers_alike(functions, self.search)
+        samples = [
+            (name, request(name, "text", texts))
+            for texts in (SAMPLES[:1], SAMPLES[: limits.max_rows])
+            for name in repeatable
+        ]
+        return Served(
+            functions,
+            [self.tf_variables, self.tokenizer],
+            requests,
+            samples,
+            self.search,
+            limits.of("max_rows", "max_characters") | {"max_steps": self.search.max_length},
+        )
 
     def __call__(self, text: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
         """Prompts, strings (B,) -> texts that begin with them, strings (B,)."""

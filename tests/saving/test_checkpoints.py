@@ -6,7 +6,14 @@ import keras
 import numpy as np
 import pytest
 
-from keras_transformer.checkpoints import INDEX_FILE, average, checkpoint_path, choose, ranked, read_index
+from keras_transformer.saving.checkpoints import (
+    INDEX_FILE,
+    average,
+    checkpoint_path,
+    choose,
+    ranked,
+    read_index,
+)
 
 
 def save(path, seed, width=5, layers=1):

@@ -3,11 +3,14 @@
 from pathlib import Path
 
 from keras_transformer import tokenizers
-from keras_transformer.checkpoints import checkpoint_path
-from keras_transformer.descriptions import described
 from keras_transformer.installation import needs
-from keras_transformer.model_files import load_model
-from keras_transformer.run_files import check_parts, data_length
+from keras_transformer.pipelines import guards
+from keras_transformer.pipelines.base import Pipeline
+from keras_transformer.pipelines.guards import Limits
+from keras_transformer.pipelines.signatures import Served, graph
+from keras_transformer.saving.checkpoints import checkpoint_path
+from keras_transformer.saving.model_files import load_model
+from keras_transformer.saving.run_files import check_parts, length
 from keras_transformer.special_ids import END_ID, PAD_ID
 
 with needs("text"):
@@ -16,7 +19,7 @@ with needs("text"):
 MASK = "[MASK]"
 
 
-class MaskFiller(tf.Module):
+class MaskFiller(Pipeline):
     """Says which tokens may stand in the place of `[MASK]`; can be exported as it is.
 
     What stands before a gap and what comes after it are tokenized each for itself. A SentencePiece model so
@@ -32,42 +35,66 @@ class MaskFiller(tf.Module):
     """
 
     def __init__(self, model, tokenizer, window):
-        super().__init__(name="mask_filler")
-        self.run_folder = None  # where it was loaded from
+        super().__init__(model, "mask_filler")
         self.mask_id = model.encoder.vocabulary_size - 1
         if tokenizer.vocabulary_size != self.mask_id:
             raise ValueError(
                 f"The tokenizer must have one id fewer than the model, {self.mask_id}. "
                 f"Received: a tokenizer with {tokenizer.vocabulary_size}."
             )
-        self.model = model
         self.tokenizer = tokenizer
         self.window = window
-        # A tf.Module does not see the variables inside Keras's; without them an export has none.
-        self.tf_variables = [variable.value for variable in model.variables]
 
     @classmethod
     def from_run(cls, run_folder: str | Path, checkpoint: str | None = None) -> "MaskFiller":
         """Loads what `training.train` made of a `masked_lm`.
 
         Args:
-            run_folder: a folder with model.keras, tokenizer/text and config.yaml.
+            run_folder: a folder with model.keras, tokenizer/text and pipeline.json.
             checkpoint: which model of `run_folder`, see `checkpoint_path`; model.keras if None.
 
         Raises:
             ValueError: the folder is no such run folder, or there is no such checkpoint.
         """
         folder = Path(run_folder)
-        rule = "The run folder of a masked language model holds config.yaml and tokenizer/text"
-        check_parts(folder, rule, ("config.yaml", "tokenizer/text"))
-        window = data_length(folder, "window")
+        rule = "The run folder of a masked language model holds tokenizer/text"
+        check_parts(folder, rule, ("tokenizer/text",))
+        window = length(folder, "window")
         model = load_model(checkpoint_path(folder, checkpoint))
         filler = cls(model, tokenizers.load(folder / "tokenizer" / "text"), window)
-        filler.run_folder = str(run_folder)
-        return filler
+        return filler.of_run(run_folder)
 
     def __repr__(self) -> str:
-        return described(self, f"{self.tokenizer.vocabulary_size:,} pieces, window {self.window}")
+        return self.described(f"{self.tokenizer.vocabulary_size:,} pieces, window {self.window}")
+
+    def served(self, limits: Limits) -> Served:
+        """See `Pipeline`."""
+
+        @graph(text=tf.string)
+        def fill(text):
+            """`text` (B,), each with [MASK] -> `candidates` (B, N), strings, `probabilities` (B, N)."""
+            candidates, probabilities = self(guards.text(text, limits))
+            return {"candidates": candidates, "probabilities": probabilities}
+
+        functions = {"serving_default": fill, "fill": fill}
+        # The gap must be among the characters that are read.
+        length = min(self.window, (limits.max_characters - len(MASK)) // 4)
+        long = " ".join(["a"] * length)
+        texts = (
+            [f"a {MASK} b"],
+            [f"{long} {MASK} {long}"],
+            [MASK, f"a {MASK}", f"{MASK} b"][: limits.max_rows],
+        )
+        requests = [(name, {"text": text}) for text in texts for name in functions]
+        samples = [(name, {"text": texts[2]}) for name in functions]
+        return Served(
+            functions,
+            [self.tf_variables, self.tokenizer],
+            requests,
+            samples,
+            None,
+            limits.of("max_rows", "max_characters") | {"max_tokens": self.window},
+        )
 
     def __call__(self, text: tf.Tensor, num_candidates: int = 10) -> tuple[tf.Tensor, tf.Tensor]:
         """The likeliest tokens for the first gap of each text.

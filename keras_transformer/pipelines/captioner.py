@@ -7,20 +7,32 @@ from typing import Any
 import numpy as np
 
 from keras_transformer import decoding, tokenizers
-from keras_transformer.checkpoints import checkpoint_path
-from keras_transformer.descriptions import described
-from keras_transformer.encoded_images import as_images, decode_images
 from keras_transformer.installation import needs
-from keras_transformer.model_files import load_model
-from keras_transformer.run_files import check_parts, data_length, image_facts
+from keras_transformer.pipelines import guards
+from keras_transformer.pipelines.base import Pipeline
+from keras_transformer.pipelines.encoded_images import as_images, decode_images
+from keras_transformer.pipelines.guards import Limits
+from keras_transformer.pipelines.signatures import (
+    IMAGE_LIMITS,
+    LOWEST,
+    Served,
+    answers_alike,
+    draws,
+    graph,
+    image_requests,
+    single,
+)
+from keras_transformer.pipelines.text_graphs import decoded_texts, same_rows
+from keras_transformer.saving.checkpoints import checkpoint_path
+from keras_transformer.saving.model_files import load_model
+from keras_transformer.saving.run_files import check_parts, image_facts, length
 from keras_transformer.special_ids import PAD_ID
-from keras_transformer.text_graphs import decoded_texts
 
 with needs("text"):
     import tensorflow as tf
 
 
-class Captioner(tf.Module):
+class Captioner(Pipeline):
     """Describes images with a `models.ImageCaptioner`; can be exported as it is.
 
     `__call__` and `n_best` are for graphs and take encoded images; `translate` and `look` take arrays.
@@ -35,20 +47,18 @@ class Captioner(tf.Module):
         ValueError: the tokenizer has another number of ids than the model.
     """
 
+    decodes = True
+
     def __init__(self, model, tokenizer, search, image_shape):
-        super().__init__(name="captioner")
-        self.run_folder = None  # where it was loaded from
+        super().__init__(model, "captioner")
         if tokenizer.vocabulary_size != model.vocabulary_size:
             raise ValueError(
                 f"The tokenizer must have the model's {model.vocabulary_size} ids. "
                 f"Received: a tokenizer with {tokenizer.vocabulary_size}."
             )
-        self.model = model
         self.tokenizer = tokenizer
         self.search = search
         self.image_shape = tuple(image_shape)
-        # A tf.Module does not see the variables inside Keras's; without them an export has none.
-        self.tf_variables = [variable.value for variable in model.variables]
 
     @classmethod
     def from_run(
@@ -60,7 +70,7 @@ class Captioner(tf.Module):
         """Loads what `training.train` made of an `image_captioner`.
 
         Args:
-            run_folder: a folder with model.keras, tokenizer/caption, images.json and config.yaml.
+            run_folder: a folder with model.keras, tokenizer/caption and pipeline.json.
             search: a search, or a function of `max_length` that makes one; `max_length` is then that of the
                 training data.
             checkpoint: which model of `run_folder`, see `checkpoint_path`; model.keras if None.
@@ -69,20 +79,54 @@ class Captioner(tf.Module):
             ValueError: the folder is no such run folder, or there is no such checkpoint.
         """
         folder = Path(run_folder)
-        rule = "The run folder of a captioner holds config.yaml, images.json, tokenizer/caption"
-        check_parts(folder, rule, ("config.yaml", "images.json", "tokenizer/caption"))
+        check_parts(folder, "The run folder of a captioner holds tokenizer/caption", ("tokenizer/caption",))
         facts = image_facts(folder)
         if not isinstance(search, decoding.Search):
-            search = search(data_length(folder, "max_length"))
+            search = search(length(folder, "max_length"))
         model = load_model(checkpoint_path(folder, checkpoint))
         captioner = cls(
             model, tokenizers.load(folder / "tokenizer" / "caption"), search, facts["image_shape"]
         )
-        captioner.run_folder = str(run_folder)
-        return captioner
+        return captioner.of_run(run_folder)
 
     def __repr__(self) -> str:
-        return described(self, f"{self.tokenizer.vocabulary_size:,} pieces, images {self.image_shape}")
+        return self.described(f"{self.tokenizer.vocabulary_size:,} pieces, images {self.image_shape}")
+
+    def served(self, limits: Limits) -> Served:
+        """See `Pipeline`."""
+        best = Captioner(self.model, self.tokenizer, single(self.search), self.image_shape)
+
+        @graph(image_bytes=tf.string)
+        def caption(image_bytes):
+            """`image_bytes` (B,), JPEG, PNG or BMP -> `caption` (B,), strings."""
+            return {"caption": best(guards.images(image_bytes, limits))}
+
+        @graph(image_bytes=tf.string)
+        def caption_nbest(image_bytes):
+            """`image_bytes` (B,) -> `captions` (B, N), strings, and `scores` (B, N), log-probabilities."""
+            captions, scores = self.n_best(guards.images(image_bytes, limits))
+            return {"captions": captions, "scores": tf.maximum(scores, LOWEST)}
+
+        @graph(image_bytes=tf.string, seed=tf.int32)
+        def caption_seeded(image_bytes, seed):
+            """`image_bytes` (B,), strings, `seed` (B,), int32 -> as `caption_nbest`, alike each time."""
+            image_bytes, seed = same_rows(image_bytes=image_bytes, seed=seed)
+            captions, scores = self.n_best(guards.images(image_bytes, limits), seed)
+            return {"captions": captions, "scores": tf.maximum(scores, LOWEST)}
+
+        functions = {"serving_default": caption, "caption": caption, "caption_nbest": caption_nbest}
+        if draws(self.search):
+            functions["caption_seeded"] = caption_seeded
+        warm_up, samples = image_requests(functions, self.image_shape, limits)
+        repeatable = answers_alike(functions, self.search)
+        return Served(
+            functions,
+            [self.tf_variables, self.tokenizer],
+            warm_up,
+            [(name, request) for name, request in samples if name in repeatable],
+            self.search,
+            limits.of(*IMAGE_LIMITS) | {"max_steps": self.search.max_length},
+        )
 
     def __call__(self, encoded: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
         """Image bytes, strings (B,) -> captions, strings (B,)."""
