@@ -24,7 +24,7 @@ FROM_TEXT = ["translator", "text_generator", "mask_filler", "captioner", "image_
             ["keras_transformer.tokenizers.sentencepiece"],
         ),
         ("training.hypermodels", "keras_tuner", "tuning", []),
-        *[(f"keras_transformer.{module}", "tensorflow", "text", []) for module in FROM_TEXT],
+        *[(f"keras_transformer.pipelines.{module}", "tensorflow", "text", []) for module in FROM_TEXT],
     ],
 )
 def test_a_package_that_is_not_installed_is_told_with_its_extra(monkeypatch, module, package, extra, parts):

@@ -7,7 +7,10 @@ names the limit. A text that is too long is cut, as the model cuts what it has n
 
 from typing import Protocol
 
-import tensorflow as tf
+from keras_transformer.installation import needs
+
+with needs("text"):
+    import tensorflow as tf
 
 PNG, JPEG, BMP = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM"
 HEADER_SIZE = 26  # bytes; PNG and BMP say their width and height in them

@@ -72,20 +72,20 @@ def image_facts(folder) -> dict:
         OSError: the file cannot be read.
         ValueError: it holds something else.
     """
-    facts = _facts(folder)
-    if "image_shape" not in facts:  # as it was before there was pipeline.json
-        path = Path(folder) / IMAGES_FILE
-        if not path.is_file():
-            raise ValueError(
-                f"A run of images holds {FACTS_FILE} or {IMAGES_FILE}. Received: {folder}, with neither."
-            )
-        facts = {"file": path, **read_json(path)}
+    paths = [path for name in (FACTS_FILE, IMAGES_FILE) if (path := Path(folder) / name).is_file()]
+    if not paths:
+        raise ValueError(
+            f"A run of images holds {FACTS_FILE}, or {IMAGES_FILE} if it is older. "
+            f"Received: {folder}, with neither."
+        )
+    path = paths[0]
+    facts = read_json(path)
     shape, classes = facts.get("image_shape"), facts.get("classes", [])
     is_shape = isinstance(shape, list) and len(shape) == 3
     if not is_shape or not all(type(size) is int and size > 0 for size in shape):
-        raise ValueError(f"{facts['file']} must have an image_shape, three sizes. Received: {shape!r}.")
+        raise ValueError(f"{path} must have an image_shape, three sizes. Received: {shape!r}.")
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
-        raise ValueError(f"{facts['file']} must have classes that are names. Received: {classes!r}.")
+        raise ValueError(f"{path} must have classes that are names. Received: {classes!r}.")
     return {"image_shape": shape} | ({"classes": classes} if classes else {})
 
 

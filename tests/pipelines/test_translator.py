@@ -281,7 +281,7 @@ def test_a_folder_without_a_part_is_refused(run, tmp_path, part):
     for name in {"config.yaml", "model.keras", "tokenizer/source", "tokenizer/target"} - {part}:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).symlink_to(run / name)
-    with pytest.raises(ValueError, match=f"A run folder holds .* Received: {tmp_path}, without {part}"):
+    with pytest.raises(ValueError, match=f"holds .* Received: {tmp_path}, with(out {part}| neither)"):
         Translator.from_run(tmp_path)
 
 

@@ -39,18 +39,32 @@ def read_sweep(path):
     sweeps.read(path.parent)
 
 
+IMAGES = {"image_shape": [8, 8, 1], "classes": ["a", "b"]}
+
+
+def read_images(path):
+    """Of a run that is older than pipeline.json."""
+    (path.parent / "pipeline.json").unlink(missing_ok=True)
+    run_files.image_facts(path.parent)
+
+
 # File -> what reads it, given the file's path.
 READERS = {
     "config.yaml": lambda path: (
         run_folder.load_config(path.parent),
         run_files.length(path.parent, "max_length"),
     ),
+    "pipeline.json": lambda path: (
+        run_files.kind(path.parent),
+        run_files.length(path.parent, "max_length"),
+        run_files.image_facts(path.parent),
+    ),
     "plan.json": lambda path: Plan.read(path.parent),
     "tokenizer/target/tokenizer.json": lambda path: tokenizers.load(path.parent),
     "checkpoints/index.json": lambda path: choose(path.parent, "best"),
     "checkpoints/resume/epoch-00001/random_streams.json": read_streams,
     "metrics.jsonl": lambda path: read_metrics(path, 9),
-    "images.json": lambda path: run_files.image_facts(path.parent),
+    "images.json": read_images,
     "model.keras": load_model,
 }
 
@@ -60,7 +74,8 @@ def copy(run, tmp_path_factory):
     """A copy of the run that may be broken, with a file of images beside; the good files stay."""
     folder = tmp_path_factory.mktemp("broken") / "run"
     shutil.copytree(run, folder)
-    (folder / "images.json").write_text(json.dumps({"image_shape": [8, 8, 1], "classes": ["a", "b"]}))
+    (folder / "pipeline.json").write_text(json.dumps({"kind": "attention_cnn", "max_length": 9} | IMAGES))
+    (folder / "images.json").write_text(json.dumps(IMAGES))
     return folder
 
 

@@ -147,7 +147,7 @@ def test_what_cannot_be_compared_is_told_before_the_translation(
 ):
     monkeypatch.setattr(Translator, "translate", lambda *_: pytest.fail("it was translated"))
     line = fails(evaluate.main, "--run", drawn_run, "--against", tmp_path)
-    assert f"A run folder holds config.yaml, tokenizer/source, tokenizer/target. Received: {tmp_path}" in line
+    assert f"A run folder holds tokenizer/source, tokenizer/target. Received: {tmp_path}" in line
     line = fails(evaluate.main, "--run", drawn_run, "--against", drawn_run)
     assert f"`against` must name another system each time. Received: {drawn_run} twice." in line
     file = tmp_path / "other.txt"
