@@ -3,12 +3,16 @@
 Legend: B batch, T queries, S keys, H heads, D hidden, K one head's keys, V one head's values.
 """
 
+import functools
+
 import keras
 from keras import ops
 
 from keras_transformer import masks
 from keras_transformer.layers import heads_state
 from keras_transformer.layers.base_attention import BaseMultiHeadAttention
+from keras_transformer.layers.position_bias import PositionBias
+from keras_transformer.layers.positions import positions_from
 from keras_transformer.layers.projection import heads_first
 
 
@@ -37,10 +41,11 @@ class MultiHeadAttention(BaseMultiHeadAttention):
         use_gate: whether a sigmoid gate, projected from the query, scales the heads' outputs.
         seed: of the dropout.
         rotary: function or layer, `rotary(heads, start_index=0)`, that turns (B, H, T, K) queries and
-            keys according to their position; None for no rotation.
-        position_bias: tensor broadcastable to (B, H, T, S), or a function or layer
-            `position_bias(query_length=T, key_length=S, start_index=0)` that returns one; added to
-            the scores.
+            keys according to their position: `layers.RotaryEmbedding`, say. None for no rotation.
+        position_bias: what positions add to the scores: `layers.AlibiBias`, `RelativePositionBias`,
+            `RelativeKeysAndValues` or another `position_bias.PositionBias`; a tensor broadcastable to
+            (B, H, T, S); or a function or layer `position_bias(query_length=T, key_length=S, start_index=0)`
+            that returns one.
 
     Call arguments:
         query: (B, T, D), or of higher rank: (B, ..., D).
@@ -124,11 +129,18 @@ class MultiHeadAttention(BaseMultiHeadAttention):
             raise ValueError(f"{', '.join(named)} must come with inputs of rank 3. Received: rank {rank}.")
         if isinstance(self.rotary, keras.layers.Layer) and not self.rotary.built:
             self.rotary.build((None, self._num_heads, None, self._key_dim))
-        if isinstance(self.position_bias, keras.layers.Layer) and not self.position_bias.built:
+        if isinstance(self.position_bias, PositionBias):
+            if not self.position_bias.built:
+                self.position_bias.build((None,), (None,), (None, self._num_heads, None, self._key_dim))
+            self.position_bias.check_heads(self._num_heads, self._value_dim)
+        elif isinstance(self.position_bias, keras.layers.Layer) and not self.position_bias.built:
             # It takes no tensor, so there is no shape to build it by.
             self.position_bias(query_length=1, key_length=1, start_index=0)
 
-    def _rotated(self, heads, start_index=0):
+    def _met_query(self, heads, start_index=0):
+        return heads if self.rotary is None else self.rotary(heads, start_index=start_index)
+
+    def _met_key(self, heads, start_index=0):
         return heads if self.rotary is None else self.rotary(heads, start_index=start_index)
 
     def project(self, value, key=None, start_index=0):
@@ -145,7 +157,7 @@ class MultiHeadAttention(BaseMultiHeadAttention):
         self._check_steps()
         key_heads = heads_first(self._key_dense(value if key is None else key))
         return {
-            "key": self._rotated(key_heads, start_index),
+            "key": self._met_key(key_heads, start_index),
             "value": heads_first(self._value_dense(value)),
         }
 
@@ -162,7 +174,7 @@ class MultiHeadAttention(BaseMultiHeadAttention):
             Output, (B, T, D), and attention weights, (B, H, T, S).
         """
         self._check_steps()
-        query_heads = self._rotated(heads_first(self._query_dense(query)), start_index)
+        query_heads = self._met_query(heads_first(self._query_dense(query)), start_index)
         mask = masks.as_heads_mask(attention_mask)
         heads, weights = self._attend_heads(
             query_heads, projected["key"], projected["value"], mask, start_index
@@ -181,17 +193,21 @@ class MultiHeadAttention(BaseMultiHeadAttention):
                 f"must override `attend`, too. Received: {type(self).__name__}."
             )
 
-    def _bias(self, query_length, key_length, start_index):
-        """`position_bias` for these queries and keys, broadcastable to (B, H, T, S), or None."""
+    def _position_terms(self, query_length, key_length, start_index):
         bias = self.position_bias
         if bias is None:
-            return None
+            return {}
+        if isinstance(bias, PositionBias):
+            positions = positions_from(start_index, query_length), ops.arange(key_length)
+            values = functools.partial(bias.values, *positions) if bias.adds_values else None
+            return {"bias": functools.partial(bias.bias, *positions), "more_values": values}
         if callable(bias):
             # By keyword: Keras's layers take only tensors by position.
-            return bias(query_length=query_length, key_length=key_length, start_index=start_index)
+            bias = bias(query_length=query_length, key_length=key_length, start_index=start_index)
+            return {"bias": bias}
         if bias.shape[-2] > 1:
             bias = ops.take(bias, start_index + ops.arange(query_length), axis=-2)
-        return bias[..., :key_length] if bias.shape[-1] > 1 else bias
+        return {"bias": bias[..., :key_length] if bias.shape[-1] > 1 else bias}
 
     def initial_state(self, batch_size, max_length):
         """The empty key/value state of a self-attention, for `step`.

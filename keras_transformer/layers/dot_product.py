@@ -13,7 +13,9 @@ MASKED_SCORE = -3.4028234663852886e38
 LARGEST_SCORE = 1e38
 
 
-def scaled_dot_product_attention(query, key, value, mask=None, bias=None, dropout=None, scale=None):
+def scaled_dot_product_attention(
+    query, key, value, mask=None, bias=None, dropout=None, scale=None, more_values=None
+):
     """softmax(scale Q K^T) V: equation 1.
 
     Soft-max and scores are float32; of float16 heads the product is, too, because it can exceed their range.
@@ -25,9 +27,12 @@ def scaled_dot_product_attention(query, key, value, mask=None, bias=None, dropou
         value: (..., S, V).
         mask: bool, broadcastable to (..., T, S); True = may attend. A row with no True gives zeros, and a
             masked key has a weight of zero whatever the scores and the bias are.
-        bias: added to the scores, broadcastable to (..., T, S). -inf masks a key.
+        bias: added to the scores, broadcastable to (..., T, S); or a function of the scaled query that
+            returns it. -inf masks a key.
         dropout: function applied to the attention weights, or None.
         scale: factor on the scores; 1 / sqrt(d_k), as in the paper, if None.
+        more_values: function of the attention weights whose result, (..., T, V), is added to the product; or
+            None.
 
     Returns:
         (..., T, V), and the attention weights before dropout, (..., T, S); both in the query's dtype.
@@ -39,13 +44,14 @@ def scaled_dot_product_attention(query, key, value, mask=None, bias=None, dropou
     query = query * (1.0 / math.sqrt(query.shape[-1]) if scale is None else scale)
     scores = ops.cast(ops.matmul(query, ops.swapaxes(key, -1, -2)), "float32")
     if bias is not None:
-        bias = ops.cast(bias, "float32")
+        bias = ops.cast(bias(query) if callable(bias) else bias, "float32")
         mask = masks.combine(mask, bias > -math.inf)
         scores = ops.clip(scores + bias, -LARGEST_SCORE, LARGEST_SCORE)
     # In float32: in half precision small weights vanish.
     weights = ops.cast(masked_softmax(scores, mask), dtype)
     dropped = weights if dropout is None else dropout(weights)
-    return ops.matmul(dropped, value), weights
+    attended = ops.matmul(dropped, value)
+    return attended if more_values is None else attended + more_values(dropped), weights
 
 
 def masked_softmax(scores, mask=None):
