@@ -3,6 +3,7 @@
 import functools
 import inspect
 import math
+from collections.abc import Iterable
 from numbers import Real
 
 import keras
@@ -33,7 +34,7 @@ def check_sizes(**sizes):
     _check("a positive integer", is_size, sizes)
 
 
-def check_counts(**counts):
+def check_counts(**counts: object) -> None:
     """Raises unless each is an integer, 0 or above."""
     _check("an integer, 0 or above", lambda value: is_size(value, 0), counts)
 
@@ -53,7 +54,7 @@ def check_positive(**numbers):
     _check("a positive number", lambda value: is_number(value) and value > 0, numbers)
 
 
-def check_choices(choices, **values):
+def check_choices(choices: Iterable[object], **values: object) -> None:
     """Raises unless each is one of the choices."""
     _check(f"one of {list(choices)}", lambda value: value in choices, values)
 

@@ -8,6 +8,7 @@ from keras_transformer.layers.decoder import Decoder, DecoderLayer
 from keras_transformer.layers.dot_product import scaled_dot_product_attention
 from keras_transformer.layers.embedding import TokenEmbedding
 from keras_transformer.layers.encoder import Encoder, EncoderLayer
+from keras_transformer.layers.feed_forward import GatedFeedForward
 from keras_transformer.layers.gated_convolution import GatedConvolution
 from keras_transformer.layers.image_encoder import ImageEncoder, ResidualBlock
 from keras_transformer.layers.position_bias import AlibiBias, RelativePositionBias
@@ -40,6 +41,7 @@ __all__ = [
     "FeedForward",
     "FinalState",
     "GatedConvolution",
+    "GatedFeedForward",
     "GeneralScore",
     "GridPositionalEncoding",
     "ImageEncoder",

@@ -8,9 +8,10 @@ import functools
 import keras
 from keras import ops
 
-from keras_transformer import masks
+from keras_transformer import arguments, masks
 from keras_transformer.layers import heads_state
 from keras_transformer.layers.base_attention import BaseMultiHeadAttention
+from keras_transformer.layers.normalization import NORMS, norm_layer
 from keras_transformer.layers.position_bias import PositionBias
 from keras_transformer.layers.positions import positions_from
 from keras_transformer.layers.projection import heads_first
@@ -46,6 +47,8 @@ class MultiHeadAttention(BaseMultiHeadAttention):
             `RelativeKeysAndValues` or another `position_bias.PositionBias`; a tensor broadcastable to
             (B, H, T, S); or a function or layer `position_bias(query_length=T, key_length=S, start_index=0)`
             that returns one.
+        qk_norm: "layer_norm" (Dehghani et al. 2023, section 2.2) or "rms_norm": queries and keys of each head
+            are normalised before they are turned, which keeps scores small in deep models. None for neither.
 
     Call arguments:
         query: (B, T, D), or of higher rank: (B, ..., D).
@@ -88,6 +91,7 @@ class MultiHeadAttention(BaseMultiHeadAttention):
         seed=None,
         rotary=None,
         position_bias=None,
+        qk_norm=None,
         **kwargs,
     ):
         super().__init__(
@@ -114,10 +118,19 @@ class MultiHeadAttention(BaseMultiHeadAttention):
         if flash_attention and position_bias is not None:
             raise ValueError("`flash_attention` and `position_bias` exclude each other. Received: both.")
         self.rotary = rotary
+        if qk_norm is not None:
+            arguments.check_choices(NORMS, qk_norm=qk_norm)
         self.position_bias = position_bias
+        self.qk_norm = qk_norm
 
     def build(self, query_shape, value_shape=None, key_shape=None):
         super().build(query_shape, value_shape, key_shape)
+        if self.qk_norm is not None:
+            policy = self.dtype_policy
+            self.query_norm = norm_layer(self.qk_norm, name="query_norm", dtype=policy)
+            self.key_norm = norm_layer(self.qk_norm, name="key_norm", dtype=policy)
+            for norm in (self.query_norm, self.key_norm):
+                norm.build((None, self._key_dim))
         self._build_extensions(len(query_shape))
 
     def _build_extensions(self, rank):
@@ -138,10 +151,16 @@ class MultiHeadAttention(BaseMultiHeadAttention):
             self.position_bias(query_length=1, key_length=1, start_index=0)
 
     def _met_query(self, heads, start_index=0):
-        return heads if self.rotary is None else self.rotary(heads, start_index=start_index)
+        return self._turned(heads if self.qk_norm is None else self.query_norm(heads), start_index)
 
     def _met_key(self, heads, start_index=0):
-        return heads if self.rotary is None else self.rotary(heads, start_index=start_index)
+        return self._turned(heads if self.qk_norm is None else self.key_norm(heads), start_index)
+
+    def _turned(self, heads, start_index):
+        if self.rotary is None:
+            return heads
+        # A layer of another dtype policy returns its own dtype.
+        return ops.cast(self.rotary(heads, start_index=start_index), heads.dtype)
 
     def project(self, value, key=None, start_index=0):
         """Projects what is attended to, once for any number of queries.
@@ -250,6 +269,7 @@ class MultiHeadAttention(BaseMultiHeadAttention):
             "flash_attention": self.flash_attention,
             "rotary": serialize(self.rotary),
             "position_bias": serialize(self.position_bias),
+            "qk_norm": self.qk_norm,
         }
 
     @classmethod

@@ -4,6 +4,7 @@ Legend: B batch, H heads, T queries, S keys, K one head's keys, V one head's val
 """
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,13 +13,13 @@ from keras import ops
 from keras_transformer import arguments
 
 
-def distances(query_positions, key_positions):
+def distances(query_positions: Any, key_positions: Any) -> Any:
     """Position of the key minus that of the query: (T, S), or (B, T, S) if one of them has rows."""
     query_positions, key_positions = (ops.cast(x, "int32") for x in (query_positions, key_positions))
     return key_positions[..., None, :] - query_positions[..., :, None]
 
 
-def clipped_distances(query_positions, key_positions, max_distance):
+def clipped_distances(query_positions: Any, key_positions: Any, max_distance: int) -> Any:
     """`distances`, cut off at `max_distance` to both sides, as row numbers from 0 to 2 * max_distance."""
     distance = distances(query_positions, key_positions)
     return ops.clip(distance, -max_distance, max_distance) + max_distance
@@ -41,7 +42,7 @@ class PositionBias(arguments.KnownArguments, keras.layers.Layer):
 
     adds_values = False  # whether `values` is asked, too
 
-    def bias(self, query_positions, key_positions, query=None):
+    def bias(self, query_positions: Any, key_positions: Any, query: Any = None) -> Any:
         """What is added to the scores.
 
         Args:
@@ -54,7 +55,7 @@ class PositionBias(arguments.KnownArguments, keras.layers.Layer):
         """
         raise NotImplementedError
 
-    def values(self, query_positions, key_positions, weights):
+    def values(self, query_positions: Any, key_positions: Any, weights: Any) -> Any:
         """What is added to the attended values; linear in the weights, so that blocks of keys add up.
 
         Args:
@@ -66,7 +67,7 @@ class PositionBias(arguments.KnownArguments, keras.layers.Layer):
         """
         raise NotImplementedError
 
-    def check_heads(self, num_heads, value_dim):
+    def check_heads(self, num_heads: int, value_dim: int) -> None:
         """Raises unless the bias is for heads of this number and for values of this width."""
         if self.num_heads != num_heads:
             raise ValueError(
@@ -74,15 +75,22 @@ class PositionBias(arguments.KnownArguments, keras.layers.Layer):
                 f"Received: num_heads={num_heads}, position_bias.num_heads={self.num_heads}."
             )
 
-    def build(self, query_positions_shape=None, key_positions_shape=None, query_shape=None):
+    def build(
+        self,
+        query_positions_shape: Any = None,
+        key_positions_shape: Any = None,
+        query_shape: Any = None,
+    ) -> None:
         """Makes the weights; the shapes of positions do not matter."""
 
-    def call(self, query_positions, key_positions, query=None):
+    def call(self, query_positions: Any, key_positions: Any, query: Any = None) -> Any:
         _check_positions(query, query_positions=query_positions, key_positions=key_positions)
         bias = self.bias(query_positions, key_positions, query)
         return ops.cast(bias, self.compute_dtype)
 
-    def compute_output_shape(self, query_positions_shape, key_positions_shape, query_shape=None):
+    def compute_output_shape(
+        self, query_positions_shape: Any, key_positions_shape: Any, query_shape: Any = None
+    ) -> tuple:
         rows = [shape[0] for shape in (query_positions_shape, key_positions_shape) if len(shape) > 1]
         return (rows[0] if rows else 1, self.num_heads, query_positions_shape[-1], key_positions_shape[-1])
 
@@ -117,7 +125,7 @@ class AlibiBias(PositionBias):
     Call arguments, returns: see `PositionBias`.
     """
 
-    def __init__(self, num_heads, **kwargs):
+    def __init__(self, num_heads: int, **kwargs: Any):
         super().__init__(**kwargs)
         arguments.check_sizes(num_heads=num_heads)
         self.num_heads = num_heads
@@ -126,12 +134,12 @@ class AlibiBias(PositionBias):
         slopes += [2 ** (-4 * head / power) for head in range(1, 2 * (num_heads - power), 2)]
         self._slopes = np.array(slopes, "float32")
 
-    def bias(self, query_positions, key_positions, query=None):
+    def bias(self, query_positions: Any, key_positions: Any, query: Any = None) -> Any:
         distance = ops.cast(ops.abs(distances(query_positions, key_positions)), "float32")
         distance = distance[:, None] if len(distance.shape) == 3 else distance[None, None]
         return -self._slopes[:, None, None] * distance
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_heads": self.num_heads}
 
 
@@ -159,12 +167,12 @@ class RelativePositionBias(PositionBias):
 
     def __init__(
         self,
-        num_heads,
-        num_buckets=32,
-        max_distance=128,
-        bidirectional=True,
-        initializer="glorot_uniform",
-        **kwargs,
+        num_heads: int,
+        num_buckets: int = 32,
+        max_distance: int = 128,
+        bidirectional: bool = True,
+        initializer: Any = "glorot_uniform",
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         arguments.check_sizes(num_heads=num_heads, num_buckets=num_buckets, max_distance=max_distance)
@@ -184,7 +192,12 @@ class RelativePositionBias(PositionBias):
         self.bidirectional = bidirectional
         self.initializer = keras.initializers.get(initializer)
 
-    def build(self, query_positions_shape=None, key_positions_shape=None, query_shape=None):
+    def build(
+        self,
+        query_positions_shape: Any = None,
+        key_positions_shape: Any = None,
+        query_shape: Any = None,
+    ) -> None:
         self.embeddings = self.add_weight(
             name="embeddings",
             shape=(self.num_buckets, self.num_heads),
@@ -192,7 +205,7 @@ class RelativePositionBias(PositionBias):
             autocast=False,  # added to scores in float32
         )
 
-    def bias(self, query_positions, key_positions, query=None):
+    def bias(self, query_positions: Any, key_positions: Any, query: Any = None) -> Any:
         rows = clipped_distances(query_positions, key_positions, self.max_distance)
         # Looked up once for each distance, then for each pair: in 2 * max_distance + 1 rows, not in T * S.
         by_distance = ops.take(self.embeddings, self._buckets(), axis=0)
@@ -214,7 +227,7 @@ class RelativePositionBias(PositionBias):
         shared = single + np.floor(growth * (count - single) + 1e-9).astype(int)
         return first + np.where(distance < single, distance, np.minimum(shared, count - 1))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "num_heads": self.num_heads,

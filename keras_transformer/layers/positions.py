@@ -1,6 +1,7 @@
 """Position information that is added to the input (Vaswani et al. 2017, section 3.5)."""
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,7 +13,7 @@ from keras_transformer import arguments
 LAYOUTS = ("interleaved", "halves")
 
 
-def positions_from(start_index, length):
+def positions_from(start_index: Any, length: Any) -> Any:
     """Positions counted from an integer scalar, (T,), or from one integer for each row, (B, T)."""
     start_index = ops.convert_to_tensor(start_index, "int32")
     if len(start_index.shape):
@@ -198,7 +199,7 @@ class LearnedPositionalEncoding(arguments.KnownArguments, keras.layers.Layer):
         }
 
 
-def known_start(start_index):
+def known_start(start_index: Any) -> int:
     """The largest position of a first row, or 0 where it is known only in the graph.
 
     Raises:

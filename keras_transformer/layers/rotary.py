@@ -1,6 +1,7 @@
 """Rotary position embedding (Su et al. 2021, "RoFormer")."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -34,14 +35,14 @@ class RotaryEmbedding(arguments.KnownArguments, keras.layers.Layer):
         ValueError: K is odd, a number is out of range, or there is no such layout.
     """
 
-    def __init__(self, max_wavelength=10_000, layout="interleaved", **kwargs):
+    def __init__(self, max_wavelength: float = 10_000, layout: str = "interleaved", **kwargs: Any):
         super().__init__(**kwargs)
         arguments.check_positive(max_wavelength=max_wavelength)
         arguments.check_choices(LAYOUTS, layout=layout)
         self.max_wavelength = max_wavelength
         self.layout = layout
 
-    def build(self, heads_shape):
+    def build(self, heads_shape: Any) -> None:
         arguments.check_shapes(4, heads=heads_shape)
         self.width = heads_shape[-1]
         if self.width % 2:
@@ -50,7 +51,7 @@ class RotaryEmbedding(arguments.KnownArguments, keras.layers.Layer):
                 f"Received: key_dim={self.width}."
             )
 
-    def call(self, heads, start_index=0):
+    def call(self, heads: Any, start_index: Any = 0) -> Any:
         arguments.check_vectors((None, None, None, self.width), heads=heads)
         known_start(start_index)
         positions = positions_from(start_index, ops.shape(heads)[2])
@@ -70,8 +71,8 @@ class RotaryEmbedding(arguments.KnownArguments, keras.layers.Layer):
             return ops.reshape(ops.stack(turned, axis=-1), ops.shape(heads))
         return ops.concatenate(turned, axis=-1)
 
-    def compute_output_shape(self, heads_shape):
+    def compute_output_shape(self, heads_shape: Any) -> Any:
         return heads_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "max_wavelength": self.max_wavelength, "layout": self.layout}

@@ -92,6 +92,7 @@ LAYERS = {
     "FeedForward": (lambda **kwargs: layers.FeedForward(5, **kwargs), _one),
     "FinalState": (layers.FinalState, _query),
     "GatedConvolution": (lambda **kwargs: layers.GatedConvolution(3, **kwargs), _one),
+    "GatedFeedForward": (lambda **kwargs: layers.GatedFeedForward(5, **kwargs), _one),
     "GeneralScore": (layers.GeneralScore, _two),
     "GridPositionalEncoding": (layers.GridPositionalEncoding, _grid),
     "ImageEncoder": (lambda **kwargs: layers.ImageEncoder((3, 4), **kwargs), _grid),
