@@ -137,7 +137,7 @@ class AlibiBias(PositionBias):
     def bias(self, query_positions: Any, key_positions: Any, query: Any = None) -> Any:
         distance = ops.cast(ops.abs(distances(query_positions, key_positions)), "float32")
         distance = distance[:, None] if len(distance.shape) == 3 else distance[None, None]
-        return -self._slopes[:, None, None] * distance
+        return ops.convert_to_tensor(-self._slopes[:, None, None]) * distance
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_heads": self.num_heads}
