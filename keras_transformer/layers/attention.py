@@ -187,7 +187,8 @@ class MultiHeadAttention(BaseMultiHeadAttention):
             query: (B, T, D).
             projected: {"key": (B, H, S, K), "value": (B, H, S, V)}.
             attention_mask: bool, broadcastable to (B, H, T, S), or (B, T, S); True = may attend.
-            start_index: position of the first query, for `rotary` and `position_bias`.
+            start_index: position of the first query, for `rotary` and `position_bias`: an integer, or (B,)
+                integers where these are layers of this library.
 
         Returns:
             Output, (B, T, D), and attention weights, (B, H, T, S).
