@@ -3,8 +3,6 @@
 Legend: B batch, T queries, S keys, H heads, D hidden, K one head's keys, V one head's values.
 """
 
-import functools
-
 import keras
 from keras import ops
 
@@ -12,7 +10,7 @@ from keras_transformer import arguments, masks
 from keras_transformer.layers import heads_state
 from keras_transformer.layers.base_attention import BaseMultiHeadAttention
 from keras_transformer.layers.normalization import NORMS, norm_layer
-from keras_transformer.layers.position_bias import PositionBias
+from keras_transformer.layers.position_bias import BiasAt, PositionBias
 from keras_transformer.layers.positions import positions_from
 from keras_transformer.layers.projection import heads_first
 
@@ -213,21 +211,19 @@ class MultiHeadAttention(BaseMultiHeadAttention):
                 f"must override `attend`, too. Received: {type(self).__name__}."
             )
 
-    def _position_terms(self, query_length, key_length, start_index):
+    def _bias(self, query_length, key_length, start_index):
+        """`position_bias` for these queries and keys, as `scaled_dot_product_attention` takes it, or None."""
         bias = self.position_bias
         if bias is None:
-            return {}
+            return None
         if isinstance(bias, PositionBias):
-            positions = positions_from(start_index, query_length), ops.arange(key_length)
-            values = functools.partial(bias.values, *positions) if bias.adds_values else None
-            return {"bias": functools.partial(bias.bias, *positions), "more_values": values}
+            return BiasAt(bias, positions_from(start_index, query_length), ops.arange(key_length))
         if callable(bias):
             # By keyword: Keras's layers take only tensors by position.
-            bias = bias(query_length=query_length, key_length=key_length, start_index=start_index)
-            return {"bias": bias}
+            return bias(query_length=query_length, key_length=key_length, start_index=start_index)
         if bias.shape[-2] > 1:
             bias = ops.take(bias, start_index + ops.arange(query_length), axis=-2)
-        return {"bias": bias[..., :key_length] if bias.shape[-1] > 1 else bias}
+        return bias[..., :key_length] if bias.shape[-1] > 1 else bias
 
     def initial_state(self, batch_size, max_length):
         """The empty key/value state of a self-attention, for `step`.

@@ -240,8 +240,8 @@ class BaseMultiHeadAttention(KeepsQuantization, KnownArguments, keras.layers.Mul
             key,
             value,
             mask=mask,
+            bias=self._bias(ops.shape(query)[-2], ops.shape(key)[-2], start_index),
             dropout=functools.partial(self._dropout_layer, training=training) if self._dropout else None,
-            **self._position_terms(ops.shape(query)[-2], ops.shape(key)[-2], start_index),
         )
 
     def _met_query(self, heads, start_index=0):
@@ -252,9 +252,9 @@ class BaseMultiHeadAttention(KeepsQuantization, KnownArguments, keras.layers.Mul
         """Key heads (B, H, S, K) as they meet the query heads."""
         return heads
 
-    def _position_terms(self, query_length, key_length, start_index):
-        """What positions add: `bias` and `more_values` of `scaled_dot_product_attention`."""
-        return {}
+    def _bias(self, query_length, key_length, start_index):
+        """The `bias` of `scaled_dot_product_attention`, or None."""
+        return None
 
     def _flash(self, query, key, value, mask, return_attention_scores):
         """Heads (B, H, T, K) to heads (B, T, H, V) by the backend's kernel."""

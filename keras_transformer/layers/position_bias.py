@@ -3,6 +3,7 @@
 Legend: B batch, H heads, T queries, S keys, K one head's keys, V one head's values.
 """
 
+import dataclasses
 import math
 from typing import Any
 
@@ -93,6 +94,29 @@ class PositionBias(arguments.KnownArguments, keras.layers.Layer):
     ) -> tuple:
         rows = [shape[0] for shape in (query_positions_shape, key_positions_shape) if len(shape) > 1]
         return (rows[0] if rows else 1, self.num_heads, query_positions_shape[-1], key_positions_shape[-1])
+
+
+@dataclasses.dataclass(frozen=True)
+class BiasAt:
+    """What a `PositionBias` adds to the attention of certain queries to certain keys, all or a block of them.
+
+    Args:
+        layer: the `PositionBias`.
+        query_positions: integers, (T,) or (B, T).
+        key_positions: integers, (S,) or (B, S).
+    """
+
+    layer: PositionBias
+    query_positions: Any
+    key_positions: Any
+
+    def scores(self, query: Any) -> Any:
+        """See `PositionBias.bias`."""
+        return self.layer.bias(self.query_positions, self.key_positions, query)
+
+    def values(self, weights: Any) -> Any:
+        """See `PositionBias.values`."""
+        return self.layer.values(self.query_positions, self.key_positions, weights)
 
 
 def _check_positions(query=None, **positions):
