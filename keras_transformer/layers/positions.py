@@ -93,7 +93,7 @@ class PositionalEncoding(arguments.KnownArguments, keras.layers.Layer):
 
     def call(self, x, start_index=0):
         arguments.check_vectors((None, None, None), x=x)
-        known_start(start_index)
+        known_start(start_index, x.shape[0])
         positions = positions_from(start_index, ops.shape(x)[1]) + self.first_position
         encoded = sinusoid(positions, x.shape[-1], self.max_wavelength, self.layout, self.endpoint)
         return x + ops.cast(encoded, x.dtype)
@@ -179,7 +179,7 @@ class LearnedPositionalEncoding(arguments.KnownArguments, keras.layers.Layer):
 
     def call(self, x, start_index=0):
         arguments.check_vectors((None, None, self.embeddings.shape[-1]), x=x)
-        length, first = x.shape[1], known_start(start_index)
+        length, first = x.shape[1], known_start(start_index, x.shape[0])
         if length is not None and first + length > self.max_length:
             raise ValueError(
                 f"Only {self.max_length} positions were learned (`max_length`). "
@@ -199,21 +199,23 @@ class LearnedPositionalEncoding(arguments.KnownArguments, keras.layers.Layer):
         }
 
 
-def known_start(start_index: Any) -> int:
+def known_start(start_index: Any, batch_size: int | None = None) -> int:
     """The largest position of a first row, or 0 where it is known only in the graph.
 
     Raises:
-        ValueError: it is known, and no integer from 0 on, nor one for each row.
+        ValueError: it is known, and no integer from 0 on, nor one for each of the `batch_size` rows.
     """
+    shape = tuple(getattr(start_index, "shape", ()))
     known = arguments.known_value(start_index)
-    if known is None or not known.size:
-        return 0
-    if len(known.shape) > 1 or known.dtype.kind not in "iu" or (known < 0).any():
+    if known is not None:
+        shape = known.shape
+    fits = not shape or len(shape) == 1 and (shape[0] == batch_size or None in (shape[0], batch_size))
+    if not fits or known is not None and (known.dtype.kind not in "iu" or (known < 0).any()):
+        received = f"shape={shape}" if known is None else f"start_index={known.tolist()!r}"
         raise ValueError(
-            "`start_index` must be an integer, 0 or above, or one for each row. "
-            f"Received: start_index={known.tolist()!r}."
+            f"`start_index` must be an integer, 0 or above, or one for each row. Received: {received}."
         )
-    return int(known.max())
+    return 0 if known is None or not known.size else int(known.max())
 
 
 def positional_encoding(max_length=None, **kwargs):

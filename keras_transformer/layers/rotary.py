@@ -53,7 +53,7 @@ class RotaryEmbedding(arguments.KnownArguments, keras.layers.Layer):
 
     def call(self, heads: Any, start_index: Any = 0) -> Any:
         arguments.check_vectors((None, None, None, self.width), heads=heads)
-        known_start(start_index)
+        known_start(start_index, heads.shape[0])
         positions = positions_from(start_index, ops.shape(heads)[2])
         exponents = ops.arange(0, self.width, 2, dtype="float32") / self.width
         rates = ops.exp(-math.log(self.max_wavelength) * exponents)  # (K / 2,)

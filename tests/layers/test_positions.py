@@ -132,7 +132,7 @@ def test_rows_may_start_at_positions_of_their_own(make):
         np.testing.assert_allclose(both[row : row + 1], alone, atol=1e-6)
 
 
-@pytest.mark.parametrize("start_index", [-1, 0.5, [2, -3], [[1]]])
+@pytest.mark.parametrize("start_index", [-1, 0.5, [2, -3], [1, 2, 3], [[1]]])
 def test_positions_are_counted_from_zero(start_index):
     message = "`start_index` must be an integer, 0 or above, or one for each row. Received: start_index="
     for make in (sinusoidal, learned):
