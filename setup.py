@@ -16,8 +16,10 @@ TEXT = ["PyYAML>=6.0", "tensorflow==2.21.*", "tensorflow-text==2.21.*", "sentenc
 
 PLOT = ["matplotlib>=3.9"]
 
+# Reports, curves and pictures of attention are the commands' own.
 TRAINING = [
     *TEXT,
+    *PLOT,
     "babel>=2.16",
     # tensorflow-datasets imports it and asks for it on old Pythons only.
     "importlib_resources>=6.4",
@@ -31,7 +33,7 @@ TRAINING = [
 ]
 
 # keras-tuner imports the last, and scikit-learn, without depending on them.
-TUNING = [*TRAINING, *PLOT, "keras-tuner>=1.4.8", "scipy>=1.13"]
+TUNING = [*TRAINING, "keras-tuner>=1.4.8", "scipy>=1.13"]
 
 # aiohttp is for the test double of the server alone, urllib3 for the client's REST.
 SERVING = [
@@ -65,7 +67,7 @@ LIBRARY = "keras_transformer"
 PROGRAMS = "keras_transformer_programs"
 NESTED = ("training", "serving", "command_line")
 
-ALL = sorted({*PLOT, *TRAINING, *TUNING, *SERVING, *CTRANSLATE2, *DEV})
+ALL = sorted({*TRAINING, *TUNING, *SERVING, *CTRANSLATE2, *DEV})
 
 setup(
     # The import name belongs to another project on the package index, as a distribution.

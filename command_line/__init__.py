@@ -5,12 +5,10 @@ Nothing here imports Keras or TensorFlow: help and a misspelt option answer at o
 
 import dataclasses
 import difflib
-import os
 import re
-import signal
 import sys
 
-from keras_transformer_programs import hints, installation
+from keras_transformer_programs import hints, installation, output
 
 try:
     import jsonargparse
@@ -117,22 +115,13 @@ def _is_section(parser, name: str) -> bool:
 def run(main) -> None:
     """Runs a command; input that cannot be used ends in one line and exit status 1.
 
-    Whoever reads standard output may go (`| head -1`): the command ends without a word, with the status of a
-    program that SIGPIPE ended.
+    Whoever reads standard output may go, see `output.ends_quietly`.
     """
     try:
-        try:
+        with output.ends_quietly():
             main()
-        except SystemExit as end:
-            if not end.code:  # --help
-                _write_out()
-            raise
-        _write_out()
-    except BrokenPipeError:
-        _give_up_output()
-        sys.exit(128 + signal.SIGPIPE)
     except (ValueError, OSError) as error:
-        _give_up_output()
+        output.give_up()
         sys.exit(f"error: {messages.one_line(error)}")
     except ModuleNotFoundError as error:
         told = installation.explained(error)
@@ -140,20 +129,5 @@ def run(main) -> None:
             raise
         sys.exit(f"error: {told}")
     except KeyboardInterrupt:
-        _give_up_output()
+        output.give_up()
         sys.exit(130)
-
-
-def _write_out():
-    # `python -m` under a service manager may have no standard output at all.
-    if sys.stdout is not None:
-        sys.stdout.flush()
-
-
-def _give_up_output():
-    """What still cannot be written is dropped: Python would try once more at its end, and complain."""
-    try:
-        _write_out()
-    except OSError:
-        with open(os.devnull, "wb") as nothing:
-            os.dup2(nothing.fileno(), sys.stdout.fileno())

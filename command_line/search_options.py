@@ -67,13 +67,13 @@ class SearchOptions:
             ValueError: a value is out of range, or options of two searches are mixed.
         """
         from keras_transformer import decoding
+        from keras_transformer.decoding.checks import MOST_HYPOTHESES, check_size
 
         kind, own = self._kind()
         # Under the names of the options; the searches call them otherwise.
         for name in ("beam", "n_best"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value}.")
+            if getattr(self, name) is not None:
+                check_size(self, name, most=MOST_HYPOTHESES)
         common = {
             field.name: getattr(self, field.name)
             for field in fields(decoding.Search)

@@ -64,6 +64,11 @@ def check_integers(**integers):
     _check("an integer", lambda value: is_size(value, -math.inf), integers)
 
 
+def check_layers(**layers):
+    """Raises unless each is a layer: a name stands for none."""
+    _check("a Keras layer", lambda value: isinstance(value, keras.layers.Layer), layers)
+
+
 def check_classes(num_classes):
     """Raises unless there are at least two classes."""
     if not is_size(num_classes, 2):

@@ -1,16 +1,23 @@
 """Image bytes to captions: decoder, model and search as functions that run in a TensorFlow graph."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from keras_transformer import decoding, tokenizers
 from keras_transformer.checkpoints import checkpoint_path
-from keras_transformer.encoded_images import decode_images
+from keras_transformer.descriptions import described
+from keras_transformer.encoded_images import as_images, decode_images
+from keras_transformer.installation import needs
 from keras_transformer.model_files import load_model
-from keras_transformer.run_files import data_length, image_facts
+from keras_transformer.run_files import check_parts, data_length, image_facts
 from keras_transformer.special_ids import PAD_ID
+from keras_transformer.text_graphs import decoded_texts
+
+with needs("text"):
+    import tensorflow as tf
 
 
 class Captioner(tf.Module):
@@ -30,6 +37,7 @@ class Captioner(tf.Module):
 
     def __init__(self, model, tokenizer, search, image_shape):
         super().__init__(name="captioner")
+        self.run_folder = None  # where it was loaded from
         if tokenizer.vocabulary_size != model.vocabulary_size:
             raise ValueError(
                 f"The tokenizer must have the model's {model.vocabulary_size} ids. "
@@ -41,11 +49,14 @@ class Captioner(tf.Module):
         self.image_shape = tuple(image_shape)
         # A tf.Module does not see the variables inside Keras's; without them an export has none.
         self.tf_variables = [variable.value for variable in model.variables]
-        image = tf.TensorSpec([None, *self.image_shape], tf.uint8)
-        self._describe = tf.function(self._decode, input_signature=[image], autograph=False)
 
     @classmethod
-    def from_run(cls, run_folder, search=decoding.BeamSearch, checkpoint=None):
+    def from_run(
+        cls,
+        run_folder: str | Path,
+        search: decoding.Search | Callable[[int], decoding.Search] = decoding.BeamSearch,
+        checkpoint: str | None = None,
+    ) -> "Captioner":
         """Loads what `training.train` made of an `image_captioner`.
 
         Args:
@@ -58,36 +69,37 @@ class Captioner(tf.Module):
             ValueError: the folder is no such run folder, or there is no such checkpoint.
         """
         folder = Path(run_folder)
-        for part in ("config.yaml", "images.json", "tokenizer/caption"):
-            if not (folder / part).exists():
-                raise ValueError(
-                    "The run folder of a captioner holds config.yaml, images.json, tokenizer/caption. "
-                    f"Received: {folder}, without {part}."
-                )
+        rule = "The run folder of a captioner holds config.yaml, images.json, tokenizer/caption"
+        check_parts(folder, rule, ("config.yaml", "images.json", "tokenizer/caption"))
         facts = image_facts(folder)
         if not isinstance(search, decoding.Search):
             search = search(data_length(folder, "max_length"))
         model = load_model(checkpoint_path(folder, checkpoint))
-        return cls(model, tokenizers.load(folder / "tokenizer" / "caption"), search, facts["image_shape"])
+        captioner = cls(
+            model, tokenizers.load(folder / "tokenizer" / "caption"), search, facts["image_shape"]
+        )
+        captioner.run_folder = str(run_folder)
+        return captioner
 
-    def __call__(self, encoded):
+    def __repr__(self) -> str:
+        return described(self, f"{self.tokenizer.vocabulary_size:,} pieces, images {self.image_shape}")
+
+    def __call__(self, encoded: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
         """Image bytes, strings (B,) -> captions, strings (B,)."""
-        return self.n_best(encoded)[0][:, 0]
+        return self.n_best(encoded, seed)[0][:, 0]
 
-    def n_best(self, encoded):
-        """Image bytes, strings (B,) -> captions, strings (B, N), and log-probabilities, float32 (B, N)."""
-        return self._decode(decode_images(encoded, self.image_shape))
+    def n_best(self, encoded: tf.Tensor, seed: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+        """Image bytes, strings (B,) -> captions, strings (B, N), and log-probabilities, float32 (B, N).
 
-    def _decode(self, image):
-        ids, scores = decoding.generate_n_best(self.model, {"image": image}, self.search)
-        return self._texts(ids), scores
+        The captions of a beam search differ; where there are fewer than N the rest is empty, with the score
+        -inf. `seed` is of a sampling, int32, a scalar or (B,); that of the search if None.
+        """
+        return self._decode(decode_images(encoded, self.image_shape), seed)
 
-    def _texts(self, ids):
-        batch_size, num_results, _ = tf.unstack(tf.shape(ids))
-        texts = self.tokenizer.detokenize(tf.reshape(ids, (batch_size * num_results, -1)))
-        return tf.reshape(texts, (batch_size, num_results))
+    def _decode(self, image, seed=None):
+        return decoded_texts(self.model, self.tokenizer, self.search, {"image": image}, seed)
 
-    def translate(self, images, batch_size=64):
+    def translate(self, images: Any, batch_size: int = 64) -> list[str]:
         """The best caption of each image.
 
         Args:
@@ -96,14 +108,19 @@ class Captioner(tf.Module):
 
         Returns:
             List of N str.
+
+        Raises:
+            ValueError: `images` is something else: one image, a file's name or bytes.
         """
-        found = []
+        images, found = as_images(images, self.image_shape), []
         for start in range(0, len(images), batch_size):
-            texts, _ = self._describe(tf.constant(images[start : start + batch_size], tf.uint8))
+            texts, _ = self._decode(tf.constant(images[start : start + batch_size], tf.uint8))
             found += [text.decode("utf-8", "replace") for text in texts.numpy()[:, 0]]
         return found
 
-    def look(self, images, layer=None, head=None):
+    def look(
+        self, images: Any, layer: int | None = None, head: int | None = None
+    ) -> list[tuple[list[str], np.ndarray]]:
         """The best caption of each image, piece by piece, and where was looked for each.
 
         Args:
@@ -116,8 +133,9 @@ class Captioner(tf.Module):
             What `attention_maps.attention_over_image` draws.
 
         Raises:
-            ValueError: there is no such layer or head.
+            ValueError: there is no such layer or head, or `images` is something else.
         """
+        images = as_images(images, self.image_shape)
         ids, _, attention = decoding.generate_with_attention(
             self.model, {"image": tf.constant(images, tf.uint8)}, self.search
         )

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_transformer.model_files import load_model
+from keras_transformer.model_files import check_finite, load_model
 from keras_transformer.run_files import read_json
 
 INDEX_FILE = "index.json"
@@ -114,7 +114,8 @@ def average(paths):
         The model, not compiled: a mean has no optimizer.
 
     Raises:
-        ValueError: there is no path, or the models' variables differ in number or shape.
+        ValueError: there is no path, the models' variables differ in number or shape, or one
+            is not finite.
     """
     paths = list(paths)
     if not paths:
@@ -123,6 +124,7 @@ def average(paths):
     for path in paths:
         model = None  # the one before is freed first
         model = load_model(path, ours=False)
+        check_finite(model, path)  # one that is not would spoil the mean
         received = [(variable.path, tuple(variable.shape)) for variable in model.variables]
         shapes = shapes or received
         if len(received) != len(shapes):

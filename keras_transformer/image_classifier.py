@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
-import tensorflow as tf
-
 from keras_transformer.checkpoints import checkpoint_path
+from keras_transformer.descriptions import described
 from keras_transformer.encoded_images import decode_images
+from keras_transformer.installation import needs
 from keras_transformer.model_files import load_model
 from keras_transformer.run_files import image_facts
+
+with needs("text"):
+    import tensorflow as tf
 
 
 class ImageClassifier(tf.Module):
@@ -24,6 +27,7 @@ class ImageClassifier(tf.Module):
 
     def __init__(self, model, classes, image_shape):
         super().__init__(name="image_classifier")
+        self.run_folder = None  # where it was loaded from
         if len(classes) != model.num_classes:
             raise ValueError(
                 f"`classes` must have a name for each of the model's {model.num_classes}. "
@@ -36,7 +40,7 @@ class ImageClassifier(tf.Module):
         self.tf_variables = [variable.value for variable in model.variables]
 
     @classmethod
-    def from_run(cls, run_folder, checkpoint=None):
+    def from_run(cls, run_folder: str | Path, checkpoint: str | None = None) -> "ImageClassifier":
         """Loads what `training.train` made of an `attention_cnn`.
 
         Args:
@@ -53,15 +57,20 @@ class ImageClassifier(tf.Module):
                 f"Received: {run_folder}, which does not."
             )
         model = load_model(checkpoint_path(run_folder, checkpoint))
-        return cls(model, facts["classes"], facts["image_shape"])
+        classifier = cls(model, facts["classes"], facts["image_shape"])
+        classifier.run_folder = str(run_folder)
+        return classifier
 
-    def __call__(self, encoded):
+    def __repr__(self) -> str:
+        return described(self, f"{len(self.classes)} classes, images {self.image_shape}")
+
+    def __call__(self, encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Image bytes, strings (B,) -> names of classes, strings (B,), and their probabilities, (B,)."""
         probabilities = self.probabilities(encoded)
         best = tf.argmax(probabilities, axis=1)
         return tf.gather(tf.constant(self.classes), best), tf.reduce_max(probabilities, axis=1)
 
-    def probabilities(self, encoded):
+    def probabilities(self, encoded: tf.Tensor) -> tf.Tensor:
         """Image bytes, strings (B,) -> float32 (B, number of classes), rows sum to 1."""
         logits = self.model(decode_images(encoded, self.image_shape), training=False)
         return tf.nn.softmax(tf.cast(logits, tf.float32))

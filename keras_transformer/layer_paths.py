@@ -1,6 +1,6 @@
 """Names for the layers inside a model and for their weights: decoder/layer_0/self_attention.
 
-Keras's own paths say where a layer was built, and give a decoder layer's two attentions one and the same.
+Keras's own paths begin with the model's name, and say where a layer was built.
 """
 
 

@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
-import tensorflow as tf
-
 from keras_transformer import tokenizers
 from keras_transformer.checkpoints import checkpoint_path
+from keras_transformer.descriptions import described
+from keras_transformer.installation import needs
 from keras_transformer.model_files import load_model
-from keras_transformer.run_files import data_length
+from keras_transformer.run_files import check_parts, data_length
 from keras_transformer.special_ids import END_ID, PAD_ID
+
+with needs("text"):
+    import tensorflow as tf
 
 MASK = "[MASK]"
 
@@ -30,6 +33,7 @@ class MaskFiller(tf.Module):
 
     def __init__(self, model, tokenizer, window):
         super().__init__(name="mask_filler")
+        self.run_folder = None  # where it was loaded from
         self.mask_id = model.encoder.vocabulary_size - 1
         if tokenizer.vocabulary_size != self.mask_id:
             raise ValueError(
@@ -43,7 +47,7 @@ class MaskFiller(tf.Module):
         self.tf_variables = [variable.value for variable in model.variables]
 
     @classmethod
-    def from_run(cls, run_folder, checkpoint=None):
+    def from_run(cls, run_folder: str | Path, checkpoint: str | None = None) -> "MaskFiller":
         """Loads what `training.train` made of a `masked_lm`.
 
         Args:
@@ -54,17 +58,18 @@ class MaskFiller(tf.Module):
             ValueError: the folder is no such run folder, or there is no such checkpoint.
         """
         folder = Path(run_folder)
-        for part in ("config.yaml", "tokenizer/text"):
-            if not (folder / part).exists():
-                raise ValueError(
-                    "The run folder of a masked language model holds config.yaml and tokenizer/text. "
-                    f"Received: {folder}, without {part}."
-                )
+        rule = "The run folder of a masked language model holds config.yaml and tokenizer/text"
+        check_parts(folder, rule, ("config.yaml", "tokenizer/text"))
         window = data_length(folder, "window")
         model = load_model(checkpoint_path(folder, checkpoint))
-        return cls(model, tokenizers.load(folder / "tokenizer" / "text"), window)
+        filler = cls(model, tokenizers.load(folder / "tokenizer" / "text"), window)
+        filler.run_folder = str(run_folder)
+        return filler
 
-    def __call__(self, text, num_candidates=10):
+    def __repr__(self) -> str:
+        return described(self, f"{self.tokenizer.vocabulary_size:,} pieces, window {self.window}")
+
+    def __call__(self, text: tf.Tensor, num_candidates: int = 10) -> tuple[tf.Tensor, tf.Tensor]:
         """The likeliest tokens for the first gap of each text.
 
         Args:
@@ -75,7 +80,13 @@ class MaskFiller(tf.Module):
         Returns:
             Candidates, strings (B, N), likeliest first, and their probabilities among all ordinary tokens,
             float32 (B, N).
+
+        Raises:
+            ValueError: one text is given that is not in a batch.
         """
+        text = tf.convert_to_tensor(text, tf.string)
+        if text.shape.rank not in (None, 1):
+            raise ValueError(f"`text` must be a batch of strings, (B,). Received: shape {text.shape}.")
         has_gap = tf.strings.regex_full_match(text, r"(?s).*\[MASK\].*")
         check = tf.debugging.Assert(
             tf.reduce_all(has_gap), [f"Each text must hold {MASK}. Received: one without."]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from keras_transformer.installation import needs
+from keras_transformer.texts import as_list
 
 with needs("training"):
     import sacrebleu
@@ -125,8 +126,11 @@ def measure(
         {name: `Measured`}, in the order of `names`.
 
     Raises:
-        ValueError: there is no translation, or another number of references.
+        ValueError: there is no translation, or another number of references, or one of the two is a single
+            string.
     """
+    translations = _strings(translations, "translations")
+    references = _strings(references, "references")
     check_lengths({"translations": translations, "references": references})
     measured = {}
     for name in names:
@@ -140,7 +144,7 @@ def measure(
 def sentence_chrf(translations, references, lowercase: bool = False) -> list[float]:
     """chrF2 of each sentence, 0 to 100. Unlike BLEU it tells short sentences apart."""
     metric = MEASURES["chrf"](lowercase=lowercase)
-    pairs = zip(translations, references, strict=True)
+    pairs = zip(_strings(translations, "translations"), _strings(references, "references"), strict=True)
     return [metric.sentence_score(translation, [reference]).score for translation, reference in pairs]
 
 
@@ -171,6 +175,8 @@ def paired_bootstrap(
     Raises:
         ValueError: a system has another number of texts than there are references, or none.
     """
+    references = _strings(references, "references")
+    systems = {name: _strings(texts, name) for name, texts in systems.items()}
     check_lengths({"references": references, **systems})
     metrics = {name: MEASURES[name](lowercase=lowercase) for name in names}
     test = PairedTest(list(systems.items()), metrics, [references], test_type="bs", n_samples=num_samples)
@@ -184,6 +190,13 @@ def paired_bootstrap(
             values = (float(value) for value in (result.score, result.mean, result.ci))
             compared.append(Compared(system, name, *values, p_value, str(signature)))
     return compared
+
+
+def _strings(texts, name):
+    """The texts as a list of str: sacreBLEU reads no bytes."""
+    return [
+        text.decode("utf-8", "replace") if isinstance(text, bytes) else text for text in as_list(texts, name)
+    ]
 
 
 def same(texts, others, lowercase: bool) -> bool:

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from keras_transformer.installation import needs
+
 
 def read_json(path, kind=dict):
     """The value in a JSON file.
@@ -25,6 +27,13 @@ def read_json(path, kind=dict):
     return value
 
 
+def check_parts(folder, rule: str, parts) -> None:
+    """Raises ValueError, with the rule, if one of the parts, paths in the folder, is not there."""
+    for part in parts:
+        if not (Path(folder) / part).exists():
+            raise ValueError(f"{rule}. Received: {folder}, without {part}.")
+
+
 def data_length(folder, name: str) -> int:
     """A length that the model was trained with: `name` in the data section of a run's config.yaml.
 
@@ -32,7 +41,8 @@ def data_length(folder, name: str) -> int:
         OSError: the file cannot be read.
         ValueError: it has no such number.
     """
-    import yaml  # here: the callbacks do without it
+    with needs("text"):  # here: the callbacks do without it
+        import yaml
 
     path = Path(folder) / "config.yaml"
     try:

@@ -1,21 +1,28 @@
 """Text from a language model: tokenizer, model and search as functions that run in a TensorFlow graph."""
 
 import dataclasses
+from collections.abc import Callable, Iterable
 from pathlib import Path
-
-import tensorflow as tf
 
 from keras_transformer import decoding, tokenizers
 from keras_transformer.checkpoints import checkpoint_path
+from keras_transformer.descriptions import described
+from keras_transformer.installation import needs
 from keras_transformer.model_files import load_model
-from keras_transformer.run_files import data_length
+from keras_transformer.run_files import check_parts, data_length
 from keras_transformer.special_ids import END_ID, PAD_ID
+from keras_transformer.text_graphs import decoded_texts
+from keras_transformer.text_seeds import TextSeeds, seed_words
+from keras_transformer.texts import as_list
+
+with needs("text"):
+    import tensorflow as tf
 
 
 class TextGenerator(tf.Module):
     """Continues texts with a `models.CausalLM`; can be exported as it is.
 
-    `__call__` is for graphs, `generate` takes a list.
+    `__call__` is for graphs, `generate` takes one text or a list.
 
     Args:
         model: a model that takes prompts.
@@ -28,6 +35,7 @@ class TextGenerator(tf.Module):
 
     def __init__(self, model, tokenizer, search):
         super().__init__(name="text_generator")
+        self.run_folder = None  # where it was loaded from
         if tokenizer.vocabulary_size != model.vocabulary_size:
             raise ValueError(
                 f"The tokenizer must have the model's {model.vocabulary_size} ids. "
@@ -38,12 +46,14 @@ class TextGenerator(tf.Module):
         self.search = search
         # A tf.Module does not see the variables inside Keras's; without them an export has none.
         self.tf_variables = [variable.value for variable in model.variables]
-        self._graph = tf.function(
-            self.n_best, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False
-        )
 
     @classmethod
-    def from_run(cls, run_folder, search=decoding.Sampling, checkpoint=None):
+    def from_run(
+        cls,
+        run_folder: str | Path,
+        search: decoding.Search | Callable[[int], decoding.Search] = decoding.Sampling,
+        checkpoint: str | None = None,
+    ) -> "TextGenerator":
         """Loads what `training.train` made of a `causal_lm`.
 
         Args:
@@ -57,12 +67,8 @@ class TextGenerator(tf.Module):
                 than the window: no position beyond it was ever trained.
         """
         folder = Path(run_folder)
-        for part in ("config.yaml", "tokenizer/text"):
-            if not (folder / part).exists():
-                raise ValueError(
-                    "The run folder of a language model holds config.yaml and tokenizer/text. "
-                    f"Received: {folder}, without {part}."
-                )
+        rule = "The run folder of a language model holds config.yaml and tokenizer/text"
+        check_parts(folder, rule, ("config.yaml", "tokenizer/text"))
         window = data_length(folder, "window")
         if not isinstance(search, decoding.Search):
             search = search(window)
@@ -72,63 +78,87 @@ class TextGenerator(tf.Module):
                 f"Received: max_length={search.max_length}."
             )
         model = load_model(checkpoint_path(folder, checkpoint))
-        return cls(model, tokenizers.load(folder / "tokenizer" / "text"), search)
+        generator = cls(model, tokenizers.load(folder / "tokenizer" / "text"), search)
+        generator.run_folder = str(run_folder)
+        return generator
 
-    def __call__(self, text):
+    def __repr__(self) -> str:
+        return described(self, f"{self.tokenizer.vocabulary_size:,} pieces")
+
+    def __call__(self, text: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
         """Prompts, strings (B,) -> texts that begin with them, strings (B,)."""
-        return self.n_best(text)[0][:, 0]
+        return self.n_best(text, seed)[0][:, 0]
 
-    def n_best(self, text):
+    def n_best(self, text: tf.Tensor, seed: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
         """Prompts, strings (B,) -> texts, strings (B, N), and log-probabilities, float32 (B, N).
 
         A prompt of `max_length` tokens and more is cut to its end: what comes next follows from that. The
-        text returned begins with the prompt as the tokenizer reads it back.
+        text returned begins with the prompt as the tokenizer reads it back. The texts of a beam search
+        differ; where there are fewer than N the rest is empty, with the score -inf. `seed` is of a sampling,
+        int32, a scalar or (B,); that of the search if None.
         """
         tokens = self.tokenizer.tokenize(text)[:, -(self.search.max_length - 1) :]
         # At least one column: the search finds the batch's size in it.
         prompt_ids = tokens.to_tensor(PAD_ID)
         prompt_ids = tf.pad(prompt_ids, [[0, 0], [0, tf.maximum(1 - tf.shape(prompt_ids)[1], 0)]])
-        ids, scores = decoding.generate_n_best(self.model, {"prompt_ids": prompt_ids}, self.search)
-        batch_size, num_results, _ = tf.unstack(tf.shape(ids))
-        texts = self.tokenizer.detokenize(tf.reshape(ids, (batch_size * num_results, -1)))
-        return tf.reshape(texts, (batch_size, num_results)), scores
+        return decoded_texts(self.model, self.tokenizer, self.search, {"prompt_ids": prompt_ids}, seed)
 
-    def continued(self, text, length):
+    def continued(self, text: str, length: int, seed: int | None = None) -> str:
         """Goes on with a text beyond the window: again and again from its last half window on.
 
         Args:
             text: str.
             length: tokens of the whole, the prompt's included.
+            seed: of a sampling, an integer >= 0; that of the search if None.
 
         Returns:
             The text up to its end token, or to `length`.
         """
-        ids = self.tokenizer.tokenize([text]).to_list()[0]
+        ids = self.tokenizer.tokenize(as_list([text], "text")).to_list()[0]
+        seed = getattr(self.search, "seed", None) if seed is None else seed
         window, number, new = self.search.max_length, 0, []
         while len(ids) < length and END_ID not in new:
             kept = ids[-(window // 2) :]
             max_length = min(window, len(kept) + length - len(ids))
             changes = {"max_length": max_length, "min_length": min(self.search.min_length, max_length)}
-            if isinstance(self.search, decoding.Sampling):
-                changes["seed"] = self.search.seed + number  # else all parts would share their draws
             search = dataclasses.replace(self.search, **changes)
-            found, _ = decoding.generate(self.model, {"prompt_ids": tf.constant([kept or [PAD_ID]])}, search)
+            prompt = {"prompt_ids": tf.constant([kept or [PAD_ID]])}
+            part_seed = None if seed is None else seed + number  # else equal parts would go on alike
+            found, _ = decoding.generate(self.model, prompt, search, seed=part_seed)
             new = [token for token in found.numpy()[0].tolist()[len(kept) :] if token != PAD_ID]
             ids += new
             number += 1
         return self.tokenizer.detokenize([ids]).numpy()[0].decode("utf-8", "replace")
 
-    def generate(self, texts):
-        """Continues a list of texts, one graph for all.
+    def generate(
+        self, texts: str | bytes | Iterable[str | bytes], seeds: Iterable[int] | None = None
+    ) -> list[tuple[str, float]] | list[list[tuple[str, float]]]:
+        """Continues texts, all together.
 
         Args:
-            texts: list of str.
+            texts: str or UTF-8 bytes: one, or any iterable of them.
+            seeds: of a sampling, an integer >= 0 for each text, whose results follow from text and seed
+                alone. If None those of `TextSeeds`: the search's own, and of equal texts the next ones.
 
         Returns:
-            For each a list of (text, log-probability), best first or as drawn.
+            For each a list of (text, log-probability), best first or as drawn; of one text that is not in a
+            list, its own.
+
+        Raises:
+            ValueError: `texts` holds something else than strings, or there is not a seed for each.
         """
-        found, scores = self._graph(tf.constant(list(texts), tf.string))
+        if isinstance(texts, str | bytes):
+            return self.generate([texts], seeds)[0]
+        texts = as_list(texts)
+        seeds = TextSeeds(self.search)(texts) if seeds is None else seeds
+        if seeds is not None:
+            seeds = tf.constant(seed_words(seeds, self.search, len(texts)), tf.int32)
+        found, scores = self.n_best(tf.constant(texts, tf.string), seeds)
         return [
-            [(text.decode("utf-8", "replace"), float(score)) for text, score in zip(*row, strict=True)]
+            [
+                (text.decode("utf-8", "replace"), float(score))
+                for text, score in zip(*row, strict=True)
+                if score > -float("inf")
+            ]
             for row in zip(found.numpy(), scores.numpy(), strict=True)
         ]

@@ -3,17 +3,23 @@
 Legend: B texts, N hypotheses of a text, S source pieces, L longest translation in pieces.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
-import tensorflow as tf
-
-from keras_transformer import decoding, tokenizers
+from keras_transformer import decoding, text_graphs
 from keras_transformer.checkpoints import checkpoint_path
+from keras_transformer.descriptions import described
 from keras_transformer.hypotheses import Hypothesis, batches, read
+from keras_transformer.installation import needs
 from keras_transformer.model_files import load_model
-from keras_transformer.run_files import data_length
+from keras_transformer.run_files import check_parts, data_length
 from keras_transformer.special_ids import END_ID, PAD_ID, UNKNOWN_ID
+from keras_transformer.text_seeds import TextSeeds, seed_words
+from keras_transformer.texts import as_list
+
+with needs("text"):
+    import tensorflow as tf
 
 # White space and separators; no letter, digit or sign.
 BLANK = r"[\s\p{Z}]*"
@@ -25,7 +31,7 @@ class Translator(tf.Module):
     """Translates strings with a model and its tokenizers; can be exported as it is.
 
     `__call__`, `n_best`, `score`, `align` and `tokens` are for graphs: tensors in, tensors out. `translate`
-    and `hypotheses` take lists of any length.
+    takes one text or a list of any length, `hypotheses` a list.
 
     Args:
         model: a `models.AutoregressiveModel`, or a `decoding.Ensemble` of some.
@@ -40,6 +46,7 @@ class Translator(tf.Module):
 
     def __init__(self, model, source_tokenizer, target_tokenizer, search, max_source_length):
         super().__init__(name="translator")
+        self.run_folder = None  # where it was loaded from
         for side, tokenizer in (("source", source_tokenizer), ("target", target_tokenizer)):
             expected = getattr(model, f"{side}_vocabulary_size")
             if tokenizer.vocabulary_size != expected:
@@ -54,10 +61,15 @@ class Translator(tf.Module):
         self.max_source_length = max_source_length
         # A tf.Module does not see the variables inside Keras's; without them an export has none.
         self.tf_variables = [variable.value for variable in model.variables]
-        self._graphs = {}
 
     @classmethod
-    def from_run(cls, run_folder, search=decoding.BeamSearch, others=(), checkpoint=None):
+    def from_run(
+        cls,
+        run_folder: str | Path,
+        search: decoding.Search | Callable[[int], decoding.Search] = decoding.BeamSearch,
+        others: Sequence[str | Path] = (),
+        checkpoint: str | None = None,
+    ) -> "Translator":
         """Loads what `training.train` made.
 
         Args:
@@ -71,51 +83,48 @@ class Translator(tf.Module):
             ValueError: a folder is no run folder, has other tokenizers, or there is no such checkpoint.
         """
         folders = [Path(run_folder), *map(Path, others)]
+        parts = ("config.yaml", "tokenizer/source", "tokenizer/target")
         for folder in folders:
-            parts = ["config.yaml", "tokenizer/source", "tokenizer/target"]
-            missing = [part for part in parts if not (folder / part).exists()]
-            if missing:
-                raise ValueError(
-                    f"A run folder holds {', '.join(parts)}. Received: {folder}, without {missing[0]}."
-                )
+            check_parts(folder, f"A run folder holds {', '.join(parts)}", parts)
         files = [checkpoint_path(folders[0], checkpoint), *map(checkpoint_path, folders[1:])]
         max_length = data_length(folders[0], "max_length")
         if not isinstance(search, decoding.Search):
             search = search(max_length)  # first: it costs nothing to learn that an option is wrong
-        sides = []
-        for folder in folders:
-            sides.append([tokenizers.load(folder / "tokenizer" / side) for side in ("source", "target")])
-            if [vocabulary(side) for side in sides[-1]] != [vocabulary(side) for side in sides[0]]:
-                raise ValueError(
-                    "The models of an ensemble must have the same tokenizers. "
-                    f"Received: {folder}, whose tokenizers are not those of {folders[0]}."
-                )
+        source, target = text_graphs.shared_tokenizers(folders)
         loaded = [load_model(file) for file in files]
         model = decoding.Ensemble(loaded) if len(loaded) > 1 else loaded[0]
-        return cls(model, *sides[0], search, max_length)
+        translator = cls(model, source, target, search, max_length)
+        translator.run_folder = str(run_folder)
+        return translator
 
-    def source_ids(self, text):
+    def __repr__(self) -> str:
+        sizes = [side.vocabulary_size for side in (self.source_tokenizer, self.target_tokenizer)]
+        return described(self, "{:,} source and {:,} target pieces".format(*sizes))
+
+    def source_ids(self, text: tf.Tensor) -> tf.Tensor:
         """Strings (B,) -> int32 (B, S), cut to `max_source_length`, ended and padded.
 
         A text of white space is an empty one, whatever the tokenizer makes of it.
         """
         text = tf.where(tf.strings.regex_full_match(text, BLANK), "", text)
-        return ended(self.source_tokenizer.tokenize(text), self.max_source_length)
+        return text_graphs.ended(self.source_tokenizer.tokenize(text), self.max_source_length)
 
-    def __call__(self, text):
+    def __call__(self, text: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
         """Strings (B,) -> translations, strings (B,). An empty text has an empty translation."""
-        return self.n_best(text)[0][:, 0]
+        return self.n_best(text, seed)[0][:, 0]
 
-    def n_best(self, text):
+    def n_best(self, text: tf.Tensor, seed: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
         """Strings (B,) -> translations, strings (B, N), and log-probabilities, float32 (B, N), best first.
 
-        Where there are fewer than N the rest is empty, with the score -inf. All N translations of an
-        empty text are empty, with the score 0.
+        The translations of a beam search differ: one that is found in two segmentations is there once. Where
+        there are fewer than N the rest is empty, with the score -inf. All N translations of an empty text are
+        empty, with the score 0. `seed` is of a sampling, int32, a scalar or (B,); that of the search if None.
         """
-        decoded = self._decode(self.source_ids(text))
+        inputs = {"source_ids": self.source_ids(text)}
+        decoded = self._decode(inputs if seed is None else inputs | {"seed": seed})
         return decoded["texts"], decoded["scores"]
 
-    def score(self, source, target):
+    def score(self, source: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Log-probabilities of given translations.
 
         Args:
@@ -125,11 +134,12 @@ class Translator(tf.Module):
         Returns:
             by piece, float32 (B, T), the end token included and zeros at padding; and in sum, (B,).
         """
+        source, target = text_graphs.same_rows(source=source, target=target)
         longest = min(MAX_SCORED_LENGTH, getattr(self.model, "max_length", None) or MAX_SCORED_LENGTH)
-        target_ids = ended(self.target_tokenizer.tokenize(target), longest)
+        target_ids = text_graphs.ended(self.target_tokenizer.tokenize(target), longest)
         return decoding.score(self.model, {"source_ids": self.source_ids(source)}, target_ids)
 
-    def align(self, text, layer=None, head=None):
+    def align(self, text: tf.Tensor, layer: int | None = None, head: int | None = None) -> dict:
         """Best translations with what their pieces attended to, from one pass.
 
         Args:
@@ -143,88 +153,119 @@ class Translator(tf.Module):
         source_ids = self.source_ids(text)
         # Reduced at each step: only (B, N, L, S) is kept.
         decoded = self._decode(
-            source_ids,
-            attention=lambda state: decoding.soft_alignment(self.model.attention(state), layer, head),
+            {"source_ids": source_ids},
+            lambda state: decoding.soft_alignment(self.model.attention(state), layer, head),
         )
         length = tf.reduce_max(tf.reduce_sum(tf.cast(decoded["ids"][:, 0] != PAD_ID, tf.int32), axis=1))
         return {
             "translation": decoded["texts"][:, 0],
-            "source_tokens": pieces(self.source_tokenizer, source_ids),
-            "target_tokens": pieces(self.target_tokenizer, decoded["ids"][:, 0, :length]),
+            "source_tokens": text_graphs.pieces(self.source_tokenizer, source_ids),
+            "target_tokens": text_graphs.pieces(self.target_tokenizer, decoded["ids"][:, 0, :length]),
             "attention": tf.cast(decoded["attention"][:, 0, :length], tf.float32),
         }
 
-    def tokens(self, source_ids):
+    def tokens(self, source_ids: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Without tokenizers: ids (B, S), ended and padded with 0 -> ids (B, N, L) and scores (B, N).
 
-        Ids that the model does not have are read as the unknown token.
+        Ids that the model does not have are read as the unknown token. Two rows of ids may be one text in two
+        segmentations.
         """
         is_known = (source_ids >= 0) & (source_ids < self.source_tokenizer.vocabulary_size)
-        decoded = self._decode(tf.where(is_known, source_ids, UNKNOWN_ID))
+        decoded = self._ids(self.search, {"source_ids": tf.where(is_known, source_ids, UNKNOWN_ID)})
         return decoded["ids"], decoded["scores"]
 
-    def _decode(self, source_ids, prefix_ids=None, attention=None):
-        arguments = (self.model, {"source_ids": source_ids}, self.search, prefix_ids)
-        if attention is None:
-            (ids, scores), kept = decoding.generate_n_best(*arguments), None
-        else:
-            ids, scores, kept = decoding.generate_with_attention(*arguments, attention)
-        # What was decoded from nothing but an end: the answer is an end, too.
-        is_empty = tf.reduce_all(source_ids[:, :1] == END_ID, axis=1)[:, None]  # (B, 1), of no rows as well
-        blank = tf.one_hot(0, tf.shape(ids)[2], on_value=END_ID, off_value=PAD_ID, dtype=tf.int32)
-        ids = tf.where(is_empty[..., None], blank, ids)
-        if kept is not None:
-            is_real = tf.reshape(
-                ids != PAD_ID, tf.concat([tf.shape(ids), tf.ones(len(kept.shape) - 3, tf.int32)], 0)
-            )
-            kept = tf.where(is_real, kept, tf.zeros_like(kept))
-        batch_size, num_results, _ = tf.unstack(tf.shape(ids))
-        texts = self.target_tokenizer.detokenize(tf.reshape(ids, (batch_size * num_results, -1)))
-        return {
-            "texts": tf.reshape(texts, (batch_size, num_results)),
-            "scores": tf.where(is_empty, 0.0, scores),
-            "ids": ids,
-            "attention": kept,
-        }
+    def _ids(self, search, inputs, attention=False):
+        """Decodes "source_ids" (B, S), with "prefix_ids" (B, P) and "seed" where they are given.
 
-    def translate(self, texts, batch_size=128, progress=None):
+        Returns:
+            "ids" (B, N, L), "scores" (B, N); and "attention" (B, N, L, ...) if `attention` is True or what is
+            to be kept of a state.
+        """
+        source_ids, seed = inputs["source_ids"], inputs.get("seed")
+        arguments = (self.model, {"source_ids": source_ids}, search, inputs.get("prefix_ids"))
+        if attention is False:
+            ids, scores = decoding.generate_n_best(*arguments, seed=seed)
+            found = {"ids": ids, "scores": scores}
+        else:
+            kept = None if attention is True else attention
+            found = decoding.generate_with_attention(*arguments, kept, seed)._asdict()
+        return text_graphs.ended_at_once(found, _is_empty(source_ids))
+
+    def _decode(self, inputs, attention=False):
+        """As `_ids`, and "texts" (B, N), of which no two of a row are equal."""
+
+        def decode(search, inputs):
+            decoded = self._ids(search, inputs, attention)
+            return {"texts": text_graphs.detokenized(self.target_tokenizer, decoded["ids"]), **decoded}
+
+        # Nothing is found in an empty text: all its hypotheses are the end.
+        return text_graphs.distinct(decode, self.search, inputs, _is_empty(inputs["source_ids"]))
+
+    def translate(
+        self,
+        texts: str | bytes | Iterable[str | bytes],
+        batch_size: int = 128,
+        progress: Callable[[int], None] | None = None,
+    ) -> str | list[str]:
         """The best translation of each text; see `hypotheses`.
 
         Returns:
-            List of str, in the order of `texts`.
+            List of str, in the order of `texts`; of one text that is not in a list, one str.
         """
+        if isinstance(texts, str | bytes):
+            return self.translate([texts], batch_size, progress)[0]
         return [best.text for best, *_ in self.hypotheses(texts, batch_size, progress=progress)]
 
     def hypotheses(
         self,
-        texts: Sequence[str | bytes],
+        texts: Iterable[str | bytes],
         batch_size: int = 128,
-        prefixes: Sequence[str] | None = None,
+        prefixes: Iterable[str] | None = None,
         with_attention: bool = False,
         progress: Callable[[int], None] | None = None,
+        seeds: Iterable[int] | None = None,
     ) -> list[list[Hypothesis]]:
-        """Translates a list of texts in graph mode, texts of similar length together.
+        """Translates a list of texts, texts of similar length together.
 
         Args:
-            texts: str or UTF-8 bytes.
+            texts: str or UTF-8 bytes; any iterable of them.
             batch_size: texts decoded together.
             prefixes: one for each text, what its translations begin with, in whole words; None for
                 nothing.
             with_attention: whether to keep pieces and attention.
             progress: called with the number of texts that have just been translated.
+            seeds: of a sampling, an integer >= 0 for each text, whose results follow from text and seed
+                alone. If None those of `TextSeeds`: the search's own, and of equal texts the next ones.
 
         Returns:
             One list for each text, in the order of `texts`: its hypotheses, at least one, best first.
 
         Raises:
-            ValueError: a prefix holds what the target tokenizer does not know, or is too long.
+            ValueError: `texts` is a single string, or holds something else than strings; a prefix holds what
+                the target tokenizer does not know, or is too long; there is not a seed for each text.
         """
-        given = [] if prefixes is None else [self._prefix_ids(texts, prefixes)]
-        graph = self._graph(len(given), with_attention)
+        texts, others = as_list(texts), {}
+        if prefixes is not None:
+            prefixes = as_list(prefixes, "prefixes")
+            others["prefix_ids"] = text_graphs.prefix_ids(
+                self.target_tokenizer, prefixes, len(texts), self.search.max_length
+            )
+        seeds = TextSeeds(self.search)(texts) if seeds is None else seeds
+        if seeds is not None:
+            others["seed"] = tf.constant(seed_words(seeds, self.search, len(texts)), tf.int32)
         results = [[] for _ in texts]
         for indices in batches(texts, batch_size):
-            source = tf.constant([texts[index] for index in indices], tf.string)
-            decoded = graph(source, *(tf.gather(ids, indices).to_tensor() for ids in given))
+            source_ids = self.source_ids(tf.constant([texts[index] for index in indices], tf.string))
+            given = {name: tf.gather(x, indices) for name, x in others.items()}
+            given = {
+                name: x.to_tensor() if isinstance(x, tf.RaggedTensor) else x for name, x in given.items()
+            }
+            decoded = self._decode({"source_ids": source_ids, **given}, with_attention)
+            ids = decoded.pop("ids")
+            if with_attention:
+                decoded["source_pieces"] = text_graphs.pieces(self.source_tokenizer, source_ids)
+                decoded["target_pieces"] = text_graphs.pieces(self.target_tokenizer, ids)
+                decoded["attention"] = tf.cast(decoded["attention"], tf.float32)
             decoded = {name: x.numpy() for name, x in decoded.items()}
             for row, index in enumerate(indices):
                 results[index] = read({name: x[row] for name, x in decoded.items()})
@@ -232,7 +273,7 @@ class Translator(tf.Module):
                 progress(len(indices))
         return results
 
-    def attention(self, text):
+    def attention(self, text: str) -> tuple[list[str], list[str], Any]:
         """Translates one text and shows what each piece of the translation attended to.
 
         Args:
@@ -245,59 +286,7 @@ class Translator(tf.Module):
         best = self.hypotheses([text], with_attention=True)[0][0]
         return best.source_pieces, best.target_pieces, best.attention
 
-    def _graph(self, num_prefixes, with_attention):
-        """The traced function for batches of all shapes; made once."""
 
-        def decode(text, prefix_ids=None):
-            source_ids = self.source_ids(text)
-            decoded = self._decode(source_ids, prefix_ids, self.model.attention if with_attention else None)
-            if not with_attention:
-                return {"texts": decoded["texts"], "scores": decoded["scores"]}
-            decoded["attention"] = tf.cast(decoded["attention"], tf.float32)
-            decoded["source_pieces"] = pieces(self.source_tokenizer, source_ids)
-            decoded["target_pieces"] = pieces(self.target_tokenizer, decoded.pop("ids"))
-            return decoded
-
-        key = (num_prefixes, with_attention)
-        if key not in self._graphs:
-            signature = [tf.TensorSpec([None], tf.string)]
-            signature += [tf.TensorSpec([None, None], tf.int32)] * num_prefixes
-            self._graphs[key] = tf.function(decode, input_signature=signature, autograph=False)
-        return self._graphs[key]
-
-    def _prefix_ids(self, texts, prefixes):
-        if len(prefixes) != len(texts):
-            raise ValueError(
-                "There must be one prefix for each text. "
-                f"Received: {len(texts)} texts, {len(prefixes)} prefixes."
-            )
-        ids = self.target_tokenizer.tokenize(tf.constant(list(prefixes), tf.string))
-        for prefix, row in zip(prefixes, ids, strict=True):
-            if UNKNOWN_ID in row.numpy():
-                raise ValueError(
-                    f"A prefix must consist of what the target tokenizer knows. Received: {prefix!r}."
-                )
-            if len(row) >= self.search.max_length:
-                raise ValueError(
-                    f"A prefix must be shorter than `max_length`, {self.search.max_length} pieces. "
-                    f"Received: {len(row)} pieces, {prefix!r}."
-                )
-        return ids
-
-
-def ended(tokens, length):
-    """Ragged ids (B, None) -> int32 (B, S), cut to `length` with the end token, padded."""
-    tokens = tokens[:, : length - 1]
-    return tf.concat([tokens, tf.fill([tokens.nrows(), 1], END_ID)], axis=1).to_tensor()
-
-
-def pieces(tokenizer, ids):
-    """Ids of any shape -> pieces, strings of that shape, empty at padding."""
-    return tf.where(
-        ids == PAD_ID, "", tf.reshape(tokenizer.id_to_piece(tf.reshape(ids, [-1])), tf.shape(ids))
-    )
-
-
-def vocabulary(tokenizer):
-    """All pieces of a tokenizer, in the order of their ids."""
-    return tokenizer.id_to_piece(tf.range(tokenizer.vocabulary_size)).numpy().tolist()
+def _is_empty(source_ids):
+    """Bool, (B,): which rows of ids (B, S) begin with the end."""
+    return tf.reduce_all(source_ids[:, :1] == END_ID, axis=1)  # of no columns as well

@@ -8,7 +8,7 @@ import difflib
 import importlib
 import sys
 
-from keras_transformer_programs import installation
+from keras_transformer_programs import installation, output
 from keras_transformer_programs.hints import CONSOLE
 
 # Command -> its module, and what it does. The command is the last part of the module's name.
@@ -37,7 +37,17 @@ COMPLETION = "completion"
 
 
 def main():
-    """Runs the program that the command line names."""
+    """Runs the program that the command line names, or prints help."""
+    try:
+        with output.ends_quietly():
+            start()
+    except OSError as error:  # standard output cannot be written
+        output.give_up()
+        _fail(error, 1)
+
+
+def start():
+    """What `main` does while somebody reads."""
     command, *arguments = sys.argv[1:] or ["--help"]
     known = [*COMMANDS, COMPLETION]
     if command in ("-h", "--help"):

@@ -46,6 +46,16 @@ def explained(error: ModuleNotFoundError) -> ModuleNotFoundError:
     )
 
 
+def check(package: str) -> None:
+    """Raises unless a package that is used later is installed: before something long begins.
+
+    Raises:
+        ModuleNotFoundError: says what to install.
+    """
+    if importlib.util.find_spec(package) is None:
+        raise explained(ModuleNotFoundError(f"No module named {package!r}", name=package))
+
+
 def wrong_library() -> str | None:
     """What is wrong if `keras_transformer` is another project's; see `keras_transformer.installation`."""
     found = importlib.util.find_spec("keras_transformer")

@@ -137,15 +137,20 @@ class Client:
         """
         return self.transport.predict(self.spec, inputs, self.timeout)
 
-    def rows(self, texts) -> list[dict]:
+    def rows(self, texts) -> list[dict] | dict:
         """For each text {output: its row}, of a signature with one input, of texts or bytes.
+
+        One text that is not in a list is answered with its own.
 
         Raises:
             ValueError: there is no such signature, it has several inputs, or does not answer in rows.
         """
+        if isinstance(texts, str | bytes):
+            return self.rows([texts])[0]
+        texts = list(texts)
         if not texts:
             return []
-        outputs = self.predict({self.input_name(): list(texts)})
+        outputs = self.predict({self.input_name(): texts})
         wrong = [
             name for name, rows in outputs.items() if not (isinstance(rows, list) and len(rows) == len(texts))
         ]

@@ -80,6 +80,12 @@ class Rest:
         return self.single_outputs[spec]
 
     def _call(self, verb, spec, end, timeout, body=None):
+        for name, value in (("model", spec.model), ("label", spec.label)):
+            if value in (".", ".."):  # Those who read a URL take them for folders, quoted or not.
+                raise ValueError(
+                    f"`{name}` must be no dots alone over REST, where they cannot stand in a path. "
+                    f"Received: {name}={value!r}."
+                )
         url = self.base + urllib.parse.quote(spec.model, safe="")
         if spec.version is not None:
             url += f"/versions/{spec.version}"

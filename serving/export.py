@@ -6,13 +6,12 @@ tokens; language models generate, captioners caption, image classifiers classify
 """
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
-import yaml
-
 import command_line
-from command_line import quiet
+from command_line import quiet, yaml_files
 from command_line.search_options import SearchOptions
 from serving import versions
 from serving.limits import Limits
@@ -165,7 +164,7 @@ def export(
         raise ValueError(f"`keep` must be a positive integer. Received: keep={keep}.")
     search, limits = search or SearchOptions(), limits or Limits()
     kind = kind_of(run_folder)
-    common = (run_folder, search.search, limits, checkpoint)
+    common = (run_folder, partial(_search, search), limits, checkpoint)
     if kind in TRANSLATORS:
         served = signatures.translator(*common, ensemble, layer, head)
     else:
@@ -200,6 +199,13 @@ def export(
     return folder
 
 
+def _search(options, max_length):
+    """The search of the options; one that draws does so anew at each request, unless a seed was given."""
+    search = options.search(max_length)
+    draws = "seed" in {field.name for field in dataclasses.fields(search)}
+    return dataclasses.replace(search, seed=options.seed) if draws else search
+
+
 def _facts(kind, served) -> dict:
     """What the manifest says of this model."""
     search = served.search and {"kind": type(served.search).__name__, **dataclasses.asdict(served.search)}
@@ -215,12 +221,12 @@ def kind_of(run_folder) -> str:
     path = Path(run_folder) / "config.yaml"
     if not path.is_file():
         raise ValueError(f"A run folder holds config.yaml. Received: {run_folder}, which does not.")
+    config = yaml_files.read(path)
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
         kind = config.get("model", {}).get("kind", TRANSLATORS[0])
-    except (yaml.YAMLError, ValueError, AttributeError, RecursionError) as error:
+    except AttributeError as error:
         raise ValueError(
-            f"config.yaml must be what training.train wrote. Received: {path}, which is not: {error}"
+            f"{path} must be what training.train wrote. Received: {str(config)[:80]}."
         ) from error
     if not isinstance(kind, str):
         raise ValueError(f"A kind of model has a name. Received: {path}, with model.kind={kind!r:.80}.")

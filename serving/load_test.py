@@ -10,14 +10,16 @@ import collections
 import dataclasses
 import itertools
 import math
+import queue
+import sys
 import threading
 import time
-from concurrent import futures
 from pathlib import Path
 
 import numpy as np
 
 import command_line
+from keras_transformer_programs import installation
 from serving.client import MAX_SECONDS, add_connection, connect, told
 from serving.client_errors import ServingError
 
@@ -106,15 +108,32 @@ def open_loop(ask, seconds, rate, concurrency) -> Result:
         rate: requests per second.
         concurrency: requests in flight at most; one that is due beyond them waits, and its time counts.
     """
-    result, start = Result(), time.perf_counter()
-    with futures.ThreadPoolExecutor(concurrency) as threads:
-        asked = []
-        for number in range(round(seconds * rate)):
-            due = start + number / rate
-            time.sleep(max(0.0, due - time.perf_counter()))
-            asked.append(threads.submit(_timed, ask, number, due, result))
-    for request in asked:  # An error that is not the server's is this program's.
-        request.result()
+    result, start, waiting, failed = Result(), time.perf_counter(), queue.SimpleQueue(), []
+
+    def work():
+        while (request := waiting.get()) is not None and not failed:
+            try:
+                _timed(ask, *request, result)
+            except Exception as error:  # This program's: it ends all of them.
+                failed.append(error)
+
+    count = round(seconds * rate)
+    # Daemons: at Ctrl-C nobody waits for answers that are still to come.
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(min(concurrency, count))]
+    for thread in threads:
+        thread.start()
+    for number in range(count):
+        due = start + number / rate
+        time.sleep(max(0.0, due - time.perf_counter()))
+        if failed:
+            break
+        waiting.put((number, due))
+    for _ in threads:
+        waiting.put(None)
+    for thread in threads:
+        thread.join()
+    if failed:
+        raise failed[0]
     result.seconds = time.perf_counter() - start
     return result
 
@@ -133,12 +152,8 @@ def _timed(ask, number, since, result):
 
 def picture(result, path):
     """Draws a histogram of the latencies."""
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise ValueError(
-            f'--picture needs matplotlib; in a clone: pip install ".[plot]". Received: {error}.'
-        ) from error
+    import matplotlib
+
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
@@ -170,6 +185,8 @@ def main(arguments=None):
             raise ValueError(
                 f"`{name}` must be positive, at most {largest}. Received: {name}={options[name]}."
             )
+    if options.picture:
+        installation.check("matplotlib")
     texts = Path(options.input).read_bytes().splitlines()
     if not texts:
         raise ValueError(f"`input` must have a line. Received: {options.input}, which is empty.")
@@ -180,10 +197,14 @@ def main(arguments=None):
             first = number * options.batch_size
             client.predict({name: [texts[(first + i) % len(texts)] for i in range(options.batch_size)]})
 
-        if options.rate is None:
-            result = closed_loop(ask, options.seconds, options.concurrency or 4)
-        else:
-            result = open_loop(ask, options.seconds, options.rate, options.concurrency or 256)
+        try:
+            if options.rate is None:
+                result = closed_loop(ask, options.seconds, options.concurrency or 4)
+            else:
+                result = open_loop(ask, options.seconds, options.rate, options.concurrency or 256)
+        except KeyboardInterrupt:
+            print("interrupted: a load that did not end has no figures", file=sys.stderr)
+            raise
     if not result.latencies:
         why = "; ".join(result.messages.values()) or "there was no time for a request"
         raise OSError(f"No request to {options.target} was answered with a result: {why}")

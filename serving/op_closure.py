@@ -55,8 +55,8 @@ COMPUTING_OPS = frozenset(
     UnicodeDecode UnicodeDecodeWithOffsets UnicodeEncode UnicodeScript UnicodeTranscode Unique UniqueV2
     UniqueWithCounts Unpack UnsortedSegmentJoin UnsortedSegmentMax UnsortedSegmentMin UnsortedSegmentSum
     UpperBound Where While Xdivy Xlogy ZerosLike
-    StatelessMultinomial StatelessRandomGetAlg StatelessRandomGetKeyCounter StatelessRandomUniformV2
-    StatelessRandomUniformIntV2 StatelessRandomNormalV2
+    RandomUniformInt StatelessMultinomial StatelessRandomGetAlg StatelessRandomGetKeyCounter
+    StatelessRandomUniformV2 StatelessRandomUniformIntV2 StatelessRandomNormalV2
     DisableCopyOnRead ReadVariableOp ResourceGather VarHandleOp
     """.split()
 )

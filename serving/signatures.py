@@ -5,6 +5,7 @@
     score                           source, target -> log_prob, token_log_probs
     align                           text -> translation, source_tokens, target_tokens, attention
     tokens                          source_ids -> target_ids, scores
+    translate_seeded                text, seed -> translations, scores; if the search draws
 
 The batch is the first axis of every tensor: along it TF Serving joins requests and splits answers.
 
@@ -14,10 +15,12 @@ Legend: B texts, N hypotheses of a text, S source pieces, T target pieces, L `ma
 import dataclasses
 from functools import partial
 
+import numpy as np
 import tensorflow as tf
 
 from keras_transformer import decoding
 from keras_transformer.special_ids import END_ID
+from keras_transformer.text_graphs import same_rows
 from keras_transformer.translator import Translator
 from serving import guards
 from serving.limits import Limits
@@ -54,7 +57,8 @@ def translator(run_folder, search, limits, checkpoint=None, ensemble=(), layer=N
     signatures = functions(found, layer, head, limits)
     texts = SAMPLES[: limits.max_rows]
     # Targets that fit any limit: at most three tokens.
-    samples = list(_requests(found, signatures, texts, ["1", "", "1", ""][: len(texts)]))
+    repeatable = {name: signatures[name] for name in answers_alike(signatures, found.search)}
+    samples = list(_requests(found, repeatable, texts, ["1", "", "1", ""][: len(texts)]))
     return Served(
         signatures,
         [found.tf_variables, found.source_tokenizer, found.target_tokenizer],
@@ -141,7 +145,17 @@ def functions(translator, layer=None, head=None, limits=None) -> dict:
         target_ids, scores = translator.tokens(source_ids)
         return {"target_ids": target_ids, "scores": tf.maximum(scores, LOWEST)}
 
-    return {
+    @_graph(text=tf.string, seed=tf.int32)
+    def translate_seeded(text, seed):
+        """Samples of each text by its own seed: the same answer to the same question.
+
+        `text` (B,), strings, `seed` (B,), int32 -> as `translate_nbest`.
+        """
+        text, seed = same_rows(text=text, seed=seed)
+        translations, scores = translator.n_best(guards.text(text, limits), seed)
+        return {"translations": translations, "scores": tf.maximum(scores, LOWEST)}
+
+    found = {
         "serving_default": translate,
         "translate": translate,
         "translate_nbest": translate_nbest,
@@ -149,6 +163,7 @@ def functions(translator, layer=None, head=None, limits=None) -> dict:
         "align": align,
         "tokens": tokens,
     }
+    return found | {"translate_seeded": translate_seeded} if draws(translator.search) else found
 
 
 def warm_up(translator, signatures, limits=None):
@@ -175,6 +190,7 @@ def _requests(translator, signatures, texts, targets):
     """A request to each signature."""
     ids = translator.source_ids(tf.constant(texts)).numpy()
     values = {"text": texts, "source": texts, "target": targets, "source_ids": ids}
+    values["seed"] = np.arange(len(texts), dtype="int32")
     for name, function in signatures.items():
         yield name, {spec.name: values[spec.name] for spec in function.input_signature}
 
@@ -188,6 +204,17 @@ def single(search):
     return search
 
 
+def draws(search) -> bool:
+    """Whether the answers are drawn at random."""
+    return isinstance(search, decoding.Sampling)
+
+
+def answers_alike(signatures, search) -> list[str]:
+    """Names of the signatures that answer a request alike each time: what can be stored and verified."""
+    is_fresh = draws(search) and search.seed is None
+    return [name for name in signatures if not is_fresh or name == "score" or name.endswith("_seeded")]
+
+
 def _check_attention(model, layer, head):
     state = model.initial_state({"source_ids": tf.constant([[END_ID]])}, max_length=1)
     _, num_layers, num_heads, _ = model.attention(state).shape
@@ -199,9 +226,9 @@ def _check_attention(model, layer, head):
 
 
 def _graph(**inputs):
-    """Decorates a function of batches: strings (B,) and ids (B, S)."""
+    """Decorates a function of batches: strings (B,), seeds (B,) and ids (B, S)."""
     specs = [
-        tf.TensorSpec([None] if dtype == tf.string else [None, None], dtype, name)
+        tf.TensorSpec([None, None] if name.endswith("ids") else [None], dtype, name)
         for name, dtype in inputs.items()
     ]
     return partial(tf.function, input_signature=specs, autograph=False)

@@ -1,21 +1,25 @@
 """What exported models other than translators can be asked.
 
-    causal_lm           serving_default, generate: text -> generated; generate_nbest: -> generated, scores
+    causal_lm           serving_default, generate: text -> generated; generate_nbest: -> generated, scores;
+                        generate_seeded: text, seed -> generated, scores
     masked_lm           serving_default, fill: text with [MASK] -> candidates, probabilities
-    image_captioner     serving_default, caption: image_bytes -> caption; caption_nbest: -> captions, scores
+    image_captioner     serving_default, caption: image_bytes -> caption; caption_nbest: -> captions, scores;
+                        caption_seeded: image_bytes, seed -> captions, scores
     attention_cnn       serving_default, classify: image_bytes -> class, probability, probabilities
 
 In JSON, inputs whose names end in _bytes are base64, {"b64": "..."}: the server's own rule. Legend: B rows,
-N results of a row.
+N results of a row. Those with a seed are there if the search draws.
 """
 
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
 import tensorflow as tf
 
+from keras_transformer.text_graphs import same_rows
 from serving import guards
-from serving.signatures import LOWEST, SAMPLES, Served, single
+from serving.signatures import LOWEST, SAMPLES, Served, answers_alike, draws, single
 
 IMAGE_LIMITS = ("max_rows", "max_image_bytes", "max_image_pixels")
 
@@ -38,11 +42,24 @@ def causal_lm(run_folder, search, limits, checkpoint=None) -> Served:
         texts, scores = generator.n_best(guards.prompt(text, limits))
         return {"generated": texts, "scores": tf.maximum(scores, LOWEST)}
 
+    @_graph("text", "seed")
+    def generate_seeded(text, seed):
+        """`text` (B,), strings, `seed` (B,), int32 -> as `generate_nbest`, alike each time."""
+        text, seed = same_rows(text=text, seed=seed)
+        texts, scores = generator.n_best(guards.prompt(text, limits), seed)
+        return {"generated": texts, "scores": tf.maximum(scores, LOWEST)}
+
     functions = {"serving_default": generate, "generate": generate, "generate_nbest": generate_nbest}
+    if draws(generator.search):
+        functions["generate_seeded"] = generate_seeded
     texts = ["a"], [" ".join("a" * generator.search.max_length)], ["", "a", "b b"][: limits.max_rows]
-    requests = [(name, {"text": text}) for text in texts for name in functions]
-    samples = [(name, {"text": SAMPLES[:1]}) for name in functions]
-    samples.append(("serving_default", {"text": SAMPLES[: limits.max_rows]}))
+    requests = [(name, _request(name, "text", text)) for text in texts for name in functions]
+    repeatable = answers_alike(functions, generator.search)
+    samples = [
+        (name, _request(name, "text", texts))
+        for texts in (SAMPLES[:1], SAMPLES[: limits.max_rows])
+        for name in repeatable
+    ]
     return Served(
         functions,
         [generator.tf_variables, generator.tokenizer],
@@ -100,11 +117,23 @@ def image_captioner(run_folder, search, limits, checkpoint=None) -> Served:
         captions, scores = captioner.n_best(guards.images(image_bytes, limits))
         return {"captions": captions, "scores": tf.maximum(scores, LOWEST)}
 
+    @_graph("image_bytes", "seed")
+    def caption_seeded(image_bytes, seed):
+        """`image_bytes` (B,), strings, `seed` (B,), int32 -> as `caption_nbest`, alike each time."""
+        image_bytes, seed = same_rows(image_bytes=image_bytes, seed=seed)
+        captions, scores = captioner.n_best(guards.images(image_bytes, limits), seed)
+        return {"captions": captions, "scores": tf.maximum(scores, LOWEST)}
+
     functions = {"serving_default": caption, "caption": caption, "caption_nbest": caption_nbest}
+    if draws(captioner.search):
+        functions["caption_seeded"] = caption_seeded
+    warm_up, samples = _images(functions, captioner.image_shape, limits)
+    repeatable = answers_alike(functions, captioner.search)
     return Served(
         functions,
         [captioner.tf_variables, captioner.tokenizer],
-        *_images(functions, captioner.image_shape, limits),
+        warm_up,
+        [(name, request) for name, request in samples if name in repeatable],
         captioner.search,
         limits.of(*IMAGE_LIMITS) | {"max_steps": captioner.search.max_length},
     )
@@ -156,11 +185,18 @@ def _images(functions, image_shape, limits):
     warm_up = [found[:1], (found * 4)[: limits.max_rows]]
     samples = [found[2:], found[: limits.max_rows]]
     return (
-        [(name, {"image_bytes": images}) for images in requests for name in functions]
+        [(name, _request(name, "image_bytes", images)) for images in requests for name in functions]
         for requests in (warm_up, samples)
     )
 
 
-def _graph(name):
-    """Decorates a function of a batch of strings (B,)."""
-    return partial(tf.function, input_signature=[tf.TensorSpec([None], tf.string, name)], autograph=False)
+def _request(signature, name, values):
+    """A request to a signature, with seeds if it takes them."""
+    seeds = {"seed": np.arange(len(values), dtype="int32")} if signature.endswith("_seeded") else {}
+    return {name: values} | seeds
+
+
+def _graph(*names):
+    """Decorates a function of batches: strings (B,), and seeds (B,)."""
+    specs = [tf.TensorSpec([None], tf.int32 if name == "seed" else tf.string, name) for name in names]
+    return partial(tf.function, input_signature=specs, autograph=False)

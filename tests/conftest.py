@@ -78,6 +78,9 @@ def pytest_collection_finish():
     gc.set_threshold(20_000, 20, 50)
 
 
+# Examples in the validation and the test split of the generated data sets.
+HELD_OUT = 60
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 DATA_FOLDER = Path(os.environ.get("KERAS_TRANSFORMER_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
 
@@ -89,6 +92,31 @@ def same_start():
     keras.config.set_dtype_policy("float32")
     yield
     keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def small_held_out_splits():
+    """Of the generated data sets: each training of a few steps would be measured on thousands of examples."""
+    with pytest.MonkeyPatch.context() as patch:
+        if importlib.util.find_spec("tensorflow"):
+            from training.datasets import dates, scenes
+
+            for sizes in (dates.NUM_EXAMPLES, scenes.NUM_EXAMPLES):
+                patch.setitem(sizes, "validation", HELD_OUT)
+                patch.setitem(sizes, "test", HELD_OUT)
+        yield
+
+
+@pytest.fixture(scope="module")
+def whole_held_out_splits(small_held_out_splits):
+    """As users have them: where they are the point, or where other processes do the same."""
+    from training.datasets import dates, scenes
+
+    with pytest.MonkeyPatch.context() as patch:
+        for sizes, size in ((dates.NUM_EXAMPLES, 2_000), (scenes.NUM_EXAMPLES, 1_000)):
+            patch.setitem(sizes, "validation", size)
+            patch.setitem(sizes, "test", size)
+        yield
 
 
 @pytest.fixture(autouse=True)

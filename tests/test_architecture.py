@@ -9,6 +9,17 @@ import pytest
 
 from tests.source_code import LIBRARY, PACKAGES, PROGRAMS, ROOT, imports, sources, top
 
+# What every function from text to text is made of.
+TEXT_TO_TEXT = {
+    "checkpoints",
+    "descriptions",
+    "installation",
+    "model_files",
+    "run_files",
+    "special_ids",
+    "tokenizers",
+}
+
 # What each part of the library may import of the library, itself included. New modules are entered first.
 MAY_IMPORT = {
     "special_ids": set(),
@@ -19,8 +30,10 @@ MAY_IMPORT = {
     "schedules": {"arguments"},
     "token_masking": {"arguments", "special_ids"},
     "installation": set(),
-    "quality": {"installation"},
-    "tokenizers": {"installation", "tokenizers", "run_files", "special_ids"},
+    "texts": set(),
+    "descriptions": set(),
+    "quality": {"installation", "texts"},
+    "tokenizers": {"installation", "tokenizers", "run_files", "special_ids", "texts"},
     "attention_maps": {"installation", "special_ids"},
     "layers": {"arguments", "layers", "masks", "quantization", "special_ids"},
     "layer_paths": set(),
@@ -37,33 +50,19 @@ MAY_IMPORT = {
         "trainer",
     },
     "model_files": set(),
-    "run_files": set(),
+    "run_files": {"installation"},
     "checkpoints": {"model_files", "run_files"},
     "trainer": {"arguments"},
     "decoding": {"decoding", "masks", "special_ids"},
     "hypotheses": {"decoding"},
-    "translator": {
-        "checkpoints",
-        "decoding",
-        "hypotheses",
-        "model_files",
-        "run_files",
-        "tokenizers",
-        "special_ids",
-    },
-    "text_generator": {"checkpoints", "decoding", "model_files", "run_files", "tokenizers", "special_ids"},
-    "mask_filler": {"checkpoints", "model_files", "run_files", "tokenizers", "special_ids"},
-    "encoded_images": set(),
-    "captioner": {
-        "checkpoints",
-        "decoding",
-        "encoded_images",
-        "model_files",
-        "run_files",
-        "tokenizers",
-        "special_ids",
-    },
-    "image_classifier": {"checkpoints", "encoded_images", "model_files", "run_files"},
+    "text_graphs": {"decoding", "installation", "special_ids", "tokenizers"},
+    "text_seeds": {"decoding", "texts"},
+    "translator": {"decoding", "hypotheses", "text_graphs", "text_seeds", "texts", *TEXT_TO_TEXT},
+    "text_generator": {"decoding", "text_graphs", "text_seeds", "texts", *TEXT_TO_TEXT},
+    "mask_filler": TEXT_TO_TEXT,
+    "encoded_images": {"installation"},
+    "captioner": {"decoding", "encoded_images", "text_graphs", *TEXT_TO_TEXT},
+    "image_classifier": {"encoded_images", *TEXT_TO_TEXT},
     "callbacks": {
         "callbacks",
         "checkpoints",
@@ -76,6 +75,7 @@ MAY_IMPORT = {
         "tokenizers",
         "translator",
         "special_ids",
+        "texts",
     },
     # The front door. What needs TensorFlow is imported by its own name.
     "": {
@@ -106,6 +106,7 @@ THIRD_PARTY = {
     "captioner": {"tensorflow"},
     "run_files": {"yaml"},
     "encoded_images": {"tensorflow"},
+    "text_graphs": {"tensorflow"},
     "image_classifier": {"tensorflow"},
     "attention_maps": {"matplotlib"},
     "model_files": {"h5py"},  # Keras depends on it
@@ -255,7 +256,7 @@ def test_what_a_sweep_starts_with_imports_no_keras():
 
 
 def test_the_tests_of_any_backend_import_only_what_their_environment_has():
-    # `make test-jax` runs them where neither TensorFlow nor the packages of the programs are.
+    # `make test-jax` and `test-torch` run them where neither TensorFlow nor the packages of the programs are.
     listed = re.search(r"^ANY_BACKEND := ((?:.*\\\n)*.*)", (ROOT / "Makefile").read_text(), re.MULTILINE)
     waiting = ["tests/conftest.py", *listed.group(1).replace("\\", "").split()]
     reached = set()

@@ -66,6 +66,23 @@ def test_neighbours_in_the_batch_change_nothing(captioner, captions, batch_size)
     assert captioner.translate(IMAGES, batch_size) == captions
 
 
+@pytest.mark.parametrize(
+    "images",
+    ["picture.png", b"\x89PNG", IMAGES[0], IMAGES[:, :3], IMAGES.astype(str), None],
+    ids=["name", "bytes", "one", "small", "texts", "none"],
+)
+def test_what_are_no_images_is_refused(captioner, images):
+    for ask in (captioner.translate, captioner.look):
+        with pytest.raises(ValueError, match=r"`images` must be pixels, \(N, 9, 7, 1\). Received: "):
+            ask(images)
+
+
+def test_a_captioner_says_what_it_is(captioner, run):
+    text = repr(captioner)
+    assert text.startswith("Captioner(ImageCaptioner, ") and "BeamSearch(max_length=6" in text
+    assert f"images {SHAPE}" in text and text.endswith(f"run_folder={str(run)!r})")
+
+
 def test_no_images_have_no_captions(captioner):
     assert captioner.translate(IMAGES[:0]) == []
 

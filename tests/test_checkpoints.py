@@ -185,3 +185,14 @@ def test_checkpoints_that_do_not_fit_together_are_refused(tmp_path):
         average([tmp_path / "a.keras", tmp_path / "deep.keras"])
     with pytest.raises(ValueError, match="Received: none"):
         average([])
+
+
+def test_a_checkpoint_that_is_not_finite_is_named_and_spoils_no_mean(tmp_path):
+    paths = [tmp_path / "one.keras", tmp_path / "two.keras"]
+    save(paths[0], 1)
+    save(paths[1], 2)
+    broken = keras.models.load_model(paths[1], compile=False)
+    broken.layers[-2].kernel.assign(np.full((3, 5), np.inf))
+    broken.save(paths[1])
+    with pytest.raises(ValueError, match=r"must be finite.*Received: .*two\.keras: 1 of .*kernel"):
+        average(paths)

@@ -38,8 +38,7 @@ class Accepted(Exception):
 
 @pytest.fixture
 def only_parsed(monkeypatch, tmp_path):
-    """In a folder with the configurations, programs end once their arguments are read."""
-    (tmp_path / "training").symlink_to(ROOT / "training")
+    """In a folder of the user's, programs end once their arguments are read."""
     (tmp_path / "runs/numbers").mkdir(parents=True)
     for name in ("my.yaml", "runs/numbers/config.yaml"):
         (tmp_path / name).write_text("fit: {epochs: 1}\n")
@@ -65,6 +64,16 @@ def test_a_command_is_accepted(only_parsed, monkeypatch, page, module, arguments
     monkeypatch.setattr("sys.argv", [module, *arguments])
     with pytest.raises(Accepted):
         program.main()
+
+
+def test_commands_are_written_as_they_work_in_any_folder():
+    for page in [*PAGES, "SECURITY.md"]:
+        text = (ROOT / page).read_text(encoding="utf-8")
+        blocks = "\n".join(BLOCK.findall(text))
+        only_in_a_clone = r"python -m (?:training|serving)\.|--(?:config|space) training/"
+        assert not re.findall(only_in_a_clone, blocks), page
+        named = re.findall(r"`(python -m (?:training|serving)\.[^`]+)`", text)
+        assert not named or page in ("README.md", "docs/architecture.md"), f"{page}: {named}"
 
 
 def test_there_are_commands():

@@ -56,6 +56,13 @@ def test_neighbours_in_the_batch_change_nothing(classifier):
         )
 
 
+def test_one_image_belongs_into_a_batch_and_a_classifier_says_what_it_is(classifier):
+    with pytest.raises(ValueError, match=r"must be a batch of strings, \(B,\). Received: shape \(\)"):
+        classifier(ENCODED[0])
+    text = repr(classifier)
+    assert text.startswith("ImageClassifier(AttentionCNN, ") and f"3 classes, images {SHAPE}" in text
+
+
 def test_bytes_that_are_no_image_are_refused(classifier):
     with pytest.raises(tf.errors.InvalidArgumentError, match="[Ii]mage"):
         tf.function(classifier.probabilities)(tf.constant([ENCODED[0], b"no picture"]))

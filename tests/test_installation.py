@@ -7,6 +7,9 @@ import pytest
 
 import keras_transformer
 from keras_transformer.installation import MissingPackage, needs
+from keras_transformer.run_files import data_length
+
+FROM_TEXT = ["translator", "text_generator", "mask_filler", "captioner", "image_classifier", "text_graphs"]
 
 
 @pytest.mark.parametrize(
@@ -21,6 +24,7 @@ from keras_transformer.installation import MissingPackage, needs
             ["keras_transformer.tokenizers.sentencepiece"],
         ),
         ("training.hypermodels", "keras_tuner", "tuning", []),
+        *[(f"keras_transformer.{module}", "tensorflow", "text", []) for module in FROM_TEXT],
     ],
 )
 def test_a_package_that_is_not_installed_is_told_with_its_extra(monkeypatch, module, package, extra, parts):
@@ -31,6 +35,12 @@ def test_a_package_that_is_not_installed_is_told_with_its_extra(monkeypatch, mod
     with pytest.raises(MissingPackage, match=f"The package {name} must be installed") as error:
         importlib.import_module(module)
     assert f'pip install ".[{extra}]" in a clone.' in str(error.value)
+
+
+def test_without_yaml_a_run_folder_names_the_extra(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    with pytest.raises(MissingPackage, match=r'The package yaml must .*"\.\[text\]" in a clone'):
+        data_length(tmp_path, "max_length")
 
 
 def test_the_first_extra_that_is_missing_is_the_one_that_is_told():

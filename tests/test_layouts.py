@@ -37,7 +37,8 @@ source, target, labels = draw.integers(4, 24, (3, 16, 6)).astype("int32")
 source[:, 4:] = 0
 inputs = {"source_ids": source, "target_ids": target}
 history = model.fit(inputs, labels, batch_size=8, epochs=3, shuffle=False, verbose=0).history
-kernel = next(w for w in model.weights if w.path.endswith("encoder/layer_0/attention/query/kernel"))
+ending = "encoder/layer_0/self_attention/attention/query/kernel"
+kernel = next(weight for weight in model.weights if weight.path.endswith(ending))
 parts = {str(shard.index) for shard in kernel.value.addressable_shards}
 print(json.dumps({"loss": history["loss"], "parts": len(parts), "devices": len(kernel.value.devices())}))
 """

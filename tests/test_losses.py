@@ -153,7 +153,13 @@ def test_config_round_trip():
     assert float(again(LABELS, LOGITS)) == float(loss(LABELS, LOGITS))
 
 
-@pytest.mark.parametrize("label_smoothing", [-0.1, 1.0])
-def test_label_smoothing_is_a_probability_below_one(label_smoothing):
-    with pytest.raises(ValueError, match=f"`label_smoothing`.*label_smoothing={label_smoothing}"):
-        losses.SmoothedCrossEntropy(label_smoothing)
+@pytest.mark.parametrize("value", [1.0, -0.1, float("nan"), "0.1", True])
+def test_label_smoothing_is_a_probability_below_one(value):
+    match = f"`label_smoothing` must lie in 0 <= epsilon < 1. Received: label_smoothing={value!r}"
+    with pytest.raises(ValueError, match=match):
+        losses.SmoothedCrossEntropy(value)
+
+
+def test_the_id_of_padding_is_an_integer():
+    with pytest.raises(ValueError, match="`pad_id` must be an integer. Received: pad_id=None"):
+        losses.SmoothedCrossEntropy(pad_id=None)

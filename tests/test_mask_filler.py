@@ -65,6 +65,14 @@ def test_the_model_reads_the_window_around_the_first_gap_and_all_gaps_in_it(fill
     assert list(found) == sorted(expected, key=expected.get, reverse=True)
 
 
+def test_one_text_belongs_into_a_batch_and_a_filler_says_what_it_is(filler, run):
+    with pytest.raises(ValueError, match=r"`text` must be a batch of strings, \(B,\). Received: shape \(\)"):
+        filler("ab[MASK]cd")
+    text = repr(filler)
+    assert text.startswith("MaskFiller(MaskedLM, ") and text.endswith(f"run_folder={str(run)!r})")
+    assert f"12 pieces, window {WINDOW}" in text
+
+
 def test_neighbours_in_the_batch_change_nothing(filler):
     texts = ["ab[MASK]cd", "[MASK]", "abcdefgh[MASK]hgfedcba", "a[MASK]b[MASK]"]
     candidates, probabilities = filler(tf.constant(texts), num_candidates=3)

@@ -1,4 +1,4 @@
-"""What is installed: pinned versions, an environment for JAX, a wheel of the library and its programs."""
+"""What is installed: pinned versions, an environment for each backend, a wheel of library and programs."""
 
 import os
 import re
@@ -30,10 +30,17 @@ def test_the_constraints_name_versions_and_no_places():
             assert version.replace(".", "").isalnum(), f"{path.name}: {pin}"
 
 
-def test_the_jax_environment_has_no_tensorflow():
-    pins = (ROOT / "requirements/constraints-jax.txt").read_text(encoding="utf-8").splitlines()
-    assert not [pin for pin in pins if pin.startswith("tensorflow")]
-    assert [pin for pin in pins if pin.startswith("jax==")]
+@pytest.mark.parametrize(
+    "backend, others", [("jax", ("tensorflow", "torch")), ("torch", ("tensorflow", "jax"))]
+)
+def test_the_environment_of_a_backend_has_no_other(backend, others):
+    pins = (ROOT / f"requirements/constraints-{backend}.txt").read_text(encoding="utf-8").splitlines()
+    assert not [pin for pin in pins if pin.startswith(others)]
+    assert [pin for pin in pins if pin.startswith(f"{backend}==")]
+    target = (
+        f'KERAS_BACKEND={backend} $(VENV_{backend.upper()})/bin/python -m pytest -m "not slow" $(ANY_BACKEND)'
+    )
+    assert target in (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +130,11 @@ def test_every_extra_that_is_told_brings_the_package(described):
         name = names.get(package, package.replace("_", "-"))
         needed = described["extras_require"][extra]
         assert any(re.match(rf"{name}\b(?!-)", requirement) for requirement in needed), (package, extra)
+
+
+def test_the_extra_of_the_training_brings_what_its_pictures_need(described):
+    extras = described["extras_require"]
+    assert set(extras["plot"]) <= set(extras["training"]) <= set(extras["tuning"])
 
 
 def texts():

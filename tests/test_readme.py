@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import checks
+from tests.models import small_transformers
 from tests.source_code import PACKAGES, ROOT
 
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -52,6 +54,28 @@ def test_python_blocks_run_one_after_the_other():
     for body in program:
         exec(compile(body, "README.md", "exec"), names)
     assert names["ids"].shape == (3, 8)
+
+
+LOAD = """
+import sys
+import keras
+try:
+    keras.models.load_model(sys.argv[1])
+except TypeError as error:
+    print(error)
+import keras_transformer
+print(type(keras.models.load_model(sys.argv[1])))
+"""
+
+
+def test_a_saved_model_is_loaded_where_the_package_was_imported(tmp_path, warm_python):
+    checks.built(small_transformers.small, (small_transformers.INPUTS,)).save(tmp_path / "model.keras")
+    done = subprocess.run(
+        [warm_python, "-c", LOAD, tmp_path / "model.keras"], cwd=ROOT, capture_output=True, text=True
+    )
+    without, with_import = done.stdout.splitlines()
+    assert re.match("Could not locate class 'Transformer'.*'keras_transformer.models.transformer'", without)
+    assert with_import == "<class 'keras_transformer.models.transformer.Transformer'>", done.stderr
 
 
 # A model and a corpus so small that the commands say what they say, and no more.

@@ -108,18 +108,6 @@ def test_optimizer_takes_the_first_rate_for_the_first_update(schedule):
         assert weight.numpy()[0] == pytest.approx(-rates(schedule, updates).sum(), rel=1e-5)
 
 
-@pytest.mark.parametrize("warmup_steps", [0, -1, 2.5])
-def test_warm_up_is_a_positive_integer(warmup_steps):
-    match = f"`warmup_steps` must be a positive integer.*warmup_steps={warmup_steps}"
-    for make in (
-        lambda: schedules.TransformerSchedule(512, warmup_steps),
-        lambda: schedules.InverseSquareRootSchedule(0.1, warmup_steps),
-        lambda: schedules.CosineSchedule(0.1, warmup_steps, 100),
-    ):
-        with pytest.raises(ValueError, match=match):
-            make()
-
-
 def test_cosine_ends_after_its_warm_up_and_below_its_peak():
     with pytest.raises(ValueError, match="`total_steps`.*total_steps=7, warmup_steps=7"):
         schedules.CosineSchedule(0.1, warmup_steps=7, total_steps=7)
@@ -127,8 +115,25 @@ def test_cosine_ends_after_its_warm_up_and_below_its_peak():
         schedules.CosineSchedule(0.1, warmup_steps=7, total_steps=9, floor=0.2)
 
 
-def test_sizes_are_positive():
-    with pytest.raises(ValueError, match="`hidden_dim` must be a positive integer.*hidden_dim=0"):
-        schedules.TransformerSchedule(0)
-    with pytest.raises(ValueError, match="`peak` must be a positive number.*peak=-1"):
-        schedules.InverseSquareRootSchedule(-1)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 0, -1.0, "1", True])
+def test_rates_are_positive_and_finite(value):
+    for name, make in (
+        ("scale", lambda: schedules.TransformerSchedule(8, scale=value)),
+        ("peak", lambda: schedules.InverseSquareRootSchedule(value)),
+        ("peak", lambda: schedules.CosineSchedule(value, 2, 5)),
+    ):
+        with pytest.raises(ValueError, match=f"`{name}` must be a positive number. Received: {name}="):
+            make()
+
+
+@pytest.mark.parametrize("value", [0, -1, True, 2.0, 2.5, "2"])
+def test_sizes_and_steps_are_counted_in_whole_numbers(value):
+    for name, make in (
+        ("hidden_dim", lambda: schedules.TransformerSchedule(value)),
+        ("warmup_steps", lambda: schedules.TransformerSchedule(8, value)),
+        ("warmup_steps", lambda: schedules.InverseSquareRootSchedule(1.0, value)),
+        ("warmup_steps", lambda: schedules.CosineSchedule(1.0, value, 100)),
+        ("total_steps", lambda: schedules.CosineSchedule(1.0, 1, value)),
+    ):
+        with pytest.raises(ValueError, match=f"`{name}` must be a positive integer. Received: {name}="):
+            make()

@@ -89,6 +89,23 @@ def test_characters_that_were_never_seen_are_read_as_one(generator):
     assert broken[0][0].startswith("to\ufffd")
 
 
+def test_one_string_is_one_text_and_nothing_else_is(generator, found):
+    assert generator.generate(TEXTS[0]) == found[0]
+    with pytest.raises(ValueError, match="`texts` must be a list of strings. Received: NoneType"):
+        generator.generate(None)
+    assert repr(generator).startswith("TextGenerator(CausalLM, ") and "12 pieces" in repr(generator)
+
+
+def test_four_equal_prompts_give_four_texts():
+    generator = TextGenerator(*drawn(scale=0), decoding.Sampling(WINDOW, min_length=WINDOW))
+    texts = {text for ((text, _),) in generator.generate(["to"] * 4)}
+    assert len(texts) == 4
+    in_a_graph = generator(tf.constant(["to"] * 4)).numpy()
+    assert len(set(in_a_graph)) == 4 and in_a_graph[0].decode() in texts
+    assert generator.generate(["to"] * 2, seeds=[0, 3])[0] == generator.generate("to")
+    assert generator.generate("to", seeds=[3])[0][0] in texts
+
+
 # Beyond the window
 
 

@@ -304,6 +304,20 @@ def test_clearing_the_kernel_cache_keeps_the_tokenizer(sub_words, tmp_path, clea
         np.testing.assert_array_equal(call(text), expected)
 
 
+def test_a_tokenizer_says_what_it_is(trained):
+    assert [repr(trained[kind]) for kind in KINDS[:3]] == [
+        "SentencePieceTokenizer(331 pieces)",
+        "SentencePieceTokenizer(331 pieces)",
+        "CharacterTokenizer(bytes, 260 ids)",
+    ]
+
+
+@pytest.mark.parametrize("text", ["one text", b"one text"])
+def test_samples_are_of_several_texts(sub_words, text):
+    with pytest.raises(ValueError, match="`texts` must be a list of strings. Received: one string, "):
+        sub_words.sampler(0.1).sample(text, seed=1)
+
+
 # Files
 
 
@@ -426,6 +440,7 @@ def test_rare_characters_are_spelt_in_bytes():
         ({"sentences": []}, "`sentences` must hold at least one that is not empty"),
         ({"sentences": ["", " \n"]}, "`sentences` must hold at least one that is not empty"),
         ({"sentences": "one text"}, "`sentences` must be several strings"),
+        ({"sentences": b"one text"}, "`sentences` must be several strings"),
         ({"sentences": ["a", 7]}, "`sentences` must be strings. Received: 7"),
         ({"sentences": ["a\ud800"]}, "surrogates not allowed"),
         ({"sentences": ["\x01"]}, "SentencePiece could not train on these sentences"),

@@ -1,5 +1,6 @@
 """Text to text: order, batches, prefixes, attention, ensembles, and scores that agree with the search."""
 
+import re
 import shutil
 from dataclasses import replace
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_transformer import decoding
+from keras_transformer import decoding, tokenizers
 from keras_transformer.hypotheses import Hypothesis, batches, read
 from keras_transformer.translator import Translator
 from tests import tiny_runs
@@ -71,6 +72,83 @@ def test_all_ways_to_ask_give_the_same_translations(translator, found):
     ids, id_scores = translator.tokens(translator.source_ids(tf.constant([TEXTS[0]])))
     assert ids.shape == (1, N_BEST, MAX_LENGTH)
     np.testing.assert_allclose(id_scores[0], scores[0], atol=1e-4)
+
+
+def test_one_string_is_one_text(translator, found):
+    assert translator.translate(TEXTS[0]) == translator.translate(TEXTS[0].encode()) == found[0][0].text
+    for ask in (translator.hypotheses, lambda text: translator.hypotheses(["7"], prefixes=text)):
+        with pytest.raises(
+            ValueError, match="must be a list of strings. Received: one string, '5 March 2031'"
+        ):
+            ask(TEXTS[0])
+    with pytest.raises(ValueError, match="`texts` must be a list of strings. Received: NoneType as number 1"):
+        translator.translate(["7", None])
+    with pytest.raises(ValueError, match=r"batch of strings, \(B,\)"):
+        translator(TEXTS[0])
+
+
+def test_equal_texts_are_sampled_each_for_itself_whatever_the_batches(run):
+    sampling = Translator.from_run(run, decoding.Sampling(MAX_LENGTH, temperature=2.0, seed=3))
+    texts = ["7 7 7", "5 March", "7 7 7", "7 7 7"]
+    found = sampling.translate(texts)
+    assert len(set(found)) == 4
+    assert sampling.translate(texts, batch_size=1) == sampling.translate(texts, batch_size=2) == found
+    assert sampling.translate(texts[:1]) == found[:1]
+
+
+def test_a_sample_follows_from_text_and_seed(run):
+    sampling = Translator.from_run(run, decoding.Sampling(MAX_LENGTH, temperature=2.0, seed=3))
+    texts = ["7 7 7", "5 March", "7 7 7"]
+    other, same, *_ = found = [x.text for (x,) in sampling.hypotheses(texts, seeds=[9, 3, 9])]
+    assert found[2] == other and same == sampling.translate(texts[1])
+    assert sampling(tf.constant(texts), tf.constant([9, 3, 9])).numpy().tolist() == [
+        x.encode() for x in found
+    ]
+    with pytest.raises(ValueError, match="same number of rows. Received: 3 of source_ids, 2 of seed"):
+        sampling(tf.constant(texts), tf.constant([9, 3]))
+
+
+class Coarse(tokenizers.CharacterTokenizer):
+    """Many spellings of one text: all digits read 9."""
+
+    def detokenize(self, ids):
+        return tf.strings.regex_replace(super().detokenize(ids), "[0-9]", "9")
+
+
+def test_an_n_best_list_holds_a_text_once_and_is_filled_up(translator, found):
+    coarse = Coarse("code_points", sorted(DIGITS))
+    joined = Translator(translator.model, translator.source_tokenizer, coarse, translator.search, MAX_LENGTH)
+    num_filled_up = 0
+    lists = joined.hypotheses(TEXTS, with_attention=True)
+    for text, plain, hypotheses in zip(TEXTS, found, lists, strict=True):
+        texts = [re.sub("[0-9]", "9", x.text) for x in plain]
+        if text:  # those of an empty text are all empty
+            different = list(dict.fromkeys(texts))
+            texts = [x.text for x in hypotheses]
+            assert texts[: len(different)] == different and len(set(texts)) == len(texts)
+            num_filled_up += len(texts) > len(different)
+        assert [x.text for x in hypotheses] == texts
+        for x in hypotheses:
+            assert re.sub("[0-9]", "9", "".join(x.target_pieces).replace("</s>", "")) == x.text
+            assert x.attention.shape[2] == len(x.target_pieces)
+    assert num_filled_up > 1
+    signature = tf.function(joined.n_best, [tf.TensorSpec([None], tf.string)], autograph=False)
+    for hypotheses, *row in zip(lists, *(x.numpy() for x in signature(tf.constant(TEXTS))), strict=True):
+        in_a_graph = [text.decode() for text, score in zip(*row, strict=True) if np.isfinite(score)]
+        assert in_a_graph == [x.text for x in hypotheses]
+
+
+def test_as_many_targets_as_sources_are_scored(translator):
+    for targets in ([], ["7"], ["7"] * 3):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="source and target must have the same num"):
+            translator.score(tf.constant(["5", "7"]), tf.constant(targets, tf.string))
+
+
+def test_a_translator_says_what_it_is(translator, run):
+    text = repr(translator)
+    assert text.startswith("Translator(Transformer, ") and " parameters; " in text
+    assert "source and" in text and f"BeamSearch(max_length={MAX_LENGTH}" in text
+    assert text.endswith(f"run_folder={str(run)!r})") and "\n" not in text
 
 
 def test_no_texts_have_no_translations(translator):

@@ -37,14 +37,17 @@ def main(arguments=None):
         )
     with quiet.start_up():
         from keras_transformer.text_generator import TextGenerator
+        from keras_transformer.text_seeds import TextSeeds
     with lines.reader(options.texts) as texts, lines.writer(None) as write:
         generator = TextGenerator.from_run(options.run, search, options.checkpoint)
+        next_seeds = TextSeeds(search)
         for text in texts:
             text = text.decode("utf-8", "replace")
+            seeds = next_seeds([text])
             if goes_beyond:
-                write([generator.continued(text, length)])
+                write([generator.continued(text, length, seeds and seeds[0])])
             else:
-                write(found for found, _ in generator.generate([text])[0])
+                write(found for found, _ in generator.generate([text], seeds)[0])
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from keras import ops
 from keras_transformer.checkpoints import checkpoint_path
 from keras_transformer.layer_paths import weight_paths
 from keras_transformer.model_files import load_model
-from keras_transformer.translator import vocabulary
+from keras_transformer.text_graphs import vocabulary
 from training import run_folder, tasks
 from training.config import RunConfig
 

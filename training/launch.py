@@ -1,6 +1,6 @@
 """Trains with several processes of this machine, and starts them again when one dies.
 
-python -m training.launch --workers 2 -- --config training/configs/dates.yaml --output runs/dates
+python -m training.launch --workers 2 -- --config dates --output runs/dates
 
 What stands behind -- goes to training.train. Each worker is a process; they meet on loopback through
 TF_CONFIG, as workers on several machines do (docs/scaling.md). The first one's lines are shown, and the end

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from keras_transformer_programs import installation
+
 SUFFIXES = (".png", ".svg", ".pdf")
 
 
@@ -13,8 +15,10 @@ def check(path: Path, option: str = "picture") -> None:
         option: its name, for the message.
 
     Raises:
+        ModuleNotFoundError: what draws is not installed.
         ValueError: it has another suffix than those of `SUFFIXES`, is a folder, or in none.
     """
+    installation.check("matplotlib")
     if path.suffix.lower() not in SUFFIXES:
         raise ValueError(f"`{option}` must be a file *{', *'.join(SUFFIXES)}. Received: {path}.")
     if path.is_dir() or not path.absolute().parent.is_dir():

@@ -1,6 +1,6 @@
 """Tokenizes a training set once, into shards on disk, for sets that are larger than the memory.
 
-python -m training.prepare --config training/configs/multi30k_de_en.yaml --output prepared/multi30k
+python -m training.prepare --config multi30k_de_en --output prepared/multi30k
 
 Takes the configuration of training.train and makes a folder with the tokenizers and the encoded training
 pairs. Then training.train takes them with --data.prepared FOLDER, as often as wanted. A preparation that was
@@ -8,6 +8,7 @@ interrupted goes on by the same command. See docs/data.md.
 """
 
 import json
+import sys
 import time
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from command_line import quiet
 from training import addresses, prepared, run_lock
 from training import config as configs
 from training.config import TranslationConfig, config_class, kind_of
-from training.config.files import CONFIG_HELP, ConfigFile
+from training.config.files import CONFIG_HELP, ConfigFile, check_given
 
 
 def main(arguments=None):
@@ -35,6 +36,8 @@ def main(arguments=None):
         type=str,
         help="dispatcher of a tf.data service, grpc://HOST:PORT, whose workers tokenize; see docs/scaling.md",
     )
+    given = sys.argv[1:] if arguments is None else arguments
+    check_given(parser, given, "prepare", "--output prepared/mine --data.train train.tsv")
     kind = config_class(kind_of(arguments))
     if not issubclass(kind, TranslationConfig):
         raise ValueError(f"What is prepared must be pairs for a translator. Received: {kind_of(arguments)}.")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import yaml
 
+from keras_transformer_programs import installation
 from training import measured_data, report_pictures
 
 NUM_SAMPLES = 10
@@ -47,9 +48,11 @@ def place(name: str) -> Path:
     """The file that a report is written to: `name` if it ends with .html, else report.html in that folder.
 
     Raises:
+        ModuleNotFoundError: what draws its curves is not installed.
         ValueError: it is a folder.
         OSError: it cannot be written. This is told before minutes of translation.
     """
+    installation.check("matplotlib")
     path = Path(name) if Path(name).suffix == ".html" else Path(name) / "report.html"
     if path.is_dir():
         raise ValueError(f"`report` must be a file *.html, or the folder for it. Received: {path}, a folder.")

@@ -136,7 +136,16 @@ def _as_yaml(config):
 
 
 def save_model(model, folder: Path) -> None:
-    """Writes model.keras beside and renames it into place: a reader never sees half a file."""
+    """Writes model.keras beside and renames it into place: a reader never sees half a file.
+
+    Raises:
+        ValueError: a weight is not finite.
+    """
+    from keras_transformer.model_files import (
+        check_finite,
+    )  # here: `average` reads a configuration before Keras
+
+    check_finite(model, folder / MODEL_FILE)
     beside = folder / ".model.keras"  # the suffix tells Keras the format
     try:
         model.save(beside)
@@ -149,7 +158,11 @@ def save_model(model, folder: Path) -> None:
 def load_image_facts(folder) -> dict:
     """What a run knows of its images, "image_shape" and "classes"; empty if it is not one of images."""
     path = Path(folder) / IMAGES_FILE
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if not path.exists():
+        return {}
+    from keras_transformer.run_files import image_facts
+
+    return image_facts(folder)
 
 
 def load_config(folder) -> RunConfig:

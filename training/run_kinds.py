@@ -1,5 +1,6 @@
 """Which command uses a run of which kind, and what is told to who gives it another."""
 
+from keras_transformer_programs import hints
 from training import run_folder
 from training.config import (
     KINDS,
@@ -38,5 +39,5 @@ def load_config(run, task: type[RunConfig]) -> RunConfig:
     command = next(command for own, command in USED_BY.items() if isinstance(config, own))
     raise ValueError(
         f"`run` must be of the kind {kinds}. Received: {run}, of the kind {config.model.kind}, "
-        f"which {command} uses and training.evaluate measures."
+        f"which {hints.program(command)} uses and {hints.program('training.evaluate')} measures."
     )

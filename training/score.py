@@ -129,7 +129,7 @@ def scoring_graph(translator):
     """Strings (B,) and (B,) -> log-probabilities and pieces, (B, T), empty at padding; one graph for all."""
     import tensorflow as tf
 
-    from keras_transformer.translator import ended, pieces
+    from keras_transformer.text_graphs import ended, pieces
 
     def scored(source, target):
         log_probs, _ = translator.score(source, target)

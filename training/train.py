@@ -1,22 +1,20 @@
 """Trains a model and leaves a run folder.
 
-python -m training.train --config training/configs/dates.yaml [--output RUN] [--model.num_layers 4 ...]
+python -m training.train --config dates [--output RUN] [--model.num_layers 4 ...]
 
 With --dry_run it trains nothing, and prints parameters, steps, shapes of batches, and what a few steps in a
 process of their own take of time and memory.
 """
 
-import shlex
 import sys
 from pathlib import Path
 
 import command_line
 from command_line import quiet
+from keras_transformer_programs import hints
 from training import config as configs
 from training.config import config_class, kind_of
-from training.config.files import CONFIG_HELP, ConfigFile
-
-CONFIGS = Path(__file__).parent / "configs"
+from training.config.files import CONFIG_HELP, ConfigFile, check_given
 
 
 def main(arguments=None):
@@ -38,8 +36,12 @@ def main(arguments=None):
         help="go on with a training although the data is not what it began with",
     )
     given = sys.argv[1:] if arguments is None else list(arguments)
-    if not given:
-        parser.error(nothing_given())
+    check_given(
+        parser,
+        given,
+        "train",
+        "--output runs/mine --data.train train.tsv --data.validation validation.tsv",
+    )
     # Its fields are those of the model that is asked for.
     kind = config_class(kind_of(arguments))
     parser.add_class_arguments(kind, as_group=False)
@@ -56,20 +58,10 @@ def main(arguments=None):
     try:
         train(config, output, options["continue"], options.accept_changed_data)
     except KeyboardInterrupt:
-        command = shlex.join(["python", "-m", "training.train", *given])
+        command = hints.command("training.train", *given)
         rest = f"the same command goes on: {command}" if output.exists() else "nothing was learnt yet"
         print(f"\ninterrupted; {rest}", file=sys.stderr)
         raise
-
-
-def nothing_given() -> str:
-    """What to write behind the command, in one line."""
-    shipped = sorted(path.name for path in CONFIGS.glob("*.yaml"))
-    return (
-        f"say what to train: --config FILE, a file of your own or one of {CONFIGS}: {', '.join(shipped)}. "
-        "Your own pairs of sentences: python -m training.train --config training/configs/parallel_text.yaml "
-        "--output runs/mine --data.train train.tsv --data.validation validation.tsv. All options: --help"
-    )
 
 
 if __name__ == "__main__":

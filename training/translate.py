@@ -98,6 +98,8 @@ def translated(translator, source, options):
         source: iterable of texts, bytes.
         options: the command's.
     """
+    from keras_transformer.text_seeds import TextSeeds
+
     size, total = lines.CHUNK, None
     with_attention = options.with_alignments or options.picture is not None
     if with_attention:
@@ -107,7 +109,7 @@ def translated(translator, source, options):
     if options.input and Path(options.input).is_file():
         with open(options.input, "rb") as file:
             total = sum(1 for _ in file)
-    number = 0
+    number, next_seeds = 0, TextSeeds(translator.search)
     with lines.progress_bar(total, options.output) as progress:
         for texts in lines.chunks(source, size):
             results = translator.hypotheses(
@@ -116,6 +118,7 @@ def translated(translator, source, options):
                 prefixes=[lines.valid(options.prefix)] * len(texts) if options.prefix else None,
                 with_attention=with_attention,
                 progress=progress,
+                seeds=next_seeds(texts),
             )
             if options.picture:
                 picture_files.write(picture(results[0][0], options.layer, options.head), options.picture)

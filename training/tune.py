@@ -1,18 +1,19 @@
 """Searches for values of a configuration: many trainings, each in a process of its own.
 
-python -m training.tune --config training/configs/dates.yaml --space training/spaces/transformer.yaml \
+python -m training.tune --config dates --space transformer \
     --output sweeps/dates [--model.num_layers 4 ...]
 
 A sweep that was interrupted goes on by the same command. See docs/tuning.md.
 """
 
+import sys
 from pathlib import Path
 from typing import Literal
 
 import command_line
 from command_line import quiet
 from training.config import config_class, kind_of
-from training.config.files import CONFIG_HELP, ConfigFile
+from training.config.files import CONFIG_HELP, ConfigFile, check_given
 from training.sweep import settings, space, worker
 
 
@@ -52,6 +53,13 @@ def main(arguments=None):
     parser.add_argument("--tokens", type=int, help="no trial begins after so many target tokens of training")
     parser.add_argument("--workers", type=int, default=1, help="trials at the same time on this machine")
     parser.add_argument("--seed", type=int, default=0, help="of the choices; that of a training is fit.seed")
+    given = sys.argv[1:] if arguments is None else arguments
+    check_given(
+        parser,
+        given,
+        "tune",
+        "--space transformer --output sweeps/mine --data.train train.tsv --data.validation validation.tsv",
+    )
     # Its fields are those of the model that is asked for.
     kind = config_class(kind_of(arguments))
     parser.add_class_arguments(kind, as_group=False)

@@ -28,10 +28,10 @@ class MetricsFile(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         if self.start is None:
             records = read_metrics(self.path, epoch)
-            if self.path.exists() and len(records) < len(self.path.read_text("utf-8").splitlines()):
+            text = "".join(json.dumps(record) + "\n" for record in records)
+            if self.path.exists() and text != self.path.read_text("utf-8"):
                 # Beside and renamed: what a kill interrupts here is not lost.
                 beside = self.path.with_name(f".incomplete-{self.path.name}")
-                text = "".join(json.dumps(record) + "\n" for record in records)
                 beside.write_text(text, encoding="utf-8")
                 beside.replace(self.path)
             self.start = time.monotonic() - (records[-1].get("seconds", 0.0) if records else 0.0)
@@ -52,17 +52,16 @@ def read_metrics(path, epochs):
     """The records of a `MetricsFile`, those of the first `epochs` epochs; none if there is no file.
 
     Raises:
-        ValueError: a line is none of a `MetricsFile`, but for half a line, which a kill leaves.
+        ValueError: a line is none of a `MetricsFile`; names the file and the number of the line. A last one
+            without an end is no error: a kill leaves it, and it is dropped.
     """
     path = Path(path)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} must be UTF-8. Received: {error}.") from error
-    records = []
+    records, lines = [], text.splitlines()
     for number, line in enumerate(lines, start=1):
-        if not line.endswith("}"):
-            continue
         try:
             record = json.loads(line)
             is_good = type(record["epoch"]) is int
@@ -70,6 +69,8 @@ def read_metrics(path, epochs):
         except (ValueError, TypeError, LookupError, RecursionError, AttributeError):
             is_good = False
         if not is_good:
+            if number == len(lines) and not text.endswith("\n"):
+                break
             raise ValueError(
                 f"A line of {path} must be what MetricsFile wrote, numbers by name. "
                 f"Received: line {number}: {line[:99]}."

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import keras
 
+from keras_transformer.texts import as_list
+
 # What is quick enough to be measured after every epoch; see `quality.MEASURES`.
 MEASURES = ("bleu", "chrf", "exact_match")
 
@@ -48,6 +50,9 @@ class TranslationQuality(keras.callbacks.Callback):
         super().__init__()
         from keras_transformer import quality  # here: the other callbacks do not need sacreBLEU
 
+        if isinstance(sources, str | bytes):
+            as_list(sources, "sources")  # which refuses it; images are no texts
+        references = as_list(references, "references")
         if not len(sources) or len(sources) != len(references):
             raise ValueError(
                 "There must be at least one source, and one reference for each. "

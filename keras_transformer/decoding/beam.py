@@ -4,7 +4,7 @@ from dataclasses import KW_ONLY, dataclass
 
 from keras import ops
 
-from keras_transformer.decoding.checks import check_number, check_size
+from keras_transformer.decoding.checks import MOST_HYPOTHESES, check_number, check_size
 from keras_transformer.decoding.constraints import BANNED
 from keras_transformer.decoding.search import NOT_FOUND, Search
 from keras_transformer.decoding.vocabulary import log_normaliser, top_k
@@ -27,7 +27,7 @@ class BeamSearch(Search):
     follows. Width 1 is greedy search; a width of all V ** L sequences is exhaustive search.
 
     Args:
-        width: W, hypotheses of a source, >= 1; 4 in Vaswani et al. 2017, section 6.1.
+        width: W, hypotheses of a source, 1 to 2**16; 4 in Vaswani et al. 2017, section 6.1.
         alpha: of the length penalty, >= 0; 0 ranks by log-probability alone, which favours short
             results; 0.6 in Vaswani et al. 2017, section 6.1.
         coverage_penalty: >= 0, Wu et al.'s beta; 0 for none. Attention is averaged over layers and heads;
@@ -45,7 +45,7 @@ class BeamSearch(Search):
 
     def __post_init__(self):
         super().__post_init__()
-        check_size(self, "width")
+        check_size(self, "width", most=MOST_HYPOTHESES)
         check_size(self, "n_best", most=self.width)
         check_number(self, "alpha", least=0)
         check_number(self, "coverage_penalty", least=0)
@@ -56,7 +56,10 @@ class BeamSearch(Search):
 
     @property
     def needs(self):
-        return super().needs | ({"attention", "source_mask"} if self.coverage_penalty else set())
+        if not self.coverage_penalty:
+            return super().needs
+        own = {"coverage_penalty": self.coverage_penalty}
+        return {"attention": own, "source_mask": own | super().needs.get("source_mask", {})}
 
     def _start(self, batch_size, source_mask):
         # All hypotheses begin alike: only the first is there.

@@ -29,9 +29,9 @@ class Rules:
         if source_mask is not None:
             source_length = ops.sum(ops.cast(source_mask, "float32"), axis=1)
             if search.max_ratio is not None:
-                ratio_limit = ops.cast(ops.ceil(source_length * search.max_ratio - 1e-3), "int32")
-                self.longest = ops.clip(ratio_limit, 1, search.max_length)
-            ratio_limit = ops.cast(ops.ceil(source_length * search.min_ratio - 1e-3), "int32")
+                ratio_limit = _limit(source_length, search.max_ratio, search.max_length)
+                self.longest = ops.maximum(ratio_limit, 1)
+            ratio_limit = _limit(source_length, search.min_ratio, search.max_length)
             self.shortest = ops.minimum(ops.maximum(self.shortest, ratio_limit), self.longest)
         self.prefix = None
         if prefix_ids is not None:
@@ -100,3 +100,8 @@ class Rules:
             latest = ops.take(ids, ops.maximum(index - back, 0), axis=1)[:, None]
             is_seen = ops.logical_and(is_seen, ops.roll(ids, back, axis=1) == latest)
         return self._holds(ids, is_seen, size)
+
+
+def _limit(length, ratio, most):
+    """`length` * `ratio`, rounded up, int32; at most `most`, whatever the product is."""
+    return ops.cast(ops.minimum(ops.ceil(length * ratio - 1e-3), float(most)), "int32")

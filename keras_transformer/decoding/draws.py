@@ -69,7 +69,7 @@ def fresh_seed():
     return tf.raw_ops.RandomUniformInt(shape=tf.constant([], tf.int32), minval=low, maxval=high)
 
 
-def row_streams(*arrays):
+def row_streams(*arrays, is_counted=True):
     """A name for each row, which what is in it decides, and how many equal rows come before it.
 
     So the draws of a row do not depend on its neighbours or its place among them, and equal rows have draws
@@ -78,11 +78,14 @@ def row_streams(*arrays):
     Args:
         arrays: what the rows consist of, (B, ...) each: integers, or floats from 0 to 1. Zeros at the end
             of a row count for nothing.
+        is_counted: False if equal rows have one name, which then is that of the first.
 
     Returns:
         int32, (B,).
     """
     names = sum(_names(array) for array in arrays)
+    if not is_counted:
+        return threefry((names, ops.zeros_like(names)), (0, 0))[0]
     numbers = ops.arange(ops.shape(names)[0])
     is_equal = ops.logical_and(names[:, None] == names, numbers[:, None] > numbers)
     num_before = ops.sum(ops.cast(is_equal, "int32"), axis=1)

@@ -33,6 +33,7 @@ def generate(
         search: `Greedy`, `Sampling` or `BeamSearch`, say `Greedy(max_length=64)`.
         prefix_ids: int, (B, P), P < L: what each result begins with, padded; None for nothing.
         seed: of a `Sampling`, in place of its own: an integer >= 0, or an int32 tensor, a scalar or (B,).
+            With a seed for each row, equal rows of equal seeds have equal results, wherever in the batch.
             Another seed needs no new program.
 
     Returns:
@@ -114,6 +115,13 @@ def _search(model, inputs, search, prefix_ids, seed, attention=None, keep_attent
     """Checks what is given, and runs a kept program."""
     if "prompt_ids" in inputs and prefix_ids is not None:
         raise ValueError("A prompt is what a result begins with: `prefix_ids` must be None. Received: both.")
+    if "source_ids" not in inputs and search.needs:
+        setting, value = next(iter(search.needs["source_mask"].items()))
+        raise ValueError(
+            f"`{setting}` needs a source of tokens, `source_ids`. For other inputs leave it out: "
+            "`min_length` and `max_length` count the tokens of a result alone. "
+            f"Received: {setting}={value}, inputs={sorted(inputs)}."
+        )
     max_length = getattr(model, "max_length", None)
     given = {"inputs": inputs} if prefix_ids is None else {"inputs": inputs, "prefix_ids": prefix_ids}
     arrays = tensors.checked(given, max_length)
@@ -125,6 +133,8 @@ def _search(model, inputs, search, prefix_ids, seed, attention=None, keep_attent
         if isinstance(seed, int):
             seed = seed_word(dataclasses.replace(search, seed=seed).seed)  # which checks it
         arrays["seed"] = ops.cast(ops.convert_to_tensor(seed), "int32")
+        if len(arrays["seed"].shape):
+            tensors.checked({"inputs": inputs, "seed": arrays["seed"]})
         search = dataclasses.replace(search, seed=0)  # one program for all seeds
     elif seed is not None:
         raise ValueError(f"`seed` is for a search that draws. Received: seed={seed}, {search}.")
@@ -170,6 +180,6 @@ def _run(model, arrays, search, keep_attention, attention=None):
         attention=attention or model.attention,
         keep_attention=keep_attention,
         seed=arrays.get("seed"),
-        streams=row_streams(*rows) if "seed" in arrays else None,
+        streams=row_streams(*rows, is_counted=not len(arrays["seed"].shape)) if "seed" in arrays else None,
         read=getattr(model, "read", None),
     )

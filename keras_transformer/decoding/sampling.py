@@ -1,10 +1,11 @@
 """Searches that decide for one token at each step: the likeliest, or one drawn at random."""
 
+import math
 from dataclasses import KW_ONLY, dataclass
 
 from keras import ops
 
-from keras_transformer.decoding.checks import check_number, check_size
+from keras_transformer.decoding.checks import MOST_HYPOTHESES, check_number, check_size
 from keras_transformer.decoding.draws import fresh_seed, seed_word, uniform
 from keras_transformer.decoding.search import Search
 from keras_transformer.decoding.vocabulary import log_normaliser
@@ -61,7 +62,7 @@ class Sampling(_TokenByToken):
         top_p: only the smallest set of likeliest tokens whose probabilities sum to p or more, 0 < p <= 1
             (Holtzman et al. 2020, section 3.1).
         min_p: only tokens at least p times as likely as the likeliest, 0 <= p <= 1 (Nguyen et al. 2024).
-        num_samples: N, samples for each source, >= 1; they come in the order in which they were drawn.
+        num_samples: N, samples for each source, 1 to 2**16; they come in the order in which they were drawn.
         seed: of the draws, an integer >= 0; None for a new one at each call. Inside a `jax.jit` that is one
             for all of its calls.
         And those of `Search`.
@@ -82,9 +83,9 @@ class Sampling(_TokenByToken):
             check_size(self, "top_k")
         check_number(self, "top_p", above=0, most=1)
         check_number(self, "min_p", least=0, most=1)
-        check_size(self, "num_samples")
+        check_size(self, "num_samples", most=MOST_HYPOTHESES)
         if self.seed is not None:
-            check_size(self, "seed", least=0)
+            check_size(self, "seed", least=0, most=math.inf)
 
     @property
     def num_hypotheses(self):

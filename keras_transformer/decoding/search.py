@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from keras_transformer.decoding.checks import check_number, check_size
+from keras_transformer.decoding.checks import MOST_TOKENS, check_number, check_size
 from keras_transformer.decoding.constraints import Rules
 from keras_transformer.decoding.prefix import Prefix
 from keras_transformer.special_ids import END_ID, PAD_ID, START_ID
@@ -45,8 +45,8 @@ class Search:
     Padding and the start token are never chosen.
 
     Args:
-        max_length: L, largest number of tokens of a result, the end token included, >= 1. A longer
-            hypothesis is cut and then has no end token.
+        max_length: L, largest number of tokens of a result, the end token included, 1 to 2**20. A
+            longer hypothesis is cut and then has no end token.
         min_length: smallest number of tokens of a result, the end token included, 1 to `max_length`.
         max_ratio: largest number of tokens of a result for each token of the source, > 0 (the product
             rounded up); None for no such limit.
@@ -73,7 +73,7 @@ class Search:
     pad_id: int = PAD_ID
 
     def __post_init__(self):
-        check_size(self, "max_length")
+        check_size(self, "max_length", most=MOST_TOKENS)
         check_size(self, "min_length", most=self.max_length)
         check_size(self, "no_repeat_ngram_size", least=0)
         check_number(self, "repetition_penalty", above=0)
@@ -93,8 +93,9 @@ class Search:
 
     @property
     def needs(self):
-        """Names of the optional arguments of a call that this search cannot do without."""
-        return {"source_mask"} if self.max_ratio is not None or self.min_ratio > 0 else set()
+        """The optional arguments of a call that this search cannot do without: {name: {setting: value}}."""
+        ratios = {name: value for name in ("max_ratio", "min_ratio") if (value := getattr(self, name))}
+        return {"source_mask": ratios} if ratios else {}
 
     @property
     def lengths(self):
@@ -146,11 +147,13 @@ class Search:
             ValueError: an argument that this search needs is None, or the prefix leaves no room.
         """
         given = {"source_mask": source_mask, "attention": attention}
-        for name in sorted(self.needs | ({"attention"} if keep_attention else set())):
+        needs = self.needs | ({"attention": {"keep_attention": True}} if keep_attention else {})
+        for name, settings in needs.items():
             if given[name] is None:
+                setting, value = next(iter(settings.items()))
                 raise ValueError(
-                    f"This search needs `{name}`: ratios, coverage and attention are about a source. "
-                    f"Received: {name}=None, {self}."
+                    f"`{setting}` needs `{name}`: give it in the call, or leave `{setting}` out. "
+                    f"Received: {name}=None, {setting}={value}."
                 )
         self.check_prefix(prefix_ids)
         width, positions = self.num_hypotheses, ops.arange(self.max_length)

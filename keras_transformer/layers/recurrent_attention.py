@@ -39,11 +39,12 @@ class RecurrentAttention(KeepsQuantization, arguments.KnownArguments, keras.laye
         The context, (R, V), in the compute dtype. `attend` gives the weights as well.
 
     Raises:
-        ValueError: `window` is not a positive integer.
+        ValueError: `score` is no layer, or `window` is not a positive integer.
     """
 
     def __init__(self, score, window=None, **kwargs):
         super().__init__(**kwargs)
+        arguments.check_layers(score=score)
         arguments.check_optional_sizes(window=window)
         self.score = score
         self.window = window

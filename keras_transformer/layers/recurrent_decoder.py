@@ -42,13 +42,14 @@ class RecurrentDecoder(KeepsQuantization, arguments.KnownArguments, keras.layers
         h~, (B, T, E), in the compute dtype; the states begin as zeros. `decode` begins where it is told.
 
     Raises:
-        ValueError: a size is not a positive integer, or there is no such cell.
+        ValueError: a size is not a positive integer, there is no such cell, or `attention` is no layer.
     """
 
     def __init__(self, num_layers, hidden_dim, output_dim, attention, cell="gru", dropout=0.0, **kwargs):
         super().__init__(**kwargs)
         arguments.check_sizes(num_layers=num_layers, hidden_dim=hidden_dim, output_dim=output_dim)
         arguments.check_rates(dropout=dropout)
+        arguments.check_layers(attention=attention)
         self.num_layers = num_layers
         self.hidden_dim = hidden_dim
         self.output_dim = output_dim

@@ -41,8 +41,7 @@ class Sublayer(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if not isinstance(layer, keras.layers.Layer):
-            raise ValueError(f"`layer` must be a Keras layer. Received: layer={layer!r}.")
+        arguments.check_layers(layer=layer)
         arguments.check_rates(dropout=dropout)
         arguments.check_positive(norm_epsilon=norm_epsilon)
         self.layer = layer
@@ -87,7 +86,7 @@ class Sublayer(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):
             (B, T, D).
         """
         arguments.check_vectors(x.shape, output=output)
-        total = x + self.dropout_layer(output)
+        total = ops.add(x, self.dropout_layer(output))
         return total if self.norm_first else self.norm(total)
 
     def compute_output_shape(self, input_shape):

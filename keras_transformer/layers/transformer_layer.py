@@ -58,7 +58,9 @@ class TransformerLayer(KeepsQuantization, arguments.KnownArguments, keras.layers
             name="attention",
         )
         query_shape = (None, None, hidden_dim)
-        attention.build(query_shape, memory_shape or query_shape)
+        # A scope of its own: on PyTorch Keras knows weights by their paths, and two attentions would be one.
+        with keras.name_scope(name):
+            attention.build(query_shape, memory_shape or query_shape)
         return self._sublayer(name, attention, hidden_dim)
 
     def _feed_forward(self, hidden_dim):

@@ -172,7 +172,10 @@ class CausalLM(AutoregressiveModel):
 
     def attention(self, state):
         """Raises ValueError: there is no source that could be attended to."""
-        raise ValueError("A language model has no source, and no attention to one. Received: a CausalLM.")
+        raise ValueError(
+            "A language model has no source, and no attention to one that could be kept or counted: use "
+            "`decoding.generate` or `generate_n_best`. Received: a CausalLM."
+        )
 
     def get_config(self):
         return {

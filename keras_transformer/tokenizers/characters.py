@@ -57,6 +57,9 @@ class CharacterTokenizer(tf.Module):
             return cls(unit)
         return cls(unit, sorted(set().union(*trainable(sentences))))
 
+    def __repr__(self) -> str:
+        return f"CharacterTokenizer({self.unit}, {self.vocabulary_size:,} ids)"
+
     @property
     def vocabulary_size(self) -> int:
         """Number of ids, special ids included."""

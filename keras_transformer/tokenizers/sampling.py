@@ -11,6 +11,7 @@ import random
 from functools import lru_cache
 
 from keras_transformer.installation import needs
+from keras_transformer.texts import as_list
 
 # Segmentations of a word that a unigram model's sample is drawn from.
 NUM_SEGMENTATIONS = 64
@@ -72,7 +73,7 @@ class SubwordSampler:
 
     def sample(self, texts: list[str], seed: int) -> list[list[int]]:
         """Texts -> the ids of each, without special ids; the same seed gives the same draws everywhere."""
-        draws = random.Random(seed)
+        texts, draws = as_list(texts), random.Random(seed)
         return [self._ids_of(text, draws) for text in texts]
 
     def _ids_of(self, text: str, draws: random.Random) -> list[int]:

@@ -148,6 +148,9 @@ class SentencePieceTokenizer(tf.Module):
             raise _training_error(str(error), vocabulary_size) from error
         return cls(model.getvalue())
 
+    def __repr__(self) -> str:
+        return f"SentencePieceTokenizer({self.vocabulary_size:,} pieces)"
+
     @property
     def vocabulary_size(self) -> int:
         """Number of ids, special ids included."""

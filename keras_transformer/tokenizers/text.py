@@ -48,7 +48,7 @@ def content(ids: tf.Tensor | tf.RaggedTensor) -> tf.RaggedTensor:
 
 def trainable(sentences: Iterable[str]) -> Iterator[str]:
     """Passes on the sentences that have text, the very long ones in parts; raises if none has."""
-    if isinstance(sentences, str):
+    if isinstance(sentences, str | bytes):
         raise ValueError("`sentences` must be several strings. Received: one string.")
     is_empty = True
     for sentence in sentences:

@@ -38,10 +38,32 @@ def test_a_training_that_goes_on_replaces_the_lines_that_it_repeats(tmp_path):
 
 @pytest.mark.parametrize(
     "line",
-    ["{}", "{a}", '{"epoch": "1", "seconds": 1}', '{"epoch": 1, "seconds": 1, "loss": []}', '{"seconds": 1}'],
+    [
+        "{}",
+        "{a}",
+        '{"epoch": 1',
+        '{"epoch": 1}{"epoch": 2}',
+        '{"epoch": "1", "seconds": 1}',
+        '{"epoch": 1, "seconds": 1, "loss": []}',
+        '{"seconds": 1}',
+    ],
 )
 def test_a_line_that_is_none_is_named(tmp_path, line):
     path = tmp_path / "metrics.jsonl"
-    path.write_text('{"epoch": 1, "seconds": 0.1, "loss": NaN}\n' + line + "\n")
+    good = '{"epoch": 1, "seconds": 0.1, "loss": NaN}\n'
+    path.write_text(good + line)  # a kill left it, whatever it looks like
+    assert len(read_metrics(path, 9)) == 1
+    path.write_text(good + line + "\n" + good)
     with pytest.raises(ValueError, match="metrics.jsonl must be what MetricsFile wrote.*line 2"):
         read_metrics(path, 9)
+
+
+@pytest.mark.parametrize("end", ["", '{"epoch": 3, "a": {}', '{"epoch": 3, "seconds": 1', "}", "\0\0"])
+def test_a_training_goes_on_behind_half_a_line(tmp_path, end):
+    """Also behind a whole one whose line end is what was not written."""
+    path = tmp_path / "metrics.jsonl"
+    before = fit(path, 2)
+    text = path.read_text()
+    path.write_text(text + end if end else text.removesuffix("\n"))
+    after = fit(path, 3, initial_epoch=2)
+    assert [record["epoch"] for record in after] == [1, 2, 3] and after[:2] == before

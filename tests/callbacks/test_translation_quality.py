@@ -69,6 +69,8 @@ def test_translates_every_so_many_epochs():
     [
         ([], [], 1, "at least one source.*Received: 0 sources"),
         (SOURCES, REFERENCES[:2], 1, "Received: 3 sources, 2 references"),
+        ("ein", ["a", "b", "c"], 1, "`sources` must be a list of strings. Received: one string"),
+        (["ein"], "a", 1, "`references` must be a list of strings. Received: one string"),
         (SOURCES, REFERENCES, 0, "`frequency` must be a positive integer. Received: frequency=0"),
     ],
 )

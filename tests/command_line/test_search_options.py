@@ -80,13 +80,23 @@ def test_options_mean_a_search_and_name_it(arguments, search, words):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"beam": 0}, "`beam` must be a positive integer. Received: beam=0."),
-        ({"n_best": 0}, "`n_best` must be a positive integer. Received: n_best=0."),
-        ({"n_best": 0, "top_k": 3}, "`n_best` must be a positive integer. Received: n_best=0."),
+        ({"beam": 0}, "`beam` must be a positive integer and at most 65536. Received: beam=0."),
+        ({"n_best": 0}, "`n_best` must be a positive integer and at most 65536. Received: n_best=0."),
+        (
+            {"n_best": 10**11, "top_k": 3},
+            "`n_best` must be a positive integer and at most 65536. Received: n_best=100000000000.",
+        ),
+        (
+            {"beam": 99999999999},
+            "`beam` must be a positive integer and at most 65536. Received: beam=99999999999.",
+        ),
         ({"beam": 2, "n_best": 3}, "`n_best` must be a positive integer and at most 2. Received: n_best=3."),
         ({"alpha": float("nan")}, "`alpha` must be a finite number >= 0. Received: alpha=nan."),
         ({"temperature": 0.0}, "`temperature` must be a finite number > 0. Received: temperature=0.0."),
-        ({"max_length": 0}, "`max_length` must be a positive integer. Received: max_length=0."),
+        (
+            {"max_length": 0},
+            "`max_length` must be a positive integer and at most 1048576. Received: max_length=0.",
+        ),
         (
             {"alpha": 0.5, "top_k": 3},
             "Give options of beam search (beam, alpha, coverage_penalty) or of sampling (temperature, top_k, "
@@ -98,6 +108,25 @@ def test_errors_use_the_names_of_the_options(options, message):
     with pytest.raises(ValueError) as error:
         SearchOptions(**options).search(max_length=9)
     assert str(error.value) == message
+
+
+@pytest.mark.parametrize("value", [2**31, 10**11, 10**400])
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(SearchOptions)])
+def test_every_option_has_a_range_that_a_graph_can_hold(name, value):
+    """Whether the command line, Python or another program gives it."""
+    kind = {field.name: field.type for field in dataclasses.fields(SearchOptions)}[name]
+    if name == "seed":  # of any size, see `decoding.draws`
+        assert SearchOptions(seed=value).search(max_length=9).seed == value
+    elif "float" not in str(kind) or value == 10**400:
+        with pytest.raises(ValueError, match=rf"`{name}` must be .*Received: {name}="):
+            SearchOptions(**{name: value}).search(max_length=9)
+
+
+def test_numbers_that_float32_does_not_hold_are_refused():
+    for options in ({"temperature": 1e-50}, {"alpha": 1e39}, {"min_ratio": 1e300}, {"max_ratio": 1e-60}):
+        (name,) = options
+        with pytest.raises(ValueError, match=f"`{name}` must be a finite number"):
+            SearchOptions(**options).search(max_length=9)
 
 
 def test_an_option_that_a_command_leaves_out_keeps_its_default():

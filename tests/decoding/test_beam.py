@@ -264,5 +264,7 @@ def test_coverage_needs_attention_and_the_source_mask(missing):
     model = TableModel(7)
     given = {"attention": lambda state: state["attention"], "source_mask": model.mask}
     del given[missing]
-    with pytest.raises(ValueError, match=f"needs `{missing}`.*{missing}=None"):
+    with pytest.raises(
+        ValueError, match=f"`coverage_penalty` needs `{missing}`: .*{missing}=None, coverage_p"
+    ):
         decoding.BeamSearch(7, coverage_penalty=0.2)(model.step, model.state(7), 1, **given)

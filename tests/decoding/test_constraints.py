@@ -5,6 +5,7 @@ import pytest
 from keras import ops
 
 from keras_transformer import decoding
+from keras_transformer.decoding.constraints import Rules
 from tests import checks
 from tests.decoding import numpy_search
 from tests.decoding.scripted import (
@@ -97,7 +98,9 @@ def test_end_is_allowed_at_the_largest_length(rules):
 
 @pytest.mark.parametrize("rules", [{"max_ratio": 2.0}, {"min_ratio": 0.5}], ids=str)
 def test_ratios_need_the_source_mask(rules):
-    with pytest.raises(ValueError, match="needs `source_mask`.*source_mask=None"):
+    with pytest.raises(
+        ValueError, match="`m.._ratio` needs `source_mask`: give.*Received: source_mask=None, m"
+    ):
         greedy_words(letters(a=1.0), **rules)
 
 
@@ -214,3 +217,12 @@ def test_search_ends_without_padding_inside_when_nothing_is_allowed(make):
 def test_arguments_are_checked(arguments, match):
     with pytest.raises(ValueError, match=match):
         decoding.Greedy(7, **arguments)
+
+
+def test_a_ratio_beyond_all_lengths_leaves_the_lengths_as_they_are():
+    mask = np.ones((2, 3), bool)
+    for ratio in (1e10, 1e30, 3e38):  # 3e10 is no int32
+        rules = Rules(decoding.Greedy(7, max_ratio=ratio), 2, mask, None)
+        assert ops.convert_to_numpy(rules.longest).tolist() == [7, 7]
+        rules = Rules(decoding.Greedy(7, min_ratio=ratio), 2, mask, None)
+        assert ops.convert_to_numpy(rules.shortest).tolist() == [7, 7]

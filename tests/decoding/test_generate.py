@@ -37,6 +37,12 @@ def test_n_best_begins_with_what_generate_returns(model, search):
     np.testing.assert_array_equal(first_scores, scores[:, 0])
 
 
+@each_search
+def test_results_need_no_gradients(model, search):
+    for result in decoding.generate_with_attention(model, SOURCE, search):
+        assert not getattr(result, "requires_grad", False)  # PyTorch's, which NumPy then refuses
+
+
 @both
 def test_result_does_not_depend_on_the_batch_or_the_padding(make):
     model = checks.built(make, (INPUTS,))
@@ -76,7 +82,8 @@ def test_learned_positions_are_enough_for_a_result_that_long():
 def test_one_graph_serves_any_batch_size_and_source_length(model, name):
     import tensorflow as tf
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None], "int32")])
+    # AutoGraph rewrites what it can reach: once, for it must change nothing.
+    @tf.function(input_signature=[tf.TensorSpec([None, None], "int32")], autograph=name == "beam")
     def run(source_ids):
         return tuple(decoding.generate_with_attention(model, {"source_ids": source_ids}, SEARCHES[name]))
 

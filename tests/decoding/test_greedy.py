@@ -182,7 +182,9 @@ def test_attention_of_a_row_does_not_depend_on_its_neighbours():
 
 def test_attention_to_be_kept_must_be_given():
     step, state = speller("ab")
-    with pytest.raises(ValueError, match="needs `attention`.*attention=None"):
+    with pytest.raises(
+        ValueError, match="`keep_attention` needs `attention`: give it .*attention=None, keep_"
+    ):
         decoding.Greedy(max_length=2)(step, state, 1, keep_attention=True)
 
 

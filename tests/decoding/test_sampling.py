@@ -5,7 +5,7 @@ import pytest
 from keras import ops
 
 from keras_transformer import decoding
-from keras_transformer.decoding import draws
+from keras_transformer.decoding import draws, sampling
 from tests import checks
 from tests.decoding.scripted import PAD, START, TableModel, constant, without_padding
 
@@ -117,6 +117,12 @@ def test_min_p_keeps_what_is_likely_next_to_the_likeliest(p, count):
     assert set(np.unique(ids).tolist()) == set(likeliest(count))
     if count > 1:
         assert_frequencies(ids, likeliest(count))
+
+
+def test_what_is_as_likely_as_min_p_asks_is_kept():
+    # Four equal logits: their ratios are exact.
+    ids = drawn(dict.fromkeys(range(4, 8), 0.25), min_p=1.0)
+    assert set(np.unique(ids).tolist()) == {4, 5, 6, 7}
 
 
 @pytest.mark.parametrize(
@@ -296,6 +302,14 @@ def test_growing_changes_nothing():
     grown_ids, grown_scores, _ = model.search(search, growing=True)
     np.testing.assert_array_equal(grown_ids, ids)
     np.testing.assert_allclose(grown_scores, scores, atol=1e-4)
+
+
+def test_a_draw_of_zero_is_no_impossible_token(monkeypatch):
+    monkeypatch.setattr(sampling, "uniform", lambda seed, rows, *sizes: ops.zeros((rows.shape[0], *sizes)))
+    logits = np.where(np.arange(11) < 5, -1e5, 0.0)
+    for options in ({}, {"top_p": 0.9}):
+        ids = checks.as_array(decoding.Sampling(2, **options)(*constant(logits), 1).ids)
+        assert ids.min() >= 5
 
 
 def test_large_vocabulary_in_float32_draws_only_what_is_possible():

@@ -1,6 +1,8 @@
 """The command `keras-transformer`: what it lists, what it starts, what it says of what it cannot start."""
 
+import importlib
 import importlib.util
+import io
 import os
 import runpy
 import subprocess
@@ -99,6 +101,58 @@ def test_a_package_that_is_not_installed_is_told_with_its_extra(capsys, monkeypa
     assert '".[training]"' in told and status == 1 and len(told.splitlines()) == 1
     with pytest.raises(SystemExit, match=r"jsonargparse .*\. \.venv/bin/activate"):
         runpy.run_module("serving.verify", run_name="__main__", alter_sys=True)
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments"),
+    [
+        ("training.translate", ["--run", "RUN", "--picture", "a.png", "7"]),
+        ("training.caption", ["--run", "RUN", "--picture", "a.png", "b.png"]),
+        ("training.curves", ["RUN", "--output", "a.png"]),
+        ("training.evaluate", ["--run", "RUN", "--report", "a.html"]),
+        ("serving.load_test", ["--target", "a:1", "--model", "m", "--input", "RUN", "--picture", "a.png"]),
+    ],
+)
+def test_what_draws_is_missed_before_anything_begins(monkeypatch, tmp_path, program, arguments):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    (tmp_path / "RUN").mkdir()
+    kind = "image_captioner" if program == "training.caption" else "transformer"
+    (tmp_path / "RUN" / "config.yaml").write_text(f"model: {{kind: {kind}}}\n")
+    main = importlib.import_module(program).main
+    with pytest.raises(SystemExit) as end:
+        command_line.run(lambda: main(arguments))
+    assert 'The package matplotlib must be installed: pip install ".[plot]"' in end.value.code
+    assert len(end.value.code.splitlines()) == 1
+
+
+@pytest.mark.parametrize("is_buffered", [False, True])
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["completion", "bash"], ["verify", "--help"]])
+def test_nobody_reads_and_the_command_ends_quietly(capsys, monkeypatch, arguments, is_buffered):
+    """`keras-transformer --help | head -1`, with PYTHONUNBUFFERED too."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb", -1 if is_buffered else 0) as gone, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", io.TextIOWrapper(gone, write_through=not is_buffered))
+        patch.setattr(sys, "argv", ["keras-transformer", *arguments])
+        with pytest.raises(SystemExit) as end:
+            commands.main()
+        # As a program that SIGPIPE ends; argparse says nothing of a line that it cannot write.
+        assert end.value.code == (0 if arguments[0] == "verify" and not is_buffered else 141)
+        sys.stdout.flush()  # what Python does in the end
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+def test_a_full_disk_is_told_once(capsys, monkeypatch):
+    with open("/dev/full", "w") as full, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", full)
+        patch.setattr(sys, "argv", ["keras-transformer", "--help"])
+        with pytest.raises(SystemExit) as end:
+            commands.main()
+        assert end.value.code == 1
+    told = capsys.readouterr().err
+    assert "No space left on device" in told and len(told.splitlines()) == 1
 
 
 def test_a_fault_of_ours_is_not_taken_for_a_package():

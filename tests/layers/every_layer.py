@@ -130,3 +130,27 @@ def drawn(name, shapes, seed=0, dtype=None):
         else rng.normal(size=shape).astype(dtype or "float32")
         for index, shape in enumerate(shapes)
     ]
+
+
+# What a constructor's argument has to be, by its name.
+SIZES = """channels embedding_dim filters hidden_dim intermediate_dim kernel_size key_dim max_length
+    num_classes num_heads num_layers num_segments output_dim reduction source_vocabulary_size units
+    target_vocabulary_size value_dim vocabulary_size window num_buckets max_distance""".split()
+RATES = ("dropout", "attention_dropout")
+POSITIVE = ("norm_epsilon", "max_wavelength", "scale", "logits_scale")
+INNER = ("attention", "layer", "score")  # layers
+BAD = {
+    **dict.fromkeys(SIZES, (0, -1, True, 2.0, "2")),
+    **dict.fromkeys(RATES, (1.0, -0.1, float("nan"), "0.1", True)),
+    **dict.fromkeys(POSITIVE, (0, -1.0, float("nan"), float("inf"), "1", True)),
+    **dict.fromkeys(INNER, ("no such", 3)),
+}
+
+
+def bad_configs(config):
+    """(name, config) with one argument out of range, for each argument and each way."""
+    for name in config.keys() & BAD.keys():
+        if name in INNER and isinstance(config[name], bool):
+            continue  # whether there is one
+        for value in BAD[name]:
+            yield name, {**config, name: [3, value] if isinstance(config[name], list) else value}

@@ -173,7 +173,7 @@ NO_KEYS = {  # layer arguments, call arguments, query rows (b, t) that see nothi
 def test_query_without_keys_gives_the_output_bias(case, policy):
     constructor, call, rows = NO_KEYS[case]
     layer = checks.built(make, (QUERY, VALUE), **constructor, dtype=policy)
-    bias = np.asarray(ops.cast(layer.get_weights()[-1], layer.compute_dtype), "float32")
+    bias = checks.as_array(ops.cast(layer.get_weights()[-1], layer.compute_dtype))
     with_scores, weights = layer(QUERY, VALUE, **call, return_attention_scores=True)
     outputs = [with_scores, layer(QUERY, VALUE, **call)]
     sees_nothing = np.zeros((B, T), bool)

@@ -36,7 +36,7 @@ class Rotation(keras.layers.Layer):
     def call(self, heads, start_index=0):
         first, second = ops.split(heads, 2, axis=-1)
         positions = ops.cast(ops.arange(ops.shape(heads)[2]) + start_index, heads.dtype)
-        angles = positions[:, None] * np.array([1.0, 0.1], "float32")
+        angles = positions[:, None] * ops.convert_to_tensor([1.0, 0.1], heads.dtype)
         sine, cosine = ops.sin(angles), ops.cos(angles)
         return ops.concatenate([first * cosine - second * sine, first * sine + second * cosine], axis=-1)
 

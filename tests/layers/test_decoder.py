@@ -144,7 +144,7 @@ def test_every_position_sees_the_real_memory_only(make):
     real = np.array([True, False, True, True, False, True, False])
     mask = np.tile(real, (B, 1))
     # The same of any target, so the sum over all of them tells.
-    probe = checks.numbers(B, T, D)
+    probe = ops.convert_to_tensor(checks.numbers(B, T, D))
     gradient = checks.input_gradient(
         lambda memory: ops.sum(built(X, memory, memory_mask=mask) * probe), MEMORY
     )

@@ -268,3 +268,15 @@ def test_works_in_sequential_and_subclassed_models():
     np.testing.assert_allclose(checks.as_array(sequential(IDS)), expected, atol=1e-5)
     alone = checks.as_array(subclassed(IDS[1:2, :2]))
     np.testing.assert_allclose(expected[1:2, :2], alone, atol=1e-5)
+
+
+def test_a_mask_of_another_length_is_named():
+    x = np.zeros((2, 5, 6), "float32")
+    for layer in (layers.EncoderLayer(2, 7), layers.Encoder(1, 2, 7)):
+        with pytest.raises(ValueError, match=r"`hidden_mask` must have .*\(2, 5\). Received: shape=\(2, 4\)"):
+            layer(x, hidden_mask=np.ones((2, 4), bool))
+    for layer in (layers.DecoderLayer(2, 7), layers.Decoder(1, 2, 7)):
+        with pytest.raises(ValueError, match=r"`memory_mask` must have .*\(2, 3\). Received: shape=\(2, 5\)"):
+            layer(x, x[:, :3], memory_mask=np.ones((2, 5), bool))
+        with pytest.raises(ValueError, match=r"`memory` must hold floats and have the shape \(2, None, 6\)"):
+            layer(x, x[:1])

@@ -9,7 +9,7 @@ import pytest
 
 from keras_transformer import layers
 from tests import checks
-from tests.layers.every_layer import LAYERS, drawn, integer
+from tests.layers.every_layer import LAYERS, bad_configs, drawn, integer
 
 every = pytest.mark.parametrize("name", sorted(LAYERS))
 
@@ -39,6 +39,15 @@ def test_the_output_is_known_before_the_weights_are(name):
         assert len(free.shape) == len(known.shape)
         assert all(a in (None, b) for a, b in zip(free.shape, known.shape, strict=True))
         assert known.dtype == free.dtype == keras.backend.standardize_dtype(output.dtype)
+
+
+@every
+def test_every_weight_has_a_path_of_its_own(name):
+    make, shapes = LAYERS[name]
+    layer = make()
+    layer(*drawn(name, shapes(2, 3, 5, 6)))
+    paths = [weight.path for weight in layer.weights]
+    assert len(set(paths)) == len(paths)
 
 
 @every
@@ -81,3 +90,12 @@ def test_an_unknown_argument_is_answered_with_the_layer_and_its_arguments(name):
         make(d_model=3)
     with pytest.raises(TypeError, match=f"A call of `{name}` takes .* Received: `padding_mask`"):
         make()(*drawn(name, shapes(2, 3, 5, 6)), padding_mask=np.ones((2, 3), bool))
+
+
+@every
+def test_arguments_out_of_range_are_refused_by_name(name):
+    layer = LAYERS[name][0]()
+    for argument, config in bad_configs(layer.get_config()):
+        # Keras's `from_config` makes it a TypeError, with the message in it.
+        with pytest.raises((TypeError, ValueError), match=f"`{argument}`.* [Rr]eceived: {argument}="):
+            type(layer).from_config(config)

@@ -132,14 +132,6 @@ def test_rows_may_start_at_positions_of_their_own(make):
         np.testing.assert_allclose(both[row : row + 1], alone, atol=1e-6)
 
 
-@pytest.mark.parametrize("start_index", [-1, 0.5, [2, -3], [1, 2, 3], [[1]]])
-def test_positions_are_counted_from_zero(start_index):
-    message = "`start_index` must be an integer, 0 or above, or one for each row. Received: start_index="
-    for make in (sinusoidal, learned):
-        with pytest.raises(ValueError, match=message):
-            make()(X, start_index=start_index)
-
-
 @pytest.mark.parametrize("make", [sinusoidal, halves, learned])
 def test_one_by_one_equals_all_at_once(make):
     layer = checks.built(make, (X,))
@@ -203,3 +195,21 @@ def test_implicit_mask_goes_on(make):
     short = np.array([[3, 5, 0, 0]], "int32")
     averaged = checks.as_array(model(short))
     np.testing.assert_allclose(averaged, checks.as_array(model(short[:, :2])), atol=1e-6)
+
+
+@pytest.mark.parametrize("make", [layers.PositionalEncoding, lambda: layers.LearnedPositionalEncoding(8)])
+def test_a_position_before_the_first_is_refused(make):
+    x = np.zeros((2, 3, 4), "float32")
+    several = ([2, -3], [1, 2, 3], [[1]])  # one is negative; of another number of rows; of another rank
+    for start in (-2, keras.ops.convert_to_tensor(-1), np.int64(-3), 1.0, *map(np.array, several)):
+        rule = "`start_index` must be an integer, 0 or above, or one for each row. Received: start"
+        with pytest.raises(ValueError, match=rule):
+            make()(x, start_index=start)
+
+
+def test_a_position_that_was_not_learned_is_refused_however_it_is_given():
+    x, layer = np.zeros((1, 3, 4), "float32"), layers.LearnedPositionalEncoding(8)
+    for start in (6, np.int64(6), keras.ops.convert_to_tensor(6)):
+        with pytest.raises(ValueError, match="Only 8 positions were learned.* 3 tokens from position 6 on"):
+            layer(x, start_index=start)
+    assert layer(x, start_index=keras.ops.convert_to_tensor(5)).shape == (1, 3, 4)

@@ -8,6 +8,7 @@ import pytest
 
 from keras_transformer import models
 from tests import checks
+from tests.layers.every_layer import bad_configs
 from tests.models.every_model import MODELS, inputs
 
 every = pytest.mark.parametrize("name", sorted(MODELS))
@@ -67,6 +68,9 @@ def test_inputs_are_specified_before_and_after_a_call(name):
     keras.tree.assert_same_structure(specs, asked)
     model(asked)
     assert repr(model.input_specs()) == repr(specs)
+    # On PyTorch Keras knows weights by their paths.
+    paths = [weight.path for weight in model.weights]
+    assert len(set(paths)) == len(paths)
 
 
 @needs_tensorflow
@@ -100,3 +104,29 @@ def test_inputs_that_do_not_fit_are_named(name):
         last = list(asked)[-1]
         with pytest.raises(ValueError, match="must have|one number of rows"):
             model({**asked, last: asked[last][:1]})
+
+
+@every
+def test_arguments_out_of_range_are_refused_by_name(name):
+    model = MODELS[name]()
+    for argument, config in bad_configs(model.get_config()):
+        with pytest.raises((TypeError, ValueError), match=f"`{argument}` must .* Received: {argument}="):
+            type(model).from_config(config)
+
+
+@pytest.mark.parametrize("name", ["CausalLM", "Transformer", "ImageCaptioner"])
+def test_heads_share_the_width(name):
+    model = MODELS[name]()
+    config = {**model.get_config(), "num_heads": 4, "decoder": "transformer"}
+    if name != "ImageCaptioner":
+        del config["decoder"]
+    with pytest.raises(ValueError, match="multiple of `num_heads`.*Received: hidden_dim=6, num_heads=4"):
+        type(model).from_config(config)
+
+
+@pytest.mark.parametrize("name", ["MaskedLM", "SequenceClassifier", "TokenClassifier"])
+def test_an_encoder_is_a_text_encoder(name):
+    with pytest.raises(
+        ValueError, match="`encoder` must be a `layers.TextEncoder`. Received: encoder='bert'"
+    ):
+        getattr(models, name)("bert", *([] if name == "MaskedLM" else [3]))

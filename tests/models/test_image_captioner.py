@@ -157,7 +157,7 @@ def test_attention_of_a_search_is_a_distribution_over_the_grid_at_each_word(make
 # Training
 
 
-@both
+@pytest.mark.parametrize("make", [gru, pytest.param(transformer, marks=pytest.mark.slow)])
 def test_it_learns_to_say_where_the_light_is(make):
     rng = np.random.default_rng(1)
     places = rng.integers(0, 4, 96)
@@ -226,5 +226,5 @@ def test_sizes_are_positive(make, name):
 
 @both
 def test_rules_about_a_source_of_tokens_are_refused(make):
-    with pytest.raises(ValueError, match="needs `source_mask`"):
+    with pytest.raises(ValueError, match="`max_ratio` needs a source of tokens.*inputs=.'image'"):
         decoding.generate(make(), {"image": IMAGES}, decoding.Greedy(4, max_ratio=2.0))

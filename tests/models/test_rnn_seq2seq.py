@@ -41,6 +41,12 @@ def bottleneck(**kwargs):
 every_kind = pytest.mark.parametrize("make", [small, small_other, bottleneck])
 
 
+# To XLA, a bottleneck is the same loop without attention.
+each_on_xla = pytest.mark.parametrize(
+    "make", [small, small_other, pytest.param(bottleneck, marks=pytest.mark.slow)]
+)
+
+
 @every_kind
 @pytest.mark.parametrize("check", checks.STANDARD)
 def test_standard_checks(check, make, tmp_path):
@@ -136,12 +142,12 @@ def test_number_of_parameters(share_embeddings, embedding_dim):
     assert model.count_params() == encoder + decoder + attention + 2 * D * E + embeddings
 
 
-@pytest.mark.parametrize("make", [small, bottleneck])
+@pytest.mark.parametrize("make", [small, pytest.param(bottleneck, marks=pytest.mark.slow)])
 def test_model_learns_three_sentences_by_heart(make):
     zoo_checks.learns(make(hidden_dim=16), INPUTS, LABELS, epochs=40, below=0.3, rate=0.03)
 
 
-@every_kind
+@each_on_xla
 def test_gradient_can_be_compiled_by_xla(make):
     model, probe = checks.built(make, (INPUTS,)), checks.numbers(B, T, VOCABULARY)
     expected = checks.weight_gradients(model, (INPUTS,), probe)

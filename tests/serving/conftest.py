@@ -33,11 +33,14 @@ SENTENCES = ["3 février 1987", "March 5, 2031", "среда, 5 марта 2031 
 SILENCERS = ("TF_CPP_MIN_LOG_LEVEL", "CUDA_VISIBLE_DEVICES", "PYTHONPATH")
 
 
-def python(*arguments, folder=REPOSITORY, **kwargs):
-    """Runs a Python of its own, as a user does; from another folder it cannot see this project."""
+def python(*arguments, folder=REPOSITORY, program=None, **kwargs):
+    """Runs a Python of its own, as a user does; from another folder it cannot see this project.
+
+    Its `program` may be the fixture `warm_python`.
+    """
     environment = {name: value for name, value in os.environ.items() if name not in SILENCERS}
     return subprocess.run(
-        [sys.executable, *map(str, arguments)],
+        [program or sys.executable, *map(str, arguments)],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -65,8 +68,8 @@ def as_lines(requests):
 
 def ask(function, inputs):
     """A signature's answer, {output: nested list}, with strings as str."""
-    kind = tf.int32 if "source_ids" in inputs else tf.string
-    given = {name: tf.constant(value, kind) for name, value in inputs.items()}
+    numbers = {"source_ids", "seed"}
+    given = {name: tf.constant(x, tf.int32 if name in numbers else tf.string) for name, x in inputs.items()}
     return plain(function(**given))
 
 
@@ -148,12 +151,12 @@ def functions(translator):
 
 
 @pytest.fixture(scope="session")
-def export_command(run_folder, made_once):
+def export_command(run_folder, made_once, warm_python):
     """The finished command `python -m serving.export`, and the folder it wrote to."""
 
     def export(folder):
         arguments = ["-m", "serving.export", "--run", run_folder, "--output", folder / "dates"]
-        done = python(*arguments, "--beam", 4, "--n_best", NUM_RESULTS, text=True)
+        done = python(*arguments, "--beam", 4, "--n_best", NUM_RESULTS, program=warm_python, text=True)
         (folder / "done.json").write_text(json.dumps(vars(done), default=str))
 
     folder = made_once("exports", export)

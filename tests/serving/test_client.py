@@ -1,5 +1,6 @@
 """The client: what it prints, what it retries, and each error in one line."""
 
+import http.client
 import io
 import json
 import shutil
@@ -93,6 +94,8 @@ def test_every_kind_of_value_goes_in_and_comes_out(double, rest):
     with double.client("odd", rest, signature="binary") as client:
         assert client.predict({"text": [b"\0\xff", "ü\0"]}) == {"text_bytes": [b"\0\xff", "ü\0".encode()]}
         assert client.rows([]) == []
+        # One text is one text.
+        assert client.rows("üa") == client.rows(["üa"])[0] == {"text_bytes": "üa".encode()}
 
 
 def test_tensors_go_there_and_back():
@@ -183,6 +186,28 @@ def test_a_wrong_model_signature_or_version_is_told_in_one_line(double, rest, er
     )
     assert "with ['source', 'target']" in error_line(*arguments(double, rest, "--signature", "score", "a"))
     assert "Specific(dates, 9)" in error_line(*arguments(double, rest, "--version", 9, "a"))
+
+
+@BOTH
+@pytest.mark.parametrize("name", ["..", ".", "../dates", "dates/versions/1", "%2e%2e", "?"])
+def test_a_name_that_is_no_part_of_a_path_is_told_in_one_line(double, rest, error_line, name):
+    for asked in ("a", "--status", "--metadata"):
+        line = error_line(*arguments(double, rest, asked, model=name))
+        if rest and name in ("..", "."):
+            assert line.startswith("error: `model` must be no dots alone over REST, ")
+            assert line.endswith(f"Received: model={name!r}.")
+        else:
+            assert " answered NOT_FOUND: " in line and name in line
+
+
+def test_dots_in_a_raw_path_are_a_name(double):
+    host, _, port = double.rest.partition(":")
+    for path, status in (("/v1/models/..", 404), ("/v1/models/../metadata", 404), ("/v1/models/%2e%2e", 404)):
+        connection = http.client.HTTPConnection(host, int(port), timeout=10)
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        assert answer.status == status and ".." in json.loads(answer.read())["error"]
+        connection.close()
 
 
 def test_another_program_at_the_port_is_told_in_one_line(double, error_line):

@@ -315,6 +315,7 @@ def test_a_model_that_answers_its_samples_with_nan_is_refused(tmp_path):
         b"a: &a [*a]",
         b"a: " + b"[" * 2000 + b"]" * 2000,
         b"!!python/object/apply:os.system [ls]",
+        b"model: {kind: transformer}\nmodel: {kind: causal_lm}",
     ],
 )
 def test_a_configuration_that_is_none_is_told_by_its_file_and_nothing_is_written(tmp_path, text):

@@ -1,6 +1,8 @@
 """The load test: how it counts and what it reports."""
 
 import threading
+import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -59,6 +61,32 @@ def test_an_error_that_is_not_the_servers_ends_the_load():
         load_test.open_loop(ask, seconds=0.1, rate=20, concurrency=2)
     with pytest.raises(KeyError):
         load_test.closed_loop(ask, seconds=60, concurrency=2)
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def test_control_c_waits_for_no_answer(monkeypatch):
+    answered, start = threading.Event(), time.perf_counter()
+    pauses = iter([time.sleep, time.sleep, interrupt])
+    clock = SimpleNamespace(perf_counter=time.perf_counter, sleep=lambda seconds: next(pauses)(seconds))
+    monkeypatch.setattr(load_test, "time", clock)
+    with pytest.raises(KeyboardInterrupt):
+        load_test.open_loop(lambda number: answered.wait(9), seconds=1, rate=50, concurrency=2)
+    answered.set()
+    assert time.perf_counter() < start + 5
+
+
+@pytest.mark.parametrize(("name", "options"), [("open_loop", ["--rate", "50"]), ("closed_loop", [])])
+def test_control_c_ends_in_one_line(tmp_path, monkeypatch, capsys, name, options):
+    (tmp_path / "texts").write_text("a\n")
+    monkeypatch.setattr(load_test, name, interrupt)
+    with served(Played(list)) as server, pytest.raises(KeyboardInterrupt):
+        load_test.main(
+            ["--target", server.grpc, "--model", "m", "--input", str(tmp_path / "texts"), *options]
+        )
+    assert capsys.readouterr().err == "interrupted: a load that did not end has no figures\n"
 
 
 def test_percentiles_are_in_milliseconds():

@@ -6,6 +6,8 @@ Legend: B texts, N hypotheses, S source pieces, T target pieces, L longest trans
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tensorflow_serving.apis import prediction_log_pb2
 
 from command_line.search_options import SearchOptions
@@ -154,6 +156,60 @@ def test_the_first_sample_is_the_translation(run_folder):
     best = Translator.from_run(run_folder, signatures.single(translator.search))
     texts = tf.constant(QUESTIONS)
     assert best(texts).numpy().tolist() == translator.n_best(texts)[0][:, 0].numpy().tolist()
+
+
+@pytest.fixture(scope="module")
+def sampled(run_folder):
+    """Signatures of a translator that draws, with new draws for each request."""
+    search = decoding.Sampling(MAX_LENGTH, temperature=2.0, num_samples=2, seed=None)
+    return signatures.functions(Translator.from_run(run_folder, search))
+
+
+def test_each_request_draws_anew_and_a_seed_repeats_it(sampled):
+    assert set(sampled) == {*ALL, "translate_seeded"}
+    asked = {"text": ["5", "5", "7"]}
+    first, second = (ask(sampled["translate_nbest"], asked) for _ in range(2))
+    assert first["translations"] != second["translations"]
+    assert first["translations"][0] != first["translations"][1]
+    answer = ask(sampled["translate_seeded"], asked | {"seed": [1, 2, 1]})
+    # What stands beside a row, and what a server puts into the same batch, changes nothing.
+    turned = ask(sampled["translate_seeded"], {"text": ["7", "5", "5", "5"], "seed": [1, 1, 2, 1]})
+    order = [1, 2, 0, 3]
+    for key, rows in answer.items():
+        assert same([{key: [turned[key][row] for row in order]}], [{key: [*rows, rows[0]]}])
+    assert answer["translations"][0] != answer["translations"][1]
+
+
+def test_what_is_drawn_anew_is_not_verified(sampled):
+    names = signatures.answers_alike(sampled, decoding.Sampling(7, seed=None))
+    assert names == ["score", "translate_seeded"]
+    assert signatures.answers_alike(sampled, decoding.Sampling(7, seed=1)) == list(sampled)
+    assert signatures.answers_alike(sampled, decoding.Greedy(7)) == list(sampled)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_inputs_of_different_rows_are_refused_in_one_sentence_and_others_answered(loaded, sampled, data):
+    several = [found for found in map(with_inputs, ({**sampled, **loaded}).values()) if len(found[1]) > 1]
+    assert len(several) == 2
+    function, specs = data.draw(st.sampled_from(several))
+    values = {"string": st.text(max_size=5), "int32": st.integers(-(2**31), 2**31 - 1)}
+    inputs = {key: data.draw(st.lists(values[spec.dtype.name], max_size=3)) for key, spec in specs.items()}
+    counts = [len(rows) for rows in inputs.values()]
+    if len(set(counts)) == 1:
+        assert all(len(rows) == counts[0] for rows in ask(function, inputs).values())
+        return
+    with pytest.raises(tf.errors.InvalidArgumentError) as error:
+        ask(function, inputs)
+    assert " must have the same number of rows. Received:" in str(error.value)
+    assert all(f"[{name}:] [{len(rows)}]" in str(error.value) for name, rows in inputs.items())
+
+
+def with_inputs(function):
+    """A signature, exported or not, and {input: its spec}."""
+    if hasattr(function, "structured_input_signature"):
+        return function, function.structured_input_signature[1]
+    return function, {spec.name: spec for spec in function.input_signature}
 
 
 def test_a_translation_scores_what_the_search_said(functions):

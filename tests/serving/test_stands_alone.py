@@ -72,9 +72,9 @@ def test_the_c_api_refuses_truncated_weights(exported, tmp_path):
     assert b"code 11" in process.stderr
 
 
-def test_the_example_program_asks_the_exported_model(exported, expected, tmp_path):
+def test_the_example_program_asks_the_exported_model(exported, expected, tmp_path, warm_python):
     program = tmp_path / "ask_saved_model.py"
     shutil.copy(REPOSITORY / "examples" / "ask_saved_model.py", program)
-    process = python("-I", program, exported, *QUESTIONS[:3], folder=tmp_path)
+    process = python("-I", program, exported, *QUESTIONS[:3], folder=tmp_path, program=warm_python)
     assert process.returncode == 0, process.stderr.decode()
     assert process.stdout.decode().splitlines() == expected[0]["translation"][:3]

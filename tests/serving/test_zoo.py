@@ -24,7 +24,7 @@ def alone(folder, requests, tmp_path):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-@pytest.mark.parametrize("kind", ["rnn_seq2seq", "conv_seq2seq"])
+@pytest.mark.parametrize("kind", [pytest.param("rnn_seq2seq", marks=pytest.mark.slow), "conv_seq2seq"])
 def test_translators_of_all_kinds_answer_as_in_python(zoo_run, tmp_path, kind, monkeypatch):
     monkeypatch.setattr(manifest, "write_samples", lambda *_: None)  # they are those of the Transformer
     run = zoo_run(kind)
@@ -46,16 +46,20 @@ def test_translators_of_all_kinds_answer_as_in_python(zoo_run, tmp_path, kind, m
 
 def test_language_models_generate_as_in_python(zoo_run, tmp_path):
     run = zoo_run("causal_lm")
-    search = SearchOptions(temperature=2.0, n_best=3, seed=5)
+    search = SearchOptions(temperature=2.0, n_best=3)
     folder = export.export(run, tmp_path / "served", search=search)
-    texts = ["to", "", "be, or not to be, or not"]
-    expected = TextGenerator.from_run(run, search.search).generate(texts)
-    requests = [("serving_default", {"text": texts}), ("generate_nbest", {"text": texts})]
-    best, nbest = alone(folder, requests, tmp_path)
-    assert nbest["generated"] == [[text for text, _ in found] for found in expected]
-    np.testing.assert_allclose(nbest["scores"], [[score for _, score in f] for f in expected], atol=1e-4)
-    assert best["generated"] == [found[0][0] for found in expected]
-    assert best["generated"][0].startswith("to")
+    texts, seeds = ["to", "", "be, or not to be, or not"], [5, 5, 6]
+    expected = TextGenerator.from_run(run, search.search).generate(texts, seeds)
+    anew = ("generate_nbest", {"text": texts})
+    requests = [("serving_default", {"text": texts}), anew, anew]
+    best, nbest, again, seeded = alone(
+        folder, [*requests, ("generate_seeded", {"text": texts, "seed": seeds})], tmp_path
+    )
+    assert seeded["generated"] == [[text for text, _ in found] for found in expected]
+    np.testing.assert_allclose(seeded["scores"], [[score for _, score in f] for f in expected], atol=1e-4)
+    # Without a seed each request has draws of its own.
+    assert nbest["generated"] != again["generated"]
+    assert best["generated"][0].startswith("to") and np.shape(nbest["generated"]) == (3, 3)
 
 
 def test_masked_language_models_fill_the_gap_as_in_python(zoo_run, tmp_path):

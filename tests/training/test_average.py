@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests import tiny_runs
-from training import average, translate
+from training import average, run_folder, translate
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +101,17 @@ def test_checkpoints_of_two_sizes_leave_nothing_behind(fails, run, tmp_path):
     shutil.copy(other / "model.keras", copy / "checkpoints" / "epoch-00002.keras")
     assert "same shapes" in fails(average.main, "--run", copy)
     assert {path.name for path in tmp_path.iterdir()} == {"copy", "other"}
+
+
+def test_weights_that_are_not_finite_are_written_nowhere(run, tmp_path, fails):
+    broken = tmp_path / "run"
+    shutil.copytree(run, broken)
+    path = broken / "checkpoints" / "epoch-00002.keras"
+    model = keras.models.load_model(path)
+    model.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
+    model.save(path)
+    line = fails(average.main, "--run", broken)
+    assert f"must be finite: no NaN, no infinity. Received: {path}: " in line
+    with pytest.raises(ValueError, match="must be finite"):
+        run_folder.save_model(model, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]

@@ -6,8 +6,10 @@ import sys
 
 import pytest
 
+import command_line
 from tests import tiny_runs
-from training import evaluate, score, translate
+from training import evaluate, prepare, score, train, translate, tune
+from training.config import files
 
 COMMANDS = [(evaluate.main, ()), (translate.main, ()), (score.main, ("--data", "test"))]
 NAMES = ["evaluate", "translate", "score"]
@@ -70,3 +72,25 @@ def test_a_tokenizer_of_another_model_is_refused(fails, drawn_run, tmp_path):
     shutil.rmtree(mixed / "tokenizer" / "target")
     shutil.copytree(mixed / "tokenizer" / "source", mixed / "tokenizer" / "target")
     assert "a tokenizer with 260" in fails(translate.main, "--run", mixed, "5 March 2031")
+
+
+@pytest.mark.parametrize("program", [train, tune, prepare])
+def test_a_command_that_is_told_no_data_says_what_to_give(fails, tmp_path, monkeypatch, program):
+    """And begins nothing with defaults that nobody chose."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["/bin/keras-transformer"])
+    command = f"keras-transformer {program.__name__.rpartition('.')[2]}"
+    for arguments in ([], ["--output", "mine"], ["--model.num_layers=2", "--output=mine"]):
+        line = fails(program.main, *arguments)
+        assert line.startswith(f"error: say what to {command.split()[1]}: --config FILE") and "dates," in line
+        example = line.partition(f"{command} ")[2].partition(". All options")[0].split()
+        assert example[:2] == ["--config", "parallel_text"] and "--data.train" in example
+    assert not list(tmp_path.iterdir())
+    # Of the example nothing is missing but the files.
+    assert "train.tsv" in fails(program.main, *example)
+
+
+def test_data_is_named_in_any_way_of_the_command_line(monkeypatch):
+    parser = command_line.parser("training.train", "Trains.")
+    for given in ("--config", "--config=a", "--data.train+=[a]", "--data.train+", "--data.name", "--help"):
+        files.check_given(parser, ["--output", "mine", given], "train", "")

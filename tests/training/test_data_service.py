@@ -61,7 +61,7 @@ class Servers:
 
 
 @pytest.fixture(scope="module")
-def servers(warm_python):
+def servers(warm_python, whole_held_out_splits):
     servers = Servers(warm_python)
     try:
         servers.add_workers(2)

@@ -8,7 +8,9 @@ import tensorflow as tf
 
 from command_line.search_options import SearchOptions
 from keras_transformer import decoding, quality
-from keras_transformer.translator import Translator, ended
+from keras_transformer.text_graphs import ended
+from keras_transformer.translator import Translator
+from tests.conftest import HELD_OUT
 from tests.tiny_runs import MAX_LENGTH
 from training import evaluate, run_folder
 
@@ -18,7 +20,7 @@ TARGETS = [b"2031-03-05", b"", b"7"]
 
 @pytest.fixture
 def three_pairs(monkeypatch):
-    """In place of the 2,000 dates of the test split."""
+    """In place of the dates of the test split."""
     monkeypatch.setattr(evaluate, "load_split", lambda *_: (SOURCES, TARGETS))
 
 
@@ -54,10 +56,11 @@ def test_evaluation_prints_exact_match_and_writes_the_translations(run, tmp_path
     output = tmp_path / "translations.txt"
     evaluate.main(["--run", str(run), "--data", "validation", "--output", str(output), "--beam", "1"])
     exact, chrf, perplexity = capsys.readouterr().out.splitlines()
-    assert re.fullmatch(r"exact match = \d+\.\d\d \(\d+ of 2,000\)  nrefs:1\|case:mixed\|.*  greedy", exact)
+    expected = rf"exact match = \d+\.\d\d \(\d+ of {HELD_OUT}\)  nrefs:1\|case:mixed\|.*  greedy"
+    assert re.fullmatch(expected, exact)
     assert chrf.startswith("chrF2 = ") and chrf.endswith("  greedy")
     assert perplexity.startswith("perplexity = ") and "greedy" not in perplexity
-    assert len(output.read_text().splitlines()) == 2000
+    assert len(output.read_text().splitlines()) == HELD_OUT
 
 
 def test_measures_name_their_search_and_come_with_the_translations(drawn_run, three_pairs):

@@ -40,7 +40,7 @@ def config(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def alone(config, tmp_path_factory):
+def alone(config, tmp_path_factory, whole_held_out_splits):
     output = tmp_path_factory.mktemp("alone") / "run"
     train.main(["--config", str(config), "--output", str(output), "--data.batch_tokens", "192"])
     return output

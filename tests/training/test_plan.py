@@ -159,6 +159,7 @@ def test_micro_batches_reach_the_training(scripted, tiny_config, tmp_path):
     assert keras.models.load_model(output / "model.keras").num_micro_batches == 2
 
 
+@pytest.mark.usefixtures("starts_warm")
 def test_a_trial_measures():
     measured = trial.run(TranslationConfig(model=TINY_MODEL), trial.Step(SIZES, shape=(4, 5, 6)))
     assert 0 < measured.seconds < measured.first_seconds

@@ -50,10 +50,10 @@ ENDS_EARLY = ["--quality.frequency", "0", "--checkpoints.mode", "max", "--checkp
 ENDS_EARLY += ["--checkpoints.average", "none"]
 
 
-@pytest.fixture(scope="module", params=[CONFIG, CHANGED], ids=["plain", "changed"])
+@pytest.fixture(scope="module", params=[pytest.param("plain", marks=pytest.mark.slow), "changed"])
 def config_path(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("config") / "resume.yaml"
-    path.write_text(yaml.safe_dump(request.param))
+    path.write_text(yaml.safe_dump(CONFIG if request.param == "plain" else CHANGED))
     return path
 
 
@@ -78,14 +78,14 @@ def undisturbed(config_path, tmp_path_factory):
     return output, train_to(output, config_path)
 
 
-# Within the first epoch, when nothing is missing but the final model, and within another epoch.
-MOMENTS = {"plain": [{"batches": 2}, {"epochs": 5}], "changed": [{"batches": 5}]}
+# Within the first epoch, within another, and when nothing is missing but the final model.
+MOMENTS = [{"batches": 2}, {"batches": 5}, {"epochs": 5}]
 
 
 def test_an_interrupted_training_ends_like_an_undisturbed_one(
-    undisturbed, config_path, tmp_path, monkeypatch, request
+    undisturbed, config_path, tmp_path, monkeypatch
 ):
-    for moment in MOMENTS[request.node.callspec.id]:
+    for moment in MOMENTS:
         kill_after(monkeypatch, **moment)
         with pytest.raises(Killed):
             train_to(tmp_path / "run", config_path)
@@ -128,7 +128,6 @@ def test_a_training_that_ends_early_does_so_after_the_same_epoch(config_path, tm
     assert_equal(train_to(tmp_path / "run", config_path, *ENDS_EARLY), expected)
 
 
-@pytest.mark.parametrize("config_path", [CONFIG], ids=["longer"], indirect=True)
 def test_a_finished_run_goes_on_for_more_epochs_as_if_it_had_them_from_the_start(
     undisturbed, config_path, tmp_path, fails, monkeypatch
 ):

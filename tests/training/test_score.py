@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from keras_transformer import decoding
-from keras_transformer.translator import Translator, ended
+from keras_transformer.text_graphs import ended
+from keras_transformer.translator import Translator
 from training import score
 
 SOURCES = ["5 March 2031", "May", "2. 3. 1999", "7", "Mai 12, 1987"]

@@ -14,6 +14,7 @@ import yaml
 
 import command_line
 from keras_transformer import callbacks
+from keras_transformer_programs import hints
 from tests import tiny_runs
 from training import fitting, plan, train
 
@@ -182,7 +183,8 @@ def test_who_interrupts_is_told_how_to_go_on(tmp_path, monkeypatch, capsys, tiny
     with pytest.raises(SystemExit) as exit_info:
         command_line.run(lambda: train.main(given))
     assert exit_info.value.code == 130
-    command = f"python -m training.train --config {tiny_config} --output '{output}'"
+    command = hints.command("training.train", *given)
+    assert f"train --config {tiny_config} --output '{output}'" in command
     rest = f"the same command goes on: {command}" if has_begun else "nothing was learnt yet"
     assert capsys.readouterr().err.strip().splitlines() == [f"interrupted; {rest}"]
 

@@ -235,7 +235,7 @@ def test_an_empty_file_has_an_empty_translation(drawn_run, shouting, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--beam", "0"], "`beam` must be a positive integer. Received: beam=0."),
+        (["--beam", "0"], "`beam` must be a positive integer and at most 65536. Received: beam=0."),
         (["--alpha", "nan"], "`alpha` must be a number. Received: alpha=nan."),
         (["--alpha", ".nan"], "`alpha` must be a finite number >= 0. Received: alpha=nan."),
         (["--top_p", "0"], "`top_p` must be a finite number > 0 and <= 1. Received: top_p=0.0."),

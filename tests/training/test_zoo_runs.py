@@ -100,7 +100,8 @@ def test_a_command_works_or_names_the_right_one(
         if kind not in kinds:
             line = fails(command.main, *given)
             right = next(own.__name__ for own, (_, kinds) in OWN.items() if kind in kinds)
-            assert f"of the kind {kind}, which {right} uses and training.evaluate measures" in line
+            measures = "which python -m {right} uses and python -m training.evaluate measures"
+            assert f"of the kind {kind}, {measures.format(right=right)}" in line
             assert "kind transformer, rnn_seq2seq or conv_seq2seq. " in line or len(kinds) == 1
             continue
         with eagerly():
@@ -140,7 +141,9 @@ def test_a_run_is_measured_where_its_data_is_not(zoo_run, fails, examples, tmp_p
     assert " = " in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("kind", ["causal_lm", "image_captioner"])
+@pytest.mark.parametrize(
+    "kind", ["causal_lm", "attention_cnn", pytest.param("image_captioner", marks=pytest.mark.slow)]
+)
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(zoo_run, configs, kind, tmp_path, monkeypatch):
     output, whole = tmp_path / "run", zoo_run(kind)
     kill_after(monkeypatch, batches=3)

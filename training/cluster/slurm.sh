@@ -9,6 +9,6 @@ hosts=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | sed 's/.*/"&:2222"/' | p
 export CLUSTER="{\"cluster\": {\"worker\": [$hosts]}"
 srun --kill-on-bad-exit=1 bash -c '
   export TF_CONFIG="$CLUSTER, \"task\": {\"type\": \"worker\", \"index\": $SLURM_PROCID}}"
-  exec python -m training.train --config training/configs/multi30k_de_en.yaml \
+  exec python -m training.train --config multi30k_de_en \
     --data.data_dir "$HOME/data" --output "$HOME/runs/multi30k" --fit.num_devices 1
 ' || scontrol requeue "$SLURM_JOB_ID"

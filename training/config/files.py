@@ -8,6 +8,9 @@ from command_line import yaml_files
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 SPACES = Path(__file__).parents[1] / "spaces"
+# Options that say what data a training is of, and those that only ask.
+NAME_DATA = ("--config", "--data", "--data.name", "--data.train", "--data.prepared")
+ASK = ("-h", "--help", "--print_config", "--print_shtab")
 CONFIG_HELP = "YAML file with any of the fields below, or the name of one that comes along: dates, ..."
 
 
@@ -38,6 +41,26 @@ def read(given, shipped: Path):
         ValueError: there is no such file, or it is not YAML.
     """
     return yaml_files.read(find(given, shipped))
+
+
+def check_given(parser, arguments, verb: str, example: str) -> None:
+    """Ends the command with what to write behind it, unless its arguments name a configuration or data.
+
+    Without, it would begin something long with defaults that nobody chose.
+
+    Args:
+        parser: the command's.
+        arguments: of the command line, strings.
+        verb: what the command does: "train".
+        example: options for pairs of sentences of one's own.
+    """
+    given = {argument.partition("=")[0].rstrip("+") for argument in arguments}
+    if given.isdisjoint((*NAME_DATA, *ASK)):
+        names = ", ".join(sorted(path.stem for path in CONFIGS.glob("*.yaml")))
+        parser.error(
+            f"say what to {verb}: --config FILE, yours or by its name one of ours: {names}. Your own pairs "
+            f"of sentences: {parser.prog} --config parallel_text {example}. All options: --help"
+        )
 
 
 class ConfigFile(jsonargparse.ActionConfigFile):

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_transformer.run_files import read_json
 from training.pipeline.base import digest_of
 from training.pipeline.pairs import Block, EncodedPairs, Rows
 
@@ -102,7 +103,7 @@ def write(folder: Path, number: int, corpus: int, blocks: Iterator[Block], filte
 
 def facts(folder: Path) -> list[dict]:
     """What is known of each shard: corpus, num_blocks, num_read; dropped, until its end."""
-    return [json.loads((path / FACTS_FILE).read_text(encoding="utf-8")) for path in _shards(folder)]
+    return [read_json(path / FACTS_FILE) for path in _shards(folder)]
 
 
 def read(folder: Path) -> EncodedPairs:

@@ -1,6 +1,6 @@
 """The folder of one trial: its configuration, its run, and what is known of it."""
 
-import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -75,12 +75,9 @@ class TrialFolder:
 
     def records(self) -> list[dict]:
         """The metrics of its epochs."""
-        path = self.run / "metrics.jsonl"
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-            return [json.loads(line) for line in lines if line.endswith("}")]
-        except ValueError as error:
-            raise ValueError(f"{path} must be what a training wrote. Received: {error}.") from error
+        from keras_transformer.callbacks.metrics_file import read_metrics  # whoever asks has Keras
+
+        return read_metrics(self.run / "metrics.jsonl", math.inf)
 
 
 def spent(folder) -> tuple[float, int]:

@@ -144,6 +144,6 @@ def test_a_loss_that_is_no_number_is_the_reason_of_a_trial():
 def test_damaged_files_of_a_trial_are_named(folder, name, read):
     folder.run.mkdir(parents=True)
     for path in (folder.path / name, folder.run / name):
-        path.write_text("{}}")
+        path.write_text("{}}\n")
     with pytest.raises(ValueError, match=f"{name} must"):
         read(folder)

@@ -25,8 +25,8 @@ def test_a_kill_at_any_write_changes_nothing(tmp_path, monkeypatch, tuner, is_af
     # Begin, and what is saved at the end of a trial: none in place.
     assert [path.name for path in writes].count("oracle.json") == 2 * TUNERS[tuner]
     assert {status for status, _, _ in undisturbed.values()} == {"COMPLETED"}
-    # Of Hyperband's many moments every third.
-    for number in range(1, len(writes) + 1, 3 if tuner == "hyperband" else 1):
+    # All moments of the simplest tuner; of the others so many that each kind of write is among them.
+    for number in range(1, len(writes) + 1, {"random": 1, "bayesian": 3, "hyperband": 5}[tuner]):
         folder, trainings = tmp_path / str(number), fakes.Trainings()
         fakes.kill_at_write(monkeypatch, number, is_after)
         with pytest.raises(Killed):
