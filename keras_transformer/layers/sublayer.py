@@ -86,7 +86,8 @@ class Sublayer(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):
             (B, T, D).
         """
         arguments.check_vectors(x.shape, output=output)
-        total = ops.add(x, self.dropout_layer(output))
+        # Not `ops.add`: on TensorFlow it takes an empty batch, (0, 0, D), for a bias.
+        total = ops.convert_to_tensor(x) + self.dropout_layer(output)
         return total if self.norm_first else self.norm(total)
 
     def compute_output_shape(self, input_shape):
