@@ -3,6 +3,7 @@
 import functools
 import inspect
 import math
+from collections.abc import Iterable
 from numbers import Real
 
 import keras
@@ -33,6 +34,11 @@ def check_sizes(**sizes):
     _check("a positive integer", is_size, sizes)
 
 
+def check_counts(**counts: object) -> None:
+    """Raises unless each is an integer, 0 or above."""
+    _check("an integer, 0 or above", lambda value: is_size(value, 0), counts)
+
+
 def check_optional_sizes(**sizes):
     """Raises unless each is a positive integer or None: zero does not mean "by default"."""
     _check("a positive integer or None", lambda value: value is None or is_size(value), sizes)
@@ -46,6 +52,11 @@ def check_rates(**rates):
 def check_positive(**numbers):
     """Raises unless each is a finite number above zero."""
     _check("a positive number", lambda value: is_number(value) and value > 0, numbers)
+
+
+def check_choices(choices: Iterable[object], **values: object) -> None:
+    """Raises unless each is one of the choices."""
+    _check(f"one of {list(choices)}", lambda value: value in choices, values)
 
 
 def check_integers(**integers):

@@ -178,7 +178,9 @@ def _position_table(positions, model, max_length):
     """What a positional encoding adds, (positions, D)."""
     if isinstance(positions, layers.LearnedPositionalEncoding):
         return _array(positions.embeddings)
-    return _array(sinusoid(np.arange(max_length), model.hidden_dim, positions.max_wavelength))
+    places = np.arange(max_length) + positions.first_position
+    layout = positions.max_wavelength, positions.layout, positions.endpoint
+    return _array(sinusoid(places, model.hidden_dim, *layout))
 
 
 def _set_self_attention(spec, sublayer):

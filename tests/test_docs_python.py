@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -35,4 +36,5 @@ def test_the_blocks_run_one_after_the_other(tmp_path, monkeypatch, capsys, nothi
     assert len(names["history"].history["val_bleu"]) == 1
     assert set(names["tuner"].get_best_hyperparameters()[0].values) == {"model.num_heads", "optimizer.peak"}
     assert names["probabilities"].shape == (64, 2)
+    assert names["block"](np.zeros((2, 5, 32))).shape == (2, 5, 32)
     assert str(names["run"].read("runs/digits")) == str(run)

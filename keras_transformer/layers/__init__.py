@@ -8,8 +8,10 @@ from keras_transformer.layers.decoder import Decoder, DecoderLayer
 from keras_transformer.layers.dot_product import scaled_dot_product_attention
 from keras_transformer.layers.embedding import TokenEmbedding
 from keras_transformer.layers.encoder import Encoder, EncoderLayer
+from keras_transformer.layers.feed_forward import GatedFeedForward
 from keras_transformer.layers.gated_convolution import GatedConvolution
 from keras_transformer.layers.image_encoder import ImageEncoder, ResidualBlock
+from keras_transformer.layers.position_bias import AlibiBias, RelativePositionBias
 from keras_transformer.layers.positions import (
     GridPositionalEncoding,
     LearnedPositionalEncoding,
@@ -18,12 +20,15 @@ from keras_transformer.layers.positions import (
 from keras_transformer.layers.recurrent_attention import FinalState, RecurrentAttention
 from keras_transformer.layers.recurrent_decoder import RecurrentDecoder
 from keras_transformer.layers.recurrent_encoder import RecurrentEncoder
+from keras_transformer.layers.relative_positions import RelativeKeysAndValues
+from keras_transformer.layers.rotary import RotaryEmbedding
 from keras_transformer.layers.spatial_attention import SpatialSelfAttention
 from keras_transformer.layers.sublayer import FeedForward, Sublayer
 from keras_transformer.layers.text_encoder import TextEncoder
 
 __all__ = [
     "AdditiveScore",
+    "AlibiBias",
     "ConcatScore",
     "ConvDecoder",
     "ConvDecoderLayer",
@@ -36,6 +41,7 @@ __all__ = [
     "FeedForward",
     "FinalState",
     "GatedConvolution",
+    "GatedFeedForward",
     "GeneralScore",
     "GridPositionalEncoding",
     "ImageEncoder",
@@ -45,7 +51,10 @@ __all__ = [
     "RecurrentAttention",
     "RecurrentDecoder",
     "RecurrentEncoder",
+    "RelativeKeysAndValues",
+    "RelativePositionBias",
     "ResidualBlock",
+    "RotaryEmbedding",
     "SpatialSelfAttention",
     "Sublayer",
     "TextEncoder",

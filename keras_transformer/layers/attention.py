@@ -6,9 +6,12 @@ Legend: B batch, T queries, S keys, H heads, D hidden, K one head's keys, V one 
 import keras
 from keras import ops
 
-from keras_transformer import masks
+from keras_transformer import arguments, masks
 from keras_transformer.layers import heads_state
 from keras_transformer.layers.base_attention import BaseMultiHeadAttention
+from keras_transformer.layers.normalization import NORMS, norm_layer
+from keras_transformer.layers.position_bias import BiasAt, PositionBias
+from keras_transformer.layers.positions import positions_from
 from keras_transformer.layers.projection import heads_first
 
 
@@ -37,10 +40,13 @@ class MultiHeadAttention(BaseMultiHeadAttention):
         use_gate: whether a sigmoid gate, projected from the query, scales the heads' outputs.
         seed: of the dropout.
         rotary: function or layer, `rotary(heads, start_index=0)`, that turns (B, H, T, K) queries and
-            keys according to their position; None for no rotation.
-        position_bias: tensor broadcastable to (B, H, T, S), or a function or layer
-            `position_bias(query_length=T, key_length=S, start_index=0)` that returns one; added to
-            the scores.
+            keys according to their position: `layers.RotaryEmbedding`, say. None for no rotation.
+        position_bias: what positions add to the scores: `layers.AlibiBias`, `RelativePositionBias`,
+            `RelativeKeysAndValues` or another `position_bias.PositionBias`; a tensor broadcastable to
+            (B, H, T, S); or a function or layer `position_bias(query_length=T, key_length=S, start_index=0)`
+            that returns one.
+        qk_norm: "layer_norm" (Dehghani et al. 2023, section 2.2) or "rms_norm": queries and keys of each head
+            are normalised before they are turned, which keeps scores small in deep models. None for neither.
 
     Call arguments:
         query: (B, T, D), or of higher rank: (B, ..., D).
@@ -83,6 +89,7 @@ class MultiHeadAttention(BaseMultiHeadAttention):
         seed=None,
         rotary=None,
         position_bias=None,
+        qk_norm=None,
         **kwargs,
     ):
         super().__init__(
@@ -109,10 +116,19 @@ class MultiHeadAttention(BaseMultiHeadAttention):
         if flash_attention and position_bias is not None:
             raise ValueError("`flash_attention` and `position_bias` exclude each other. Received: both.")
         self.rotary = rotary
+        if qk_norm is not None:
+            arguments.check_choices(NORMS, qk_norm=qk_norm)
         self.position_bias = position_bias
+        self.qk_norm = qk_norm
 
     def build(self, query_shape, value_shape=None, key_shape=None):
         super().build(query_shape, value_shape, key_shape)
+        if self.qk_norm is not None:
+            policy = self.dtype_policy
+            self.query_norm = norm_layer(self.qk_norm, name="query_norm", dtype=policy)
+            self.key_norm = norm_layer(self.qk_norm, name="key_norm", dtype=policy)
+            for norm in (self.query_norm, self.key_norm):
+                norm.build((None, self._key_dim))
         self._build_extensions(len(query_shape))
 
     def _build_extensions(self, rank):
@@ -124,12 +140,25 @@ class MultiHeadAttention(BaseMultiHeadAttention):
             raise ValueError(f"{', '.join(named)} must come with inputs of rank 3. Received: rank {rank}.")
         if isinstance(self.rotary, keras.layers.Layer) and not self.rotary.built:
             self.rotary.build((None, self._num_heads, None, self._key_dim))
-        if isinstance(self.position_bias, keras.layers.Layer) and not self.position_bias.built:
+        if isinstance(self.position_bias, PositionBias):
+            if not self.position_bias.built:
+                self.position_bias.build((None,), (None,), (None, self._num_heads, None, self._key_dim))
+            self.position_bias.check_heads(self._num_heads, self._value_dim)
+        elif isinstance(self.position_bias, keras.layers.Layer) and not self.position_bias.built:
             # It takes no tensor, so there is no shape to build it by.
             self.position_bias(query_length=1, key_length=1, start_index=0)
 
-    def _rotated(self, heads, start_index=0):
-        return heads if self.rotary is None else self.rotary(heads, start_index=start_index)
+    def _met_query(self, heads, start_index=0):
+        return self._turned(heads if self.qk_norm is None else self.query_norm(heads), start_index)
+
+    def _met_key(self, heads, start_index=0):
+        return self._turned(heads if self.qk_norm is None else self.key_norm(heads), start_index)
+
+    def _turned(self, heads, start_index):
+        if self.rotary is None:
+            return heads
+        # A layer of another dtype policy returns its own dtype.
+        return ops.cast(self.rotary(heads, start_index=start_index), heads.dtype)
 
     def project(self, value, key=None, start_index=0):
         """Projects what is attended to, once for any number of queries.
@@ -145,7 +174,7 @@ class MultiHeadAttention(BaseMultiHeadAttention):
         self._check_steps()
         key_heads = heads_first(self._key_dense(value if key is None else key))
         return {
-            "key": self._rotated(key_heads, start_index),
+            "key": self._met_key(key_heads, start_index),
             "value": heads_first(self._value_dense(value)),
         }
 
@@ -156,13 +185,14 @@ class MultiHeadAttention(BaseMultiHeadAttention):
             query: (B, T, D).
             projected: {"key": (B, H, S, K), "value": (B, H, S, V)}.
             attention_mask: bool, broadcastable to (B, H, T, S), or (B, T, S); True = may attend.
-            start_index: position of the first query, for `rotary` and `position_bias`.
+            start_index: position of the first query, for `rotary` and `position_bias`: an integer, or (B,)
+                integers where these are layers of this library.
 
         Returns:
             Output, (B, T, D), and attention weights, (B, H, T, S).
         """
         self._check_steps()
-        query_heads = self._rotated(heads_first(self._query_dense(query)), start_index)
+        query_heads = self._met_query(heads_first(self._query_dense(query)), start_index)
         mask = masks.as_heads_mask(attention_mask)
         heads, weights = self._attend_heads(
             query_heads, projected["key"], projected["value"], mask, start_index
@@ -182,10 +212,12 @@ class MultiHeadAttention(BaseMultiHeadAttention):
             )
 
     def _bias(self, query_length, key_length, start_index):
-        """`position_bias` for these queries and keys, broadcastable to (B, H, T, S), or None."""
+        """`position_bias` for these queries and keys, as `scaled_dot_product_attention` takes it, or None."""
         bias = self.position_bias
         if bias is None:
             return None
+        if isinstance(bias, PositionBias):
+            return BiasAt(bias, positions_from(start_index, query_length), ops.arange(key_length))
         if callable(bias):
             # By keyword: Keras's layers take only tensors by position.
             return bias(query_length=query_length, key_length=key_length, start_index=start_index)
@@ -234,6 +266,7 @@ class MultiHeadAttention(BaseMultiHeadAttention):
             "flash_attention": self.flash_attention,
             "rotary": serialize(self.rotary),
             "position_bias": serialize(self.position_bias),
+            "qk_norm": self.qk_norm,
         }
 
     @classmethod

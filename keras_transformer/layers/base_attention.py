@@ -227,7 +227,7 @@ class BaseMultiHeadAttention(KeepsQuantization, KnownArguments, keras.layers.Mul
             attention_mask = masks.combine(attention_mask, self._positions_mask(query, value, causal=True))
         mask = axes.heads_mask(attention_mask, query, key)
         query_heads, key_heads, value_heads = (axes.heads_first(x) for x in (query, key, value))
-        query_heads, key_heads = self._rotated(query_heads), self._rotated(key_heads)
+        query_heads, key_heads = self._met_query(query_heads), self._met_key(key_heads)
         if self._flash_attention:
             return self._flash(query_heads, key_heads, value_heads, mask, return_attention_scores), None
         heads, weights = self._attend_heads(query_heads, key_heads, value_heads, mask, training=training)
@@ -244,12 +244,16 @@ class BaseMultiHeadAttention(KeepsQuantization, KnownArguments, keras.layers.Mul
             dropout=functools.partial(self._dropout_layer, training=training) if self._dropout else None,
         )
 
-    def _rotated(self, heads, start_index=0):
-        """Heads (B, H, T, K) as they meet each other."""
+    def _met_query(self, heads, start_index=0):
+        """Query heads (B, H, T, K) as they meet the key heads."""
+        return heads
+
+    def _met_key(self, heads, start_index=0):
+        """Key heads (B, H, S, K) as they meet the query heads."""
         return heads
 
     def _bias(self, query_length, key_length, start_index):
-        """What is added to the scores, broadcastable to (B, H, T, S), or None."""
+        """The `bias` of `scaled_dot_product_attention`, or None."""
         return None
 
     def _flash(self, query, key, value, mask, return_attention_scores):

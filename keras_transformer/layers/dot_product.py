@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_transformer import masks
+from keras_transformer.layers.position_bias import BiasAt
 
 # The lowest float32: -inf would turn a fully masked row into NaN.
 MASKED_SCORE = -3.4028234663852886e38
@@ -25,7 +26,8 @@ def scaled_dot_product_attention(query, key, value, mask=None, bias=None, dropou
         value: (..., S, V).
         mask: bool, broadcastable to (..., T, S); True = may attend. A row with no True gives zeros, and a
             masked key has a weight of zero whatever the scores and the bias are.
-        bias: added to the scores, broadcastable to (..., T, S). -inf masks a key.
+        bias: added to the scores, broadcastable to (..., T, S); or a `BiasAt`, which may add to the values,
+            too. -inf masks a key.
         dropout: function applied to the attention weights, or None.
         scale: factor on the scores; 1 / sqrt(d_k), as in the paper, if None.
 
@@ -39,13 +41,16 @@ def scaled_dot_product_attention(query, key, value, mask=None, bias=None, dropou
     query = query * (1.0 / math.sqrt(query.shape[-1]) if scale is None else scale)
     scores = ops.cast(ops.matmul(query, ops.swapaxes(key, -1, -2)), "float32")
     if bias is not None:
-        bias = ops.cast(bias, "float32")
-        mask = masks.combine(mask, bias > -math.inf)
-        scores = ops.clip(scores + bias, -LARGEST_SCORE, LARGEST_SCORE)
+        added = ops.cast(bias.scores(query) if isinstance(bias, BiasAt) else bias, "float32")
+        mask = masks.combine(mask, added > -math.inf)
+        scores = ops.clip(scores + added, -LARGEST_SCORE, LARGEST_SCORE)
     # In float32: in half precision small weights vanish.
     weights = ops.cast(masked_softmax(scores, mask), dtype)
     dropped = weights if dropout is None else dropout(weights)
-    return ops.matmul(dropped, value), weights
+    attended = ops.matmul(dropped, value)
+    if isinstance(bias, BiasAt) and bias.layer.adds_values:
+        attended = attended + bias.values(dropped)
+    return attended, weights
 
 
 def masked_softmax(scores, mask=None):

@@ -21,6 +21,9 @@ class TokenEmbedding(arguments.KnownArguments, keras.layers.ReversibleEmbedding)
         hidden_dim: D.
         mask_zero: whether Keras's implicit mask marks id 0 as padding for the layers that follow.
         scale: factor on the vectors; sqrt(hidden_dim), as in the paper, if None.
+        logits_scale: factor on the hidden states before they become logits: hidden_dim ** -0.5 in the T5 of
+            2020; None for none, as in the paper.
+        use_logits_bias: whether a bias for each id is added to the logits, as in Marian; the paper has none.
         embeddings_initializer: by default a normal distribution with deviation D ** -0.5, which gives
             scaled embeddings and first logits of unit variance.
 
@@ -43,11 +46,13 @@ class TokenEmbedding(arguments.KnownArguments, keras.layers.ReversibleEmbedding)
         mask_zero=False,
         embeddings_initializer=None,
         scale=None,
+        logits_scale=None,
+        use_logits_bias=False,
         **kwargs,
     ):
         arguments.check_sizes(vocabulary_size=vocabulary_size, hidden_dim=hidden_dim)
-        if scale is not None:
-            arguments.check_positive(scale=scale)
+        factors = {"scale": scale, "logits_scale": logits_scale}
+        arguments.check_positive(**{name: x for name, x in factors.items() if x is not None})
         if embeddings_initializer is None:
             embeddings_initializer = keras.initializers.RandomNormal(stddev=hidden_dim**-0.5)
         super().__init__(
@@ -61,6 +66,21 @@ class TokenEmbedding(arguments.KnownArguments, keras.layers.ReversibleEmbedding)
         self.vocabulary_size = vocabulary_size
         self.hidden_dim = hidden_dim
         self.scale = scale
+        self.logits_scale = logits_scale
+        self.use_logits_bias = use_logits_bias
+
+    def build(self, input_shape=None):
+        super().build(input_shape)
+        if self.use_logits_bias:
+            self.logits_bias = self.add_weight(
+                name="logits_bias", shape=(self.vocabulary_size,), initializer="zeros", autocast=False
+            )
+
+    @property
+    def variable_serialization_spec(self):
+        # What Keras saves, by mode of quantization.
+        spec = super().variable_serialization_spec
+        return {mode: [*names, *["logits_bias"] * self.use_logits_bias] for mode, names in spec.items()}
 
     def call(self, inputs, reverse=False):
         return self._scaled(super().call, inputs, reverse)
@@ -71,7 +91,10 @@ class TokenEmbedding(arguments.KnownArguments, keras.layers.ReversibleEmbedding)
     def _scaled(self, looked_up, inputs, reverse):
         if reverse:
             arguments.check_vectors((*inputs.shape[:-1], self.hidden_dim), inputs=inputs)
-            return ops.cast(looked_up(inputs, reverse=True), "float32")  # a quantized product is not
+            if self.logits_scale is not None:
+                inputs = ops.cast(inputs, "float32") * self.logits_scale
+            logits = ops.cast(looked_up(inputs, reverse=True), "float32")  # a quantized product is not
+            return logits + self.logits_bias if self.use_logits_bias else logits
         self._check_ids(inputs)
         # A Python float keeps the dtype: a float32 tensor would not multiply float16.
         scaled = looked_up(inputs) * (math.sqrt(self.hidden_dim) if self.scale is None else self.scale)
@@ -107,4 +130,6 @@ class TokenEmbedding(arguments.KnownArguments, keras.layers.ReversibleEmbedding)
             "vocabulary_size": self.vocabulary_size,
             "hidden_dim": self.hidden_dim,
             "scale": self.scale,
+            "logits_scale": self.logits_scale,
+            "use_logits_bias": self.use_logits_bias,
         }

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_transformer import arguments
+from keras_transformer.layers.normalization import norm_layer
 from keras_transformer.saving.quantization import KeepsQuantization
 
 
@@ -19,6 +20,8 @@ class Sublayer(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):
         dropout: probability of dropping one value of f's output, 0 <= p < 1.
         norm_first: whether f sees the normalised input; else the sum is normalised.
         norm_epsilon: added to the variance.
+        normalization: "layer_norm", as in the paper; or "rms_norm" (Zhang and Sennrich 2019), without mean
+            and offset, as in T5 and Llama.
 
     Call arguments:
         x: (B, T, D).
@@ -28,7 +31,15 @@ class Sublayer(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):
         (B, T, D) in the compute dtype.
     """
 
-    def __init__(self, layer, dropout=0.0, norm_first=False, norm_epsilon=1e-6, **kwargs):
+    def __init__(
+        self,
+        layer,
+        dropout=0.0,
+        norm_first=False,
+        norm_epsilon=1e-6,
+        normalization="layer_norm",
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         arguments.check_layers(layer=layer)
         arguments.check_rates(dropout=dropout)
@@ -37,9 +48,8 @@ class Sublayer(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):
         self.dropout = dropout
         self.norm_first = norm_first
         self.norm_epsilon = norm_epsilon
-        self.norm = keras.layers.LayerNormalization(
-            epsilon=norm_epsilon, name="norm", dtype=self.dtype_policy
-        )
+        self.normalization = normalization
+        self.norm = norm_layer(normalization, norm_epsilon, name="norm", dtype=self.dtype_policy)
         self.dropout_layer = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
         self.supports_masking = True
 
@@ -76,7 +86,8 @@ class Sublayer(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):
             (B, T, D).
         """
         arguments.check_vectors(x.shape, output=output)
-        total = ops.add(x, self.dropout_layer(output))
+        # Not `ops.add`: on TensorFlow it takes an empty batch, (0, 0, D), for a bias.
+        total = ops.convert_to_tensor(x) + self.dropout_layer(output)
         return total if self.norm_first else self.norm(total)
 
     def compute_output_shape(self, input_shape):
@@ -89,6 +100,7 @@ class Sublayer(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):
             "dropout": self.dropout,
             "norm_first": self.norm_first,
             "norm_epsilon": self.norm_epsilon,
+            "normalization": self.normalization,
         }
 
     @classmethod
@@ -106,6 +118,7 @@ class FeedForward(KeepsQuantization, arguments.KnownArguments, keras.layers.Laye
         intermediate_dim: width of the inner layer, >= 1.
         dropout: probability of dropping one inner value, 0 <= p < 1; the paper has none here.
         activation: of the inner layer; the paper's is "relu".
+        use_bias: whether b_1 and b_2 are added; T5 has none.
 
     Call arguments:
         x: (B, T, D).
@@ -115,24 +128,27 @@ class FeedForward(KeepsQuantization, arguments.KnownArguments, keras.layers.Laye
         (B, T, D) in the compute dtype.
     """
 
-    def __init__(self, intermediate_dim, dropout=0.0, activation="relu", **kwargs):
+    def __init__(self, intermediate_dim, dropout=0.0, activation="relu", use_bias=True, **kwargs):
         super().__init__(**kwargs)
         arguments.check_sizes(intermediate_dim=intermediate_dim)
         arguments.check_rates(dropout=dropout)
         self.intermediate_dim = intermediate_dim
         self.dropout = dropout
         self.activation = keras.activations.get(activation)
+        self.use_bias = use_bias
         self.supports_masking = True
 
     def build(self, input_shape):
         arguments.check_shapes(None, x=input_shape)
         self.width = input_shape[-1]
-        policy = self.dtype_policy
+        policy, use_bias = self.dtype_policy, self.use_bias
         self.intermediate_dense = keras.layers.Dense(
-            self.intermediate_dim, activation=self.activation, name="intermediate", dtype=policy
+            self.intermediate_dim, self.activation, use_bias=use_bias, name="intermediate", dtype=policy
         )
         self.intermediate_dense.build(input_shape)
-        self.output_dense = keras.layers.Dense(input_shape[-1], name="output", dtype=policy)
+        self.output_dense = keras.layers.Dense(
+            input_shape[-1], use_bias=use_bias, name="output", dtype=policy
+        )
         self.output_dense.build((*input_shape[:-1], self.intermediate_dim))
         self.dropout_layer = keras.layers.Dropout(self.dropout, dtype=policy)
 
@@ -141,8 +157,11 @@ class FeedForward(KeepsQuantization, arguments.KnownArguments, keras.layers.Laye
         # As one matrix product each: with rank 3, TensorFlow's `Dense` costs ten small operations more and
         # keeps the product, the bias and the activation apart.
         rows = ops.reshape(x, (-1, x.shape[-1]))
-        inner = self.dropout_layer(self.intermediate_dense(rows))
+        inner = self.dropout_layer(self._inner(rows))
         return ops.reshape(self.output_dense(inner), ops.shape(x))  # with -1, no positions would be no rows
+
+    def _inner(self, rows):
+        return self.intermediate_dense(rows)
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -153,4 +172,5 @@ class FeedForward(KeepsQuantization, arguments.KnownArguments, keras.layers.Laye
             "intermediate_dim": self.intermediate_dim,
             "dropout": self.dropout,
             "activation": keras.activations.serialize(self.activation),
+            "use_bias": self.use_bias,
         }

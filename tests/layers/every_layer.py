@@ -1,7 +1,8 @@
 """Every public layer, small, with inputs of any size: for the tests that all of them pass.
 
 `LAYERS[name]` is (make, inputs): `make(**kwargs)` returns a new layer, `inputs(B, T, S, D)` the shapes of its
-positional call arguments; those of `IDS` hold ids. Axes that have to agree do. Layers take every width.
+positional call arguments; of those in `IDS` so many of the first hold integers. Axes that have to agree do.
+Layers take every width.
 """
 
 import numpy as np
@@ -9,7 +10,13 @@ import numpy as np
 from keras_transformer import layers
 
 VOCABULARY = 11
-IDS = ("TextEncoder", "TokenEmbedding")
+IDS = {
+    "AlibiBias": 2,
+    "RelativeKeysAndValues": 2,
+    "RelativePositionBias": 2,
+    "TextEncoder": 1,
+    "TokenEmbedding": 1,
+}
 STACK = {"num_layers": 1, "num_heads": 2, "intermediate_dim": 5, "key_dim": 3}
 
 
@@ -31,6 +38,10 @@ def _grid(B, T, S, D):
 
 def _ids(B, T, S, D):
     return [(B, T)]
+
+
+def _positions(B, T, S, D):
+    return [(B, T), (B, S)]
 
 
 def _encoder_layer(**kwargs):
@@ -62,6 +73,7 @@ def _text_encoder(**kwargs):
 
 LAYERS = {
     "AdditiveScore": (layers.AdditiveScore, _two),
+    "AlibiBias": (lambda **kwargs: layers.AlibiBias(3, **kwargs), _positions),
     "ConcatScore": (layers.ConcatScore, _two),
     "ConvDecoder": (
         lambda **kwargs: layers.ConvDecoder(1, 4, **kwargs),
@@ -80,6 +92,7 @@ LAYERS = {
     "FeedForward": (lambda **kwargs: layers.FeedForward(5, **kwargs), _one),
     "FinalState": (layers.FinalState, _query),
     "GatedConvolution": (lambda **kwargs: layers.GatedConvolution(3, **kwargs), _one),
+    "GatedFeedForward": (lambda **kwargs: layers.GatedFeedForward(5, **kwargs), _one),
     "GeneralScore": (layers.GeneralScore, _two),
     "GridPositionalEncoding": (layers.GridPositionalEncoding, _grid),
     "ImageEncoder": (lambda **kwargs: layers.ImageEncoder((3, 4), **kwargs), _grid),
@@ -89,7 +102,13 @@ LAYERS = {
     "RecurrentAttention": (_recurrent_attention, _query),
     "RecurrentDecoder": (_recurrent_decoder, _two),
     "RecurrentEncoder": (lambda **kwargs: layers.RecurrentEncoder(2, 4, **kwargs), _one),
+    "RelativeKeysAndValues": (
+        lambda **kwargs: layers.RelativeKeysAndValues(2, **kwargs),
+        lambda B, T, S, D: [(B, T), (B, S), (B, 3, T, D)],
+    ),
+    "RelativePositionBias": (lambda **kwargs: layers.RelativePositionBias(3, **kwargs), _positions),
     "ResidualBlock": (lambda **kwargs: layers.ResidualBlock(3, **kwargs), _grid),
+    "RotaryEmbedding": (layers.RotaryEmbedding, lambda B, T, S, D: [(B, 3, T, 2 * D)]),
     "SpatialSelfAttention": (layers.SpatialSelfAttention, _grid),
     "Sublayer": (_sublayer, _one),
     "TextEncoder": (_text_encoder, _ids),
@@ -97,20 +116,28 @@ LAYERS = {
 }
 
 
+def integer(name, index):
+    """Whether the call argument at `index` holds integers."""
+    return index < IDS.get(name, 0)
+
+
 def drawn(name, shapes, seed=0, dtype=None):
-    """Arrays of these shapes: ids for a layer that takes ids, else normally distributed numbers."""
+    """Arrays of these shapes: ids for arguments that hold integers, else normally distributed numbers."""
     rng = np.random.default_rng(seed)
-    if name in IDS:
-        return [rng.integers(0, VOCABULARY, shape).astype(dtype or "int32") for shape in shapes]
-    return [rng.normal(size=shape).astype(dtype or "float32") for shape in shapes]
+    return [
+        rng.integers(0, VOCABULARY, shape).astype(dtype or "int32")
+        if integer(name, index)
+        else rng.normal(size=shape).astype(dtype or "float32")
+        for index, shape in enumerate(shapes)
+    ]
 
 
 # What a constructor's argument has to be, by its name.
 SIZES = """channels embedding_dim filters hidden_dim intermediate_dim kernel_size key_dim max_length
     num_classes num_heads num_layers num_segments output_dim reduction source_vocabulary_size units
-    target_vocabulary_size value_dim vocabulary_size window""".split()
+    target_vocabulary_size value_dim vocabulary_size window num_buckets max_distance""".split()
 RATES = ("dropout", "attention_dropout")
-POSITIVE = ("norm_epsilon", "max_wavelength", "scale")
+POSITIVE = ("norm_epsilon", "max_wavelength", "scale", "logits_scale")
 INNER = ("attention", "layer", "score")  # layers
 BAD = {
     **dict.fromkeys(SIZES, (0, -1, True, 2.0, "2")),

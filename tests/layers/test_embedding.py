@@ -52,6 +52,43 @@ def test_reverse_is_the_transpose_without_scale():
     np.testing.assert_allclose(logits, hidden @ matrix(layer).T, atol=1e-5)
 
 
+def with_head(**kwargs):
+    return layers.TokenEmbedding(V, D, logits_scale=0.25, use_logits_bias=True, **kwargs)
+
+
+@pytest.mark.parametrize("check", [checks.config_round_trip, checks.file_round_trip])
+def test_logits_scale_and_bias_are_saved(check, tmp_path):
+    check(with_head, (IDS,), tmp_path)
+
+
+@pytest.mark.parametrize("policy", checks.POLICIES)
+def test_logits_may_be_scaled_and_have_a_bias(policy):
+    layer = checks.built(with_head, (IDS,), dtype=policy)
+    vectors, bias = layer.get_weights()
+    assert bias.shape == (V,)
+    hidden = checks.numbers(2, 5, D)
+    logits = layer(keras.ops.cast(hidden, layer.compute_dtype), reverse=True)
+    assert keras.backend.standardize_dtype(logits.dtype) == "float32"
+    np.testing.assert_allclose(checks.as_array(logits), 0.25 * hidden @ vectors.T + bias, atol=1e-2)
+    # Ids find the same vectors as without.
+    np.testing.assert_allclose(checks.as_array(layer(IDS)), vectors[IDS] * 7**0.5, atol=2e-2)
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have a `quantize` method")
+def test_a_quantized_embedding_keeps_scale_and_bias_of_its_logits(tmp_path):
+    ids = keras.Input((None,), dtype="int32")
+    layer = with_head()
+    model = keras.Model(ids, layer(layer(ids), reverse=True))
+    checks.randomized(layer)
+    expected = checks.as_array(model(IDS))
+    model.quantize("int8")
+    found = checks.as_array(model(IDS))
+    np.testing.assert_allclose(found, expected, atol=0.1)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(checks.as_array(loaded(IDS)), found)
+
+
 @pytest.mark.parametrize("policy", checks.POLICIES)
 def test_logits_are_float32_under_every_policy(policy):
     layer = checks.built(make, (IDS,), dtype=policy)
@@ -110,6 +147,12 @@ def test_wrong_ids_do_not_stop_a_graph():
     layer = checks.built(make, (IDS,))
     embedded = checks.as_array(checks.compiled(lambda ids: layer(ids), xla=False)(IDS))
     np.testing.assert_allclose(embedded, checks.as_array(layer(IDS)), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["scale", "logits_scale"])
+def test_scales_are_positive(name):
+    with pytest.raises(ValueError, match=f"`{name}` must be a positive number.*{name}=-1"):
+        layers.TokenEmbedding(V, D, **{name: -1})
 
 
 @pytest.mark.parametrize("name", ["vocabulary_size", "hidden_dim"])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_transformer import layers
-from tests import checks, reference
+from tests import checks, positions_reference, reference
 
 B, T, D = 2, 5, 7
 X = checks.numbers(B, T, D)
@@ -19,7 +19,11 @@ def sinusoidal(**kwargs):
     return layers.PositionalEncoding(**kwargs)
 
 
-@pytest.mark.parametrize("make", [sinusoidal, learned])
+def halves(**kwargs):
+    return layers.PositionalEncoding(layout="halves", endpoint=True, first_position=2, **kwargs)
+
+
+@pytest.mark.parametrize("make", [sinusoidal, halves, learned])
 @pytest.mark.parametrize("check", [c for c in checks.STANDARD if c is not checks.gradients])
 def test_standard_checks(check, make, tmp_path):
     check(make, (X,), tmp_path)
@@ -47,6 +51,32 @@ def test_sinusoid_equals_the_formula(width, max_wavelength):
     x = checks.numbers(2, 101, width)
     expected = x + reference.sinusoid(range(101), width, max_wavelength)
     np.testing.assert_allclose(checks.as_array(layer(x)), expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("width", [8, 7, 2, 1])
+@pytest.mark.parametrize("endpoint", [False, True])
+@pytest.mark.parametrize("first_position", [0, 2])
+def test_sinusoid_in_halves_equals_the_formula(width, endpoint, first_position):
+    layer = layers.PositionalEncoding(layout="halves", endpoint=endpoint, first_position=first_position)
+    positions = np.arange(101) + first_position
+    expected = positions_reference.sinusoid(positions, width, endpoint=endpoint)
+    zeros = np.zeros((1, 101, width), "float32")
+    np.testing.assert_allclose(checks.as_array(layer(zeros))[0], expected, atol=2e-5)
+
+
+def test_halves_hold_the_numbers_of_the_paper_in_another_order():
+    zeros = np.zeros((1, 11, 8), "float32")
+    interleaved = checks.as_array(sinusoidal()(zeros))
+    found = checks.as_array(layers.PositionalEncoding(layout="halves")(zeros))
+    np.testing.assert_array_equal(found[..., :4], interleaved[..., ::2])
+    np.testing.assert_array_equal(found[..., 4:], interleaved[..., 1::2])
+
+
+def test_the_last_wavelength_is_the_largest_with_the_endpoint():
+    # Positions 0 and 10,000: one radian times the largest wavelength.
+    layer = layers.PositionalEncoding(layout="halves", endpoint=True)
+    found = checks.as_array(layer(np.zeros((1, 1, 8), "float32"), start_index=10_000))[0, 0]
+    np.testing.assert_allclose(found[[3, 7]], [np.sin(1), np.cos(1)], atol=1e-6)
 
 
 # The grid
@@ -93,7 +123,16 @@ def test_start_index_shifts_the_positions(make):
     np.testing.assert_allclose(shifted, whole[:, 7:], atol=1e-6)
 
 
-@pytest.mark.parametrize("make", [sinusoidal, learned])
+@pytest.mark.parametrize("make", [sinusoidal, halves, learned])
+def test_rows_may_start_at_positions_of_their_own(make):
+    layer = checks.built(make, (X,))
+    both = checks.as_array(layer(X[:, :3], start_index=np.array([5, 2], "int32")))
+    for row, start in enumerate((5, 2)):
+        alone = checks.as_array(layer(X[row : row + 1, :3], start_index=start))
+        np.testing.assert_allclose(both[row : row + 1], alone, atol=1e-6)
+
+
+@pytest.mark.parametrize("make", [sinusoidal, halves, learned])
 def test_one_by_one_equals_all_at_once(make):
     layer = checks.built(make, (X,))
     rows = [X[:, t : t + 1] for t in range(T)]
@@ -134,6 +173,15 @@ def test_max_length_is_a_positive_integer(max_length):
         layers.LearnedPositionalEncoding(max_length)
 
 
+def test_a_layout_or_first_position_that_does_not_exist():
+    with pytest.raises(ValueError, match="`layout` must be one of .*interleaved.*halves.*layout='thirds'"):
+        layers.PositionalEncoding(layout="thirds")
+    with pytest.raises(
+        ValueError, match="`first_position` must be an integer, 0 or above.*first_position=-1"
+    ):
+        layers.PositionalEncoding(first_position=-1)
+
+
 def test_max_wavelength_is_positive():
     with pytest.raises(ValueError, match="`max_wavelength` must be a positive number.*max_wavelength=0"):
         layers.PositionalEncoding(max_wavelength=0)
@@ -151,9 +199,11 @@ def test_implicit_mask_goes_on(make):
 
 @pytest.mark.parametrize("make", [layers.PositionalEncoding, lambda: layers.LearnedPositionalEncoding(8)])
 def test_a_position_before_the_first_is_refused(make):
-    x = np.zeros((1, 3, 4), "float32")
-    for start in (-2, keras.ops.convert_to_tensor(-1), np.int64(-3), 1.0, np.array([1])):
-        with pytest.raises(ValueError, match="`start_index` must be an integer, 0 or above. Received: start"):
+    x = np.zeros((2, 3, 4), "float32")
+    several = ([2, -3], [1, 2, 3], [[1]])  # one is negative; of another number of rows; of another rank
+    for start in (-2, keras.ops.convert_to_tensor(-1), np.int64(-3), 1.0, *map(np.array, several)):
+        rule = "`start_index` must be an integer, 0 or above, or one for each row. Received: start"
+        with pytest.raises(ValueError, match=rule):
             make()(x, start_index=start)
 
 
