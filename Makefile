@@ -10,7 +10,7 @@ STAMP_TORCH := $(VENV_TORCH)/.installed
 
 # The tests that need no TensorFlow: layers, models and everything else that is written in keras.ops alone.
 ANY_BACKEND := tests/layers tests/models tests/decoding tests/test_masks.py tests/test_losses.py \
-	tests/test_arguments.py tests/test_layouts.py tests/test_metrics.py tests/test_quantization.py \
+	tests/test_arguments.py tests/test_layouts.py tests/test_metrics.py tests/saving/test_quantization.py tests/saving/test_layer_paths.py \
 	tests/test_schedules.py
 
 COMPILE := $(VENV)/bin/pip-compile --quiet --strip-extras --allow-unsafe --no-header --annotation-style line \

@@ -35,7 +35,7 @@ def main():
 def measure(options):
     """See the module."""
     with quiet.start_up():
-        from keras_transformer.captioner import Captioner
+        from keras_transformer.pipelines.captioner import Captioner
         from training.datasets import images, scenes
 
     data = run_folder.load_config(options.run).data

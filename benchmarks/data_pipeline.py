@@ -13,7 +13,7 @@ from pathlib import Path
 import command_line
 from command_line import quiet
 from training import run_folder
-from training.config import AugmentationConfig
+from training.tasks.translation import AugmentationConfig
 
 
 def main():

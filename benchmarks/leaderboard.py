@@ -60,7 +60,7 @@ def main(arguments=None):
 def check_same(runs):
     """Raises a ValueError unless all trainings have ended, with the data and tokenizers of the first."""
     with quiet.start_up():
-        from keras_transformer.checkpoints import checkpoint_path
+        from keras_transformer.saving.checkpoints import checkpoint_path
 
     facts = {}
     for run in runs:
@@ -81,7 +81,7 @@ def decoding_speeds(evaluations, search, rounds):
     with quiet.start_up():
         import tensorflow as tf
 
-        from keras_transformer.translator import Translator
+        from keras_transformer.pipelines.translator import Translator
     translators, seconds, num_tokens = {}, dict.fromkeys(evaluations, math.inf), {}
     for run, evaluation in evaluations.items():
         translators[run] = Translator.from_run(run, search.search(evaluation.config.data.max_length))

@@ -56,7 +56,7 @@ def measure(run, data_dir=None):
     with quiet.start_up():
         import numpy as np
 
-        from keras_transformer.model_files import load_model
+        from keras_transformer.saving.model_files import load_model
         from training import tasks
     if data_dir is not None:
         config = replace(config, data=replace(config.data, data_dir=data_dir))

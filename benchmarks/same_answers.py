@@ -22,7 +22,7 @@ from command_line.search_options import SearchOptions
 with quiet.start_up():
     import tensorflow as tf
 
-    from keras_transformer.translator import Translator
+    from keras_transformer.pipelines.translator import Translator
     from serving.export import export
 
 C_API = Path(__file__).parents[1] / "tests" / "serving" / "c_api.py"

@@ -22,7 +22,7 @@ def main(arguments=None):
         import ctranslate2
 
         from keras_transformer import decoding
-        from keras_transformer.translator import Translator
+        from keras_transformer.pipelines.translator import Translator
         from serving import ctranslate2_format
     texts = Path(options.input).read_text(encoding="utf-8").splitlines()
     translator = Translator.from_run(options.run, decoding.Greedy)

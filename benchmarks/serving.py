@@ -115,7 +115,7 @@ def equality(double, texts, options) -> dict:
 
         from benchmarks.same_answers import ask_c_api, batches_of
         from keras_transformer import decoding
-        from keras_transformer.translator import Translator
+        from keras_transformer.pipelines.translator import Translator
     folder = newest(options.base)
     search = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["search"]
     kind = getattr(decoding, search.pop("kind"))

@@ -79,6 +79,11 @@ def parser(module: str, description: str, exit_on_error: bool = True) -> Parser:
 def add_run(parser) -> None:
     """Adds the run folder, and those that predict together with it."""
     parser.add_argument("--run", type=str, required=True, help="run folder that training.train made")
+    add_ensemble(parser)
+
+
+def add_ensemble(parser) -> None:
+    """Adds run folders that predict together with the run."""
     parser.add_argument(
         "--ensemble",
         type=str,

@@ -12,7 +12,7 @@ from keras_transformer_programs import hints
 
 with quiet.start_up():
     from keras_transformer.attention_maps import attention_map
-    from keras_transformer.translator import Translator
+    from keras_transformer.pipelines.translator import Translator
     from serving.export import export
     from training import evaluate, train
 

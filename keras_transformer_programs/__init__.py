@@ -29,12 +29,6 @@ _NAMES = {
     "export": "serving.export",
     "RunHyperModel": "training.hypermodels",
     "TransformerHyperModel": "training.hypermodels",
-    "RNNSeq2SeqHyperModel": "training.hypermodels",
-    "ConvSeq2SeqHyperModel": "training.hypermodels",
-    "CausalLMHyperModel": "training.hypermodels",
-    "MaskedLMHyperModel": "training.hypermodels",
-    "ImageCaptionerHyperModel": "training.hypermodels",
-    "AttentionCNNHyperModel": "training.hypermodels",
 }
 __all__ = list(_NAMES)
 

@@ -17,10 +17,10 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transformer import layers, models, tokenizers
-from keras_transformer.layer_paths import layer_paths
 from keras_transformer.layers.positions import sinusoid
-from keras_transformer.model_files import check_finite
-from keras_transformer.translator import Translator
+from keras_transformer.pipelines.translator import Translator
+from keras_transformer.saving.layer_paths import layer_paths
+from keras_transformer.saving.model_files import check_finite
 from serving import whole_folder
 
 # By the names that CTranslate2 gives them; its SWISH is also called silu.

@@ -156,7 +156,8 @@ def export(
         OSError: `output` cannot be written; the same.
     """
     with quiet.start_up():
-        from serving import checksums, saved_model, signatures, zoo_signatures
+        from keras_transformer import pipelines
+        from serving import checksums, saved_model
 
     # Before the model is loaded: a wrong number is told at once.
     saved_model.choose_version(output, version)
@@ -164,21 +165,18 @@ def export(
         raise ValueError(f"`keep` must be a positive integer. Received: keep={keep}.")
     search, limits = search or SearchOptions(), limits or Limits()
     kind = kind_of(run_folder)
-    common = (run_folder, partial(_search, search), limits, checkpoint)
+    pipeline, search = pipelines.of(kind), partial(_search, search)
+    given = {"search": search} if pipeline.decodes else {}
+    attended = {}
     if kind in TRANSLATORS:
-        served = signatures.translator(*common, ensemble, layer, head)
+        given["others"], attended = ensemble, {"layer": layer, "head": head}
     else:
         for name, value in (("ensemble", ensemble), ("layer", layer), ("head", head)):
             if value not in (None, (), []):
                 raise ValueError(
                     f"`{name}` is for translators. Received: {name}={value}, for the kind {kind}."
                 )
-        if kind not in zoo_signatures.KINDS:
-            raise ValueError(
-                f"What is exported must be one of {', '.join((*TRANSLATORS, *zoo_signatures.KINDS))}. "
-                f"Received: {run_folder}, of the kind {kind}."
-            )
-        served = zoo_signatures.KINDS[kind](*common)
+    served = pipeline.from_run(run_folder, checkpoint=checkpoint, **given).served(limits, **attended)
     folder = saved_model.write(
         served.functions,
         served.resources,

@@ -1,4 +1,4 @@
-"""What one request may ask of an exported model; `serving.guards` builds it into the graph.
+"""What one request may ask of an exported model; `keras_transformer.pipelines.guards` builds it in.
 
 Nothing here imports TensorFlow, so that `--help` answers at once.
 """

@@ -15,8 +15,8 @@ from pathlib import Path
 import tensorflow as tf
 
 from keras_transformer import models
+from keras_transformer.pipelines.translator import Translator
 from keras_transformer.special_ids import END_ID
-from keras_transformer.translator import Translator
 from serving import whole_folder
 
 

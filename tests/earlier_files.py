@@ -81,8 +81,9 @@ def answers(run, kind):
     """What a run says of fixed questions: texts and numbers, lists of equal shape."""
     import tensorflow as tf
 
-    from keras_transformer import captioner, decoding, image_classifier, mask_filler, text_generator
-    from keras_transformer.translator import Translator
+    from keras_transformer import decoding
+    from keras_transformer.pipelines import captioner, image_classifier, mask_filler, text_generator
+    from keras_transformer.pipelines.translator import Translator
 
     search = decoding.BeamSearch(7, width=2, n_best=2)
     image = np.random.default_rng(7).integers(256, size=(30, 20, 1)).astype("uint8")

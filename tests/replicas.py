@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transformer import losses, metrics, models
-from keras_transformer.trainer import TokenMeanTrainer
+from keras_transformer.models.trainer import TokenMeanTrainer
 
 VOCABULARY, ROWS, LENGTH = 19, 8, 6
 LEARNING_RATE = 0.5

@@ -15,6 +15,15 @@ def sources(*folders):
     return [(path.relative_to(ROOT), ast.parse(path.read_text(encoding="utf-8"))) for path in paths]
 
 
+def modules(*folders):
+    """{dotted name: (path, syntax tree)} of all modules of the folders."""
+    found = {}
+    for path, tree in sources(*folders):
+        parts = path.with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path, tree
+    return found
+
+
 def imports(path, tree):
     """Dotted names that a file imports, at its top or inside a function.
 

@@ -1,24 +1,14 @@
 """The rules of docs/architecture.md that can be read from the code: who imports whom, how long files are."""
 
 import ast
+import graphlib
 import re
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.source_code import LIBRARY, PACKAGES, PROGRAMS, ROOT, imports, sources, top
-
-# What every function from text to text is made of.
-TEXT_TO_TEXT = {
-    "checkpoints",
-    "descriptions",
-    "installation",
-    "model_files",
-    "run_files",
-    "special_ids",
-    "tokenizers",
-}
+from tests.source_code import LIBRARY, PACKAGES, PROGRAMS, ROOT, imports, modules, sources, top
 
 # What each part of the library may import of the library, itself included. New modules are entered first.
 MAY_IMPORT = {
@@ -31,51 +21,34 @@ MAY_IMPORT = {
     "token_masking": {"arguments", "special_ids"},
     "installation": set(),
     "texts": set(),
-    "descriptions": set(),
     "quality": {"installation", "texts"},
-    "tokenizers": {"installation", "tokenizers", "run_files", "special_ids", "texts"},
+    "saving": {"installation", "saving"},
+    "tokenizers": {"installation", "saving", "special_ids", "texts", "tokenizers"},
     "attention_maps": {"installation", "special_ids"},
-    "layers": {"arguments", "layers", "masks", "quantization", "special_ids"},
-    "layer_paths": set(),
-    "quantization": {"layer_paths"},
+    "layers": {"arguments", "layers", "masks", "saving", "special_ids"},
     "layouts": set(),
-    "models": {
-        "arguments",
-        "models",
-        "layers",
-        "layer_paths",
-        "masks",
-        "quantization",
-        "special_ids",
-        "trainer",
-    },
-    "model_files": set(),
-    "run_files": {"installation"},
-    "checkpoints": {"model_files", "run_files"},
-    "trainer": {"arguments"},
+    "models": {"arguments", "layers", "masks", "models", "saving", "special_ids"},
     "decoding": {"decoding", "masks", "special_ids"},
-    "hypotheses": {"decoding"},
-    "text_graphs": {"decoding", "installation", "special_ids", "tokenizers"},
-    "text_seeds": {"decoding", "texts"},
-    "translator": {"decoding", "hypotheses", "text_graphs", "text_seeds", "texts", *TEXT_TO_TEXT},
-    "text_generator": {"decoding", "text_graphs", "text_seeds", "texts", *TEXT_TO_TEXT},
-    "mask_filler": TEXT_TO_TEXT,
-    "encoded_images": {"installation"},
-    "captioner": {"decoding", "encoded_images", "text_graphs", *TEXT_TO_TEXT},
-    "image_classifier": {"encoded_images", *TEXT_TO_TEXT},
+    "pipelines": {
+        "decoding",
+        "installation",
+        "pipelines",
+        "saving",
+        "special_ids",
+        "texts",
+        "tokenizers",
+    },
     "callbacks": {
         "callbacks",
-        "checkpoints",
         "decoding",
         "losses",
         "metrics",
-        "model_files",
+        "pipelines",
         "quality",
-        "run_files",
-        "tokenizers",
-        "translator",
+        "saving",
         "special_ids",
         "texts",
+        "tokenizers",
     },
     # The front door. What needs TensorFlow is imported by its own name.
     "": {
@@ -91,6 +64,8 @@ MAY_IMPORT = {
         "token_masking",
     },
 }
+# Files at the root of the library: what a visitor sees first.
+MAX_ROOT_FILES = 14
 
 # What may be imported of other projects. Keras and NumPy, the base install, may be used anywhere.
 BASE = {"keras", "numpy"}
@@ -98,18 +73,12 @@ THIRD_PARTY = {
     "tokenizers": {"tensorflow", "tensorflow_text", "sentencepiece"},
     "quality": {"sacrebleu"},
     "callbacks": {"tensorflow"},
-    "trainer": {"jax", "tensorflow"},
-    "decoding": {"jax", "tensorflow", "torch"},  # inside functions: each compiles in a way of its own
-    "translator": {"tensorflow"},
-    "text_generator": {"tensorflow"},
-    "mask_filler": {"tensorflow"},
-    "captioner": {"tensorflow"},
-    "run_files": {"yaml"},
-    "encoded_images": {"tensorflow"},
-    "text_graphs": {"tensorflow"},
-    "image_classifier": {"tensorflow"},
+    # Inside functions: each backend makes a training step, and compiles a search, in a way of its own.
+    "models": {"jax", "tensorflow"},
+    "decoding": {"jax", "tensorflow", "torch"},
+    "pipelines": {"tensorflow"},
+    "saving": {"h5py", "yaml"},
     "attention_maps": {"matplotlib"},
-    "model_files": {"h5py"},  # Keras depends on it
 }
 
 # Who asks an exported model needs nothing of the library: the export stands alone. Modules of serving/ among
@@ -210,8 +179,23 @@ def test_importing_the_library_reaches_no_module_with_tensorflow():
         if part(path) in reached:
             # Inside a function it may: the training step of the TensorFlow backend.
             tree.body = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
-            wrong = {top(name) for name in imports(path, tree)} - BASE - {LIBRARY} - sys.stdlib_module_names
+            allowed = BASE | {"h5py", LIBRARY} | sys.stdlib_module_names  # Keras depends on h5py
+            wrong = {top(name) for name in imports(path, tree)} - allowed
             assert not wrong, f"{path} must not import {sorted(wrong)} at its top"
+
+
+def test_no_import_leads_back():
+    # At the top of a module or inside a function: a reader follows both.
+    found = modules(*PACKAGES)
+    used = {}
+    for name, (path, tree) in found.items():
+        # What is imported from a module, or is one.
+        parts = ((part, part.rpartition(".")[0]) for part in imports(path, tree))
+        used[name] = {next((part for part in pair if part in found), name) for pair in parts} - {name}
+    try:
+        graphlib.TopologicalSorter(used).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(f"a circle of imports: {' <- '.join(error.args[1])}")
 
 
 def test_training_and_serving_meet_in_the_run_folder_only():
@@ -251,7 +235,9 @@ def test_what_a_sweep_starts_with_imports_no_keras():
         assert not wrong, f"{name} must not import {sorted(wrong)} at its top"
         for used in imports(path.relative_to(ROOT), tree):
             if top(used) == "training":
-                parts = {used, used.rpartition(".")[0]} & (light | {"training.config"})
+                parts = {used, used.rpartition(".")[0]} & (
+                    light | {"training.config", "training.run_config", "training.tasks"}
+                )
                 assert parts or used.startswith("training.config."), f"{name} must not import {used}"
 
 
@@ -287,6 +273,10 @@ def test_who_asks_the_exported_model_imports_nothing_of_the_library(file):
     wrong = {name for name in found if top(name) in PACKAGES}
     wrong = {name for name in wrong if name not in allowed and name.rpartition(".")[0] not in allowed}
     assert not wrong, f"{file} must not import {sorted(wrong)}"
+
+
+def test_the_root_of_the_library_is_seen_at_a_glance():
+    assert len(list((ROOT / LIBRARY).glob("*.py"))) <= MAX_ROOT_FILES
 
 
 def test_no_file_is_much_longer_than_300_lines():

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_transformer import model_files, models
+from keras_transformer import models
+from keras_transformer.saving import model_files
 from serving import export
 from tests import earlier_files
 from training import average, run_folder, translate

@@ -7,7 +7,7 @@ import pytest
 
 import keras_transformer
 from keras_transformer.installation import MissingPackage, needs
-from keras_transformer.run_files import data_length
+from keras_transformer.saving.run_files import length
 
 FROM_TEXT = ["translator", "text_generator", "mask_filler", "captioner", "image_classifier", "text_graphs"]
 
@@ -24,7 +24,7 @@ FROM_TEXT = ["translator", "text_generator", "mask_filler", "captioner", "image_
             ["keras_transformer.tokenizers.sentencepiece"],
         ),
         ("training.hypermodels", "keras_tuner", "tuning", []),
-        *[(f"keras_transformer.{module}", "tensorflow", "text", []) for module in FROM_TEXT],
+        *[(f"keras_transformer.pipelines.{module}", "tensorflow", "text", []) for module in FROM_TEXT],
     ],
 )
 def test_a_package_that_is_not_installed_is_told_with_its_extra(monkeypatch, module, package, extra, parts):
@@ -40,7 +40,7 @@ def test_a_package_that_is_not_installed_is_told_with_its_extra(monkeypatch, mod
 def test_without_yaml_a_run_folder_names_the_extra(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "yaml", None)
     with pytest.raises(MissingPackage, match=r'The package yaml must .*"\.\[text\]" in a clone'):
-        data_length(tmp_path, "max_length")
+        length(tmp_path, "max_length")
 
 
 def test_the_first_extra_that_is_missing_is_the_one_that_is_told():

@@ -105,7 +105,7 @@ from training.sweep import space
 assert config.__file__.startswith(str(ROOT))
 assert space.read("transformer", config.read("dates"))
 assert "keras" not in sys.modules
-command = child.command("training.data_service", "--help")
+command = child.command("training.launch", "--help")
 done = subprocess.run(command, env=child.environment(), check=True, capture_output=True, text=True)
 assert done.stdout.startswith("usage: ")
 """

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from keras_transformer import losses, metrics, models
-from keras_transformer.trainer import TokenMeanTrainer
+from keras_transformer.models.trainer import TokenMeanTrainer
 from tests import replicas
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -57,7 +57,7 @@ def average(run, output, select="last", num=None, names=None):
     if output.exists():
         raise ValueError(f"The run folder to write must not exist. Received: {output}, which does.")
     with quiet.start_up():
-        from keras_transformer import checkpoints
+        from keras_transformer.saving import checkpoints
     if names:
         paths = sorted({checkpoints.checkpoint_path(run, name) for name in names})
     else:

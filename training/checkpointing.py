@@ -3,10 +3,10 @@
 import keras
 
 from keras_transformer.callbacks import EarlyStopping, KeepCheckpoints
-from keras_transformer.checkpoints import average, choose
-from training.config import CheckpointsConfig, RunConfig
+from keras_transformer.saving.checkpoints import average, choose
 from training.export_best import ExportBest
 from training.monitors import check_quality, mode
+from training.run_config import CheckpointsConfig, RunConfig
 
 FOLDER = "checkpoints"
 

@@ -18,7 +18,7 @@ def read_others(names, num_sources: int, search) -> dict:
         ValueError: a name occurs twice, a folder is no run folder, or a file has another number of lines.
         FileNotFoundError: there is no such file.
     """
-    from keras_transformer.translator import Translator
+    from keras_transformer.pipelines.translator import Translator
     from training.datasets import parallel_text
 
     others = {}

@@ -1,7 +1,7 @@
 """The devices that share a training: one, several of a machine, or those of several machines.
 
 Of each batch every replica takes an equal part of the rows; the update is that of one device with the whole
-batch, see `keras_transformer.trainer`.
+batch, see `keras_transformer.models.trainer`.
 """
 
 import contextlib

@@ -15,9 +15,9 @@ from pathlib import Path
 import command_line
 from command_line import lines, quiet
 from command_line.search_options import SearchOptions
-from training import comparison, curves, measured_data, report, run_folder, run_kinds, score
-from training.config import TranslationConfig
+from training import comparison, curves, measured_data, report, run_folder, score
 from training.measuring import measure
+from training.tasks.translation import Translation, TranslationConfig, corpora
 
 # Data sets with one right answer. BLEU counts sequences of four words, and a date has one.
 EXACT = ("dates",)
@@ -138,15 +138,15 @@ def evaluate(
         ValueError: the run, the data or an option cannot be used, or a file of `against` has not one line
             for each source.
     """
-    config = run_kinds.load_config(run, TranslationConfig)
+    config = run_folder.load_config(run, Translation)
     with quiet.start_up():
         import tensorflow as tf
 
         from keras_transformer import quality
-        from keras_transformer.translator import Translator
+        from keras_transformer.pipelines.translator import Translator
     search = search or SearchOptions()
     strategy = search.search(config.data.max_length)
-    sources, references = load_split(config, split, data_dir, files)
+    sources, references = corpora.load_split(config, split, data_dir, files)
     references = [reference.decode("utf-8") for reference in references]
     system = " + ".join([f"{run} ({checkpoint})" if checkpoint else str(run), *map(str, ensemble)])
     others = comparison.read_others([system, *against], len(references), search.search)
@@ -185,7 +185,7 @@ def perplexity(translator, config, sources, references):
     tokens, and their perplexities cannot be compared.
 
     Args:
-        translator: see `keras_transformer.translator`.
+        translator: see `keras_transformer.pipelines.translator`.
         config: the target's `TokenizerConfig`.
         sources, references: texts.
     """
@@ -202,29 +202,6 @@ def perplexity(translator, config, sources, references):
         f"({num_tokens:,} tokens)",
         f"nrefs:1|case:{case}|tok:{config.kind}|vocabulary:{size}|end:yes|log:e|smooth:none",
     )
-
-
-def load_split(config, split, data_dir=None, files=()):
-    """The sources and the targets of a run's data, two lists of bytes.
-
-    Args:
-        config: the run's `TranslationConfig`.
-        split: "train", "validation" or "test".
-        data_dir: folder with the data; the one that was trained on if None.
-        files: in place of the split.
-
-    Raises:
-        ValueError: the run's data has no such split.
-        FileNotFoundError: it is not there; says how another place is named.
-    """
-    with quiet.start_up():
-        from training.tasks.translation import load_pairs
-    config = measured_data.located(config, data_dir, files)
-    with measured_data.told(config, split, is_own=not files) as is_missing:
-        pairs = load_pairs(config.data, "test" if files else split)
-        if pairs is None:
-            is_missing()
-        return [list(side) for side in zip(*pairs.as_numpy_iterator(), strict=True)]
 
 
 if __name__ == "__main__":

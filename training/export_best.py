@@ -6,8 +6,8 @@ from pathlib import Path
 
 import keras
 
-from keras_transformer.checkpoints import ranked, read_index
-from keras_transformer.run_files import read_json
+from keras_transformer.saving.checkpoints import ranked, read_index
+from keras_transformer.saving.run_files import read_json
 from keras_transformer_programs import child
 
 # In checkpoints/: {checkpoint: version's folder}.

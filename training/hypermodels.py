@@ -17,8 +17,10 @@ from keras_transformer.installation import needs
 with needs("tuning"):
     import keras_tuner
 
-from training import fitting, tasks
-from training.config import RunConfig, config_class, read
+from training import compiling
+from training.config import KINDS, config_class, read
+from training.run_config import RunConfig
+from training.stages import data
 from training.sweep import space as spaces
 
 
@@ -29,7 +31,7 @@ class RunHyperModel(keras_tuner.HyperModel):
 
     Args:
         config: a run's configuration, or what `training.config.read` reads one from: a YAML file, a mapping,
-            the name of one that comes along. That of the class's `kind` by default.
+            the name of one that comes along; or a kind of model, for its defaults.
         space: the fields that differ, see `training.sweep.space`: a mapping, a YAML file, a name, or what
             `space.parse` made. Those of training/spaces/KIND.yaml by default.
 
@@ -39,12 +41,10 @@ class RunHyperModel(keras_tuner.HyperModel):
 
     kind = None
 
-    def __init__(self, config=None, space=None):
+    def __init__(self, config, space=None):
         super().__init__()
-        if config is None:
-            if self.kind is None:
-                raise ValueError("A RunHyperModel needs a configuration. Received: none.")
-            config = config_class(self.kind)()
+        if isinstance(config, str) and config in KINDS:
+            config = config_class(config)()
         if not isinstance(config, RunConfig):
             config = read(config)
         if self.kind not in (None, config.model.kind):
@@ -91,7 +91,7 @@ class RunHyperModel(keras_tuner.HyperModel):
         model = task.make_model(task.sizes)
         model.freeze(config.fit.freeze)
         settled, steps = prepared.settled, prepared.steps_per_epoch * config.fit.epochs
-        tasks.compile_model(model, task, steps, settled.jit_compile, settled.num_micro_batches)
+        compiling.compile_model(model, task, steps, settled.jit_compile, settled.num_micro_batches)
         return model
 
     def fit(self, hp, model, *args, **kwargs):
@@ -116,51 +116,18 @@ class RunHyperModel(keras_tuner.HyperModel):
         return super().fit(hp, model, *args, **kwargs)
 
     def _prepare(self, config):
-        """`fitting.prepare`, once for all trials in a row that differ in model, optimizer and epochs only."""
+        """The data, once for all trials in a row that differ in model, optimizer and epochs only."""
         masked = getattr(config.model, "masked", None)  # of a masked language model: part of its batches
         key = spaces.changed(config, {"model": masked, "optimizer": None, "fit.epochs": None})
         if self._prepared[0] != key:
-            self._prepared = key, fitting.prepare(config)
+            self._prepared = key, data.prepare(config)
         return self._prepared[1]
 
 
 class TransformerHyperModel(RunHyperModel):
-    """Of `models.Transformer`."""
+    """Of `models.Transformer`, with its defaults if no configuration is given."""
 
     kind = "transformer"
 
-
-class RNNSeq2SeqHyperModel(RunHyperModel):
-    """Of `models.RNNSeq2Seq`."""
-
-    kind = "rnn_seq2seq"
-
-
-class ConvSeq2SeqHyperModel(RunHyperModel):
-    """Of `models.ConvSeq2Seq`."""
-
-    kind = "conv_seq2seq"
-
-
-class CausalLMHyperModel(RunHyperModel):
-    """Of `models.CausalLM`."""
-
-    kind = "causal_lm"
-
-
-class MaskedLMHyperModel(RunHyperModel):
-    """Of `models.MaskedLM`."""
-
-    kind = "masked_lm"
-
-
-class ImageCaptionerHyperModel(RunHyperModel):
-    """Of `models.ImageCaptioner`."""
-
-    kind = "image_captioner"
-
-
-class AttentionCNNHyperModel(RunHyperModel):
-    """Of `models.AttentionCNN`."""
-
-    kind = "attention_cnn"
+    def __init__(self, config="transformer", space=None):
+        super().__init__(config, space)

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 from keras import ops
 
-from keras_transformer.checkpoints import checkpoint_path
-from keras_transformer.layer_paths import weight_paths
-from keras_transformer.model_files import load_model
-from keras_transformer.text_graphs import vocabulary
+from keras_transformer.pipelines.text_graphs import vocabulary
+from keras_transformer.saving.checkpoints import checkpoint_path
+from keras_transformer.saving.layer_paths import weight_paths
+from keras_transformer.saving.model_files import load_model
 from training import run_folder, tasks
-from training.config import RunConfig
+from training.run_config import RunConfig
 
 
 def keeps_tokenizers(config: RunConfig) -> bool:
@@ -36,7 +36,7 @@ def settled(config: RunConfig, output: Path) -> RunConfig:
         )
     if config.initial.run is not None and not output.exists():
         other = run_folder.load_config(config.initial.run)
-        if tasks.kind_of(other) is not tasks.kind_of(config):
+        if tasks.of(other.model.kind) is not tasks.of(config.model.kind):
             raise ValueError(
                 f"`initial.run` must be a run for the same task as that of the kind {config.model.kind}. "
                 f"Received: {config.initial.run}, of the kind {other.model.kind}."

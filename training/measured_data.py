@@ -3,9 +3,8 @@
 import contextlib
 from dataclasses import replace
 
-from training.config import RunConfig, TranslationConfig
-from training.config.images import ImageDataConfig
-from training.config.text import TextDataConfig
+from training import tasks
+from training.run_config import RunConfig
 
 SPLITS = ("train", "validation", "test")
 
@@ -55,30 +54,18 @@ def read(options) -> tuple[str | None, str | None, list[str]]:
     return options.data, options.data_dir, files
 
 
-def located(config: RunConfig, data_dir=None, files=(), image_shape=None) -> RunConfig:
+def located(config: RunConfig, data_dir=None, files=(), facts=None) -> RunConfig:
     """A run's configuration with the data that it is measured on.
 
     Args:
         config: the run's.
         data_dir: folder with the data; the one that was trained on if None.
         files: the examples of the split "test" in place of the run's own; none for its own.
-        image_shape: (H, W, C) that the model was trained for, if it is one of images.
+        facts: the run's `facts`.
     """
     if data_dir is not None:
         return replace(config, data=replace(config.data, data_dir=data_dir))
-    if not files:
-        return config
-    changes = {"data_dir": None, "train": [], "validation": [], "test": list(files)}
-    if isinstance(config, TranslationConfig):
-        changes |= {"name": "parallel_text", "source_language": "", "target_language": ""}
-    elif isinstance(config.data, TextDataConfig):
-        changes |= {"name": "text"}
-    elif isinstance(config.data, ImageDataConfig):
-        *size, channels = image_shape
-        changes |= {"name": "image_files", "image_size": size, "channels": channels}
-        if hasattr(config.data, "distort"):
-            changes |= {"distort": False}
-    return replace(config, data=replace(config.data, **changes))
+    return tasks.of(config.model.kind).other_files(config, files, facts) if files else config
 
 
 @contextlib.contextmanager
@@ -93,9 +80,7 @@ def told(config: RunConfig, split: str, is_own: bool):
     Yields:
         A function that raises ValueError because the split was never configured.
     """
-    files = "--files FILE ..."
-    if isinstance(config, TranslationConfig):
-        files += ", or --source FILE --target FILE"
+    files = tasks.of(config.model.kind).files_option
 
     def is_missing():
         raise ValueError(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from command_line import quiet
 from command_line.search_options import ABOUT_A_SOURCE
-from training import measured_data, run_folder
+from training import measured_data, run_folder, tasks
 
 
 def measure(run, split, data_dir=None, search=None, checkpoint=None, files=()):
@@ -25,7 +25,7 @@ def measure(run, split, data_dir=None, search=None, checkpoint=None, files=()):
         ValueError: the run, the data or an option cannot be used.
     """
     config = run_folder.load_config(run)
-    decodes = hasattr(config.data, "max_length")
+    decodes = tasks.of(config.model.kind).decodes
     if not decodes and str(search) != str(type(search)()):
         raise ValueError(
             f"Options of a search are for what decodes. Received: the kind {config.model.kind}, {search}."
@@ -35,15 +35,14 @@ def measure(run, split, data_dir=None, search=None, checkpoint=None, files=()):
         if value != getattr(type(search)(), name):
             raise ValueError(f"`{name}` is for translators. Received: {name}={value}, for {run}.")
     with quiet.start_up():
-        from keras_transformer.checkpoints import checkpoint_path
-        from keras_transformer.model_files import load_model
-        from training import tasks
-    facts = run_folder.load_image_facts(run)
-    config = measured_data.located(config, data_dir, files, facts.get("image_shape"))
+        from keras_transformer.saving.checkpoints import checkpoint_path
+        from keras_transformer.saving.model_files import load_model
+    facts = tasks.make(config).load_facts(Path(run))
+    config = measured_data.located(config, data_dir, files, facts)
     split = "test" if files else split
     task = tasks.make(config)
     task.load_tokenizers(Path(run))
-    task.load_facts(facts)
+    task.load_facts(Path(run))
     with measured_data.told(config, split, is_own=not files) as is_missing:
         task.load_split(split)
         if not task.has(split):

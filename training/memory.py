@@ -8,8 +8,8 @@ import keras
 import psutil
 import tensorflow as tf
 
-from training import tasks
-from training.config import RunConfig
+from training import compiling, tasks
+from training.run_config import RunConfig
 
 # A weight, its gradient, and Adam's two means, all float32.
 BYTES_PER_PARAMETER = 16
@@ -58,28 +58,7 @@ def num_parameters(config: RunConfig) -> int:
     keras.config.set_dtype_policy(config.fit.precision)
     task = tasks.make(config)
     with keras.StatelessScope(initialize_variables=False):
-        model = task.make_model(_sizes(config))
+        model = task.make_model(task.likely_sizes())
         model.freeze(config.fit.freeze)
-        tasks.make_schedule(config.optimizer, getattr(config.model, "hidden_dim", None), 10**9)
+        compiling.make_schedule(config.optimizer, getattr(config.model, "hidden_dim", None), 10**9)
     return model.count_params()
-
-
-def _sizes(config) -> dict:
-    """Such as data and tokenizers may give, for every kind of model."""
-    tokenizers = getattr(config, "tokenizer", None)
-    source = getattr(tokenizers, "source", tokenizers)
-    target = getattr(tokenizers, "target", None)
-    side = 2 ** (len(getattr(config.model, "filters", ())) + 2)  # each block halves it
-    return {
-        "source_vocabulary_size": _vocabulary_size(source),
-        "target_vocabulary_size": _vocabulary_size(target or source),
-        "is_joint": target is None,
-        "vocabulary_size": _vocabulary_size(source),
-        "image_shape": (side, side, 3),
-        "num_classes": 2,
-    }
-
-
-def _vocabulary_size(config) -> int:
-    is_learned = config is not None and config.kind in ("bpe", "unigram")
-    return config.vocabulary_size if is_learned else 260

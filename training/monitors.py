@@ -3,7 +3,7 @@
 Nothing here imports Keras: a misspelt name answers at once.
 """
 
-from training.config import CheckpointsConfig, RunConfig
+from training.run_config import CheckpointsConfig, RunConfig
 
 # Entries of the logs that this package makes.
 MODES = {"loss": "min", "perplexity": "min", "token_accuracy": "max", "accuracy": "max"}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from keras_transformer.run_files import read_json
+from keras_transformer.saving.run_files import read_json
 from training import trial
 from training.atomic import write_text
 

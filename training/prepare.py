@@ -14,10 +14,11 @@ from pathlib import Path
 
 import command_line
 from command_line import quiet
-from training import addresses, prepared, run_lock
 from training import config as configs
-from training.config import TranslationConfig, config_class, kind_of
+from training import prepared, run_lock
+from training.config import config_class, kind_of
 from training.config.files import CONFIG_HELP, ConfigFile, check_given
+from training.tasks.translation import TranslationConfig
 
 
 def main(arguments=None):
@@ -31,11 +32,6 @@ def main(arguments=None):
         default=1_000_000,
         help="pairs, the first ones, from which the tokenizers are trained",
     )
-    parser.add_argument(
-        "--service",
-        type=str,
-        help="dispatcher of a tf.data service, grpc://HOST:PORT, whose workers tokenize; see docs/scaling.md",
-    )
     given = sys.argv[1:] if arguments is None else arguments
     check_given(parser, given, "prepare", "--output prepared/mine --data.train train.tsv")
     kind = config_class(kind_of(arguments))
@@ -46,48 +42,39 @@ def main(arguments=None):
     config = command_line.instantiate(parser, options, kind)
     configs.check(config)
     with run_lock.held(options.output):
-        prepare(config, Path(options.output), options.tokenizer_pairs, options.service)
+        prepare(config, Path(options.output), options.tokenizer_pairs)
 
 
-def prepare(
-    config: TranslationConfig, output: Path, num_tokenizer_pairs: int, service: str | None = None
-) -> None:
+def prepare(config: TranslationConfig, output: Path, num_tokenizer_pairs: int) -> None:
     """Makes a folder of prepared pairs, or goes on with one.
 
     Args:
         config: of the training: its data and tokenizers count.
         output: the folder.
         num_tokenizer_pairs: pairs from which the tokenizers are trained, >= 1.
-        service: dispatcher of a tf.data service whose workers tokenize, grpc://HOST:PORT; None: this process.
 
     Raises:
-        ValueError: the data or the configuration cannot be used, the folder holds something else, or the
-            service does not answer.
+        ValueError: the data or the configuration cannot be used, or the folder holds something else.
     """
     if num_tokenizer_pairs < 1:
         raise ValueError(f"`tokenizer_pairs` must be at least 1. Received: {num_tokenizer_pairs}.")
-    if service is not None:
-        addresses.check_answers(service)
     prepared.begin(output, config)
     with quiet.start_up():
         from rich.progress import Progress
 
         from keras_transformer import tokenizers
         from training import pipeline
-        from training.pipeline import remote, shards
-        from training.tasks import translation
+        from training.pipeline import shards
+        from training.tasks.translation import corpora
 
-    corpora = translation.load_corpora(config.data)
+    pairs_of = corpora.load(config.data)
     if not (output / "tokenizer").exists():
-        pairs = translation.load_pairs(config.data, "train").take(num_tokenizer_pairs)
-        made = translation.make_tokenizers(config.tokenizer, pairs)
+        pairs = corpora.load_pairs(config.data, "train").take(num_tokenizer_pairs)
+        made = corpora.make_tokenizers(config.tokenizer, pairs)
         prepared.save_tokenizers(output, dict(zip(("source", "target"), made, strict=True)))
     sides = {path.name: tokenizers.load(path) for path in (output / "tokenizer").iterdir()}
     if config.tokenizer.target is None:
         sides["target"] = sides["source"]
-    mapped = None
-    if service is not None:
-        mapped = remote.Service(service, output.resolve() / ".texts").mapped
     known = shards.facts(output)
     if known and config.data.remove_duplicates:
         # Which texts came before is known to this process alone.
@@ -104,11 +91,9 @@ def prepare(
     already = total
     with Progress(transient=True) as progress:
         bar = progress.add_task("pairs", total=None, completed=total)
-        for corpus, pairs in enumerate(corpora):
+        for corpus, pairs in enumerate(pairs_of):
             done = sum(fact["num_blocks"] for fact in known if fact["corpus"] == corpus)
-            blocks = pipeline.encoded_blocks(
-                pairs, sides["source"], sides["target"], filters, skipped=done, mapped=mapped
-            )
+            blocks = pipeline.encoded_blocks(pairs, sides["source"], sides["target"], filters, skipped=done)
             while num_read := shards.write(output, number, corpus, blocks, filters):
                 number, total = number + 1, total + num_read
                 progress.update(bar, completed=total)

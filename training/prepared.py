@@ -11,7 +11,7 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
-from training.config import CorpusConfig, TranslationConfig
+from training.tasks.translation.config import CorpusConfig, TranslationConfig
 
 SOURCE_FILE, END_FILE = "prepared.json", "complete.json"
 # Fields of `data` that do not change what a pair's ids are: batches, other splits, where the files lie.

@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from training import config as configs
-from training.config import RunConfig
+from training.run_config import RunConfig
 from training.sweep import space
+from training.tasks.translation import TranslationConfig
 
 # What tells most of a run, as far as its log has it.
 SHOWN = ("val_loss", "val_bleu", "val_exact_match", "val_accuracy", "seconds")
@@ -127,7 +128,7 @@ def evaluate(run, split: str = "test", data_dir=None, search=None, checkpoint=No
     from training import measuring, run_folder
 
     run, search = Path(run), SearchOptions(**search or {})
-    if not isinstance(run_folder.load_config(run), configs.TranslationConfig):
+    if not isinstance(run_folder.load_config(run), TranslationConfig):
         found = measuring.measure(run, split, data_dir, search, checkpoint)
         return Measures({measured.name: measured for measured in found})
     found = translators.evaluate(run, split, data_dir, search, checkpoint=checkpoint)

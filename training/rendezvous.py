@@ -10,8 +10,7 @@ import json
 import socket
 import time
 
-from training import addresses
-
+ANSWER = 10.0  # seconds
 # Seconds in which all must have come.
 PATIENCE = 600.0
 # Between two looks for the chief.
@@ -30,7 +29,7 @@ def meet(workers: list[str], index: int, config: dict) -> None:
         ValueError: on all workers if one does not come within `PATIENCE`, has another configuration or the
             place of another; on this one if its port is in use.
     """
-    addresses.check_free(int(workers[index].rpartition(":")[2]))
+    _check_free(int(workers[index].rpartition(":")[2]))
     config = {"cluster.worker": workers} | config
     said = json.loads(json.dumps({"index": index, "config": config}))  # tuples are lists to the others
     verdict = _listen(workers, said) if index == 0 else _ask(workers[0], said)
@@ -51,7 +50,7 @@ def _listen(workers, own):
                 connection = open_.enter_context(server.accept()[0])
             except TimeoutError:
                 break
-            connection.settimeout(addresses.SECONDS)
+            connection.settimeout(ANSWER)
             try:
                 with connection.makefile(encoding="utf-8") as file:
                     said = json.loads(file.readline())
@@ -107,12 +106,20 @@ def _ask(chief, said):
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         try:
-            with socket.create_connection((host, int(port)), addresses.SECONDS) as connection:
+            with socket.create_connection((host, int(port)), ANSWER) as connection:
                 connection.sendall(f"{json.dumps(said)}\n".encode())
                 # The chief may have come later than this one, and waits as long for others.
-                connection.settimeout(PATIENCE + addresses.SECONDS)
+                connection.settimeout(PATIENCE + ANSWER)
                 with connection.makefile(encoding="utf-8") as file:
                     return str(json.loads(file.readline()))
         except (OSError, ValueError):  # not there yet, or something else is
             time.sleep(PAUSE)
     return f"The first worker must come within {PATIENCE:.0f} s. Received: no answer from {chief}."
+
+
+def _check_free(port):
+    """Raises ValueError unless this machine has such a port and nothing listens on it."""
+    try:
+        socket.create_server(("", port)).close()
+    except (OSError, OverflowError) as error:
+        raise ValueError(f"The port must be a free one, 0 to 65535. Received: {port}: {error}.") from error

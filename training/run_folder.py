@@ -8,12 +8,14 @@ from pathlib import Path
 import yaml
 
 from command_line import yaml_files
+from keras_transformer_programs import hints
 from training import config as configs
+from training import tasks
 from training.atomic import write_text
-from training.config import RunConfig
+from training.run_config import RunConfig
 
-# Shape of the images, names of the classes; of tasks with images.
-IMAGES_FILE = "images.json"
+# What the library reads of a run; before there was the first, the second, of runs with images.
+FACTS_FILE, IMAGES_FILE = "pipeline.json", "images.json"
 MODEL_FILE = "model.keras"
 CONFIG_FILE = "config.yaml"
 # What a training goes on from after an interruption; in a finished run, for more epochs.
@@ -34,8 +36,8 @@ def make(folder: Path, config: RunConfig, task, settled) -> None:
         (beside / "tokenizer").mkdir()
         for name, tokenizer in task.tokenizers.items():
             tokenizer.save(beside / "tokenizer" / name)
-        if task.image_facts:
-            write_text(beside / IMAGES_FILE, json.dumps(task.image_facts))
+        facts = {"kind": config.model.kind, **task.facts}
+        write_text(beside / FACTS_FILE, json.dumps(facts))
         settled.write(beside)
         beside.rename(folder)
     finally:
@@ -48,7 +50,7 @@ def make_from(run: Path, folder: Path, model) -> None:
     shutil.rmtree(beside, ignore_errors=True)
     try:
         shutil.copytree(run / "tokenizer", beside / "tokenizer")
-        for name in (CONFIG_FILE, IMAGES_FILE):
+        for name in (CONFIG_FILE, FACTS_FILE, IMAGES_FILE):
             if (run / name).exists():
                 shutil.copy(run / name, beside)
         save_model(model, beside)
@@ -141,7 +143,7 @@ def save_model(model, folder: Path) -> None:
     Raises:
         ValueError: a weight is not finite.
     """
-    from keras_transformer.model_files import (
+    from keras_transformer.saving.model_files import (
         check_finite,
     )  # here: `average` reads a configuration before Keras
 
@@ -155,27 +157,31 @@ def save_model(model, folder: Path) -> None:
     (folder / FINISHED_BEFORE).unlink(missing_ok=True)
 
 
-def load_image_facts(folder) -> dict:
-    """What a run knows of its images, "image_shape" and "classes"; empty if it is not one of images."""
-    path = Path(folder) / IMAGES_FILE
-    if not path.exists():
-        return {}
-    from keras_transformer.run_files import image_facts
-
-    return image_facts(folder)
-
-
-def load_config(folder) -> RunConfig:
+def load_config(folder, task=None) -> RunConfig:
     """Reads the configuration of a run.
 
+    Args:
+        folder: the run folder.
+        task: the `Task` that it must be of, if it must.
+
     Raises:
-        ValueError: the folder is no run folder, or its configuration is damaged; names the file.
+        ValueError: the folder is no run folder, its configuration is damaged, or it is of another task:
+            names the file, or the command that uses such a run.
     """
     path = Path(folder) / CONFIG_FILE
     if not path.is_file():
         raise ValueError(f"A run folder holds {CONFIG_FILE}. Received: {folder}, which does not.")
     mapping = yaml_files.read(path)
     try:
-        return configs.from_mapping(mapping)
+        config = configs.from_mapping(mapping)
     except ValueError as error:
         raise ValueError(f"{path} must be what training.train wrote. Received: {error}") from error
+    own = tasks.of(config.model.kind)
+    if task not in (None, own):
+        *others, last = task.models
+        kinds = f"{', '.join(others)} or {last}" if others else last
+        raise ValueError(
+            f"`run` must be of the kind {kinds}. Received: {folder}, of the kind {config.model.kind}, "
+            f"which {hints.program(own.command)} uses and {hints.program('training.evaluate')} measures."
+        )
+    return config

@@ -17,9 +17,9 @@ from typing import Literal
 
 import command_line
 from command_line import lines, quiet
-from training import measured_data, run_kinds
-from training.config import TranslationConfig
+from training import measured_data, run_folder
 from training.options import add_batch_size, check_batch_size
+from training.tasks.translation import Translation
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,9 @@ def score(options, write):
     Returns:
         A line that sums up.
     """
-    config = run_kinds.load_config(options.run, TranslationConfig)
+    config = run_folder.load_config(options.run, Translation)
     with quiet.start_up():
-        from keras_transformer.translator import Translator
+        from keras_transformer.pipelines.translator import Translator
     pairs = read_pairs(options, config)
     translator = Translator.from_run(options.run, others=options.ensemble, checkpoint=options.checkpoint)
     graph = scoring_graph(translator)
@@ -115,13 +115,13 @@ def read_pairs(options, config):
         return list(zip(texts[::2], texts[1::2], strict=True))
     with quiet.start_up():
         from training.datasets import parallel_text
-        from training.evaluate import load_split
+        from training.tasks.translation import corpora
     split, data_dir, files = measured_data.read(options)
     if len(files) > 2:
         raise ValueError(f"`files` must be a TSV file, or two files. Received: {', '.join(files)}.")
     if files:
         return list(parallel_text.read_pairs(files))
-    sides = load_split(config, split, data_dir)
+    sides = corpora.load_split(config, split, data_dir)
     return [tuple(text.decode("utf-8") for text in pair) for pair in zip(*sides, strict=True)]
 
 
@@ -129,7 +129,7 @@ def scoring_graph(translator):
     """Strings (B,) and (B,) -> log-probabilities and pieces, (B, T), empty at padding; one graph for all."""
     import tensorflow as tf
 
-    from keras_transformer.text_graphs import ended, pieces
+    from keras_transformer.pipelines.text_graphs import ended, pieces
 
     def scored(source, target):
         log_probs, _ = translator.score(source, target)
@@ -153,7 +153,7 @@ def score_pairs(graph, sources, targets, batch_size=64, progress=None):
     """
     import tensorflow as tf
 
-    from keras_transformer.hypotheses import batches
+    from keras_transformer.pipelines.hypotheses import batches
 
     scores = [None] * len(targets)
     for indices in batches(targets, batch_size):

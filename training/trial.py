@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass
 import psutil
 
 from keras_transformer_programs import child
-from training.config import RunConfig, from_mapping
+from training.config import from_mapping
+from training.run_config import RunConfig
 
 # Of the memory that is free, on machines without a GPU: what a trial may take.
 SHARE = 0.8
@@ -116,11 +117,11 @@ def _measure(config, step):
     import numpy as np
     import tensorflow as tf
 
-    from training import tasks
+    from training import compiling, tasks
 
     task = tasks.make(config)
     model = task.make_model(step.sizes)
-    tasks.compile_model(model, task, 1_000_000, step.jit_compile, step.num_micro_batches)
+    compiling.compile_model(model, task, 1_000_000, step.jit_compile, step.num_micro_batches)
     batch = task.random_batch(step.sizes, step.shape, np.random.default_rng(0))
     model.make_train_function()
     batches = iter(tf.data.Dataset.from_tensors(batch).repeat())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import keras
 
-from keras_transformer.checkpoints import INDEX_FILE, ranked, read_index
+from keras_transformer.saving.checkpoints import INDEX_FILE, ranked, read_index
 
 
 class KeepCheckpoints(keras.callbacks.Callback):

@@ -8,8 +8,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_transformer.model_files import load_model
-from keras_transformer.run_files import read_json
+from keras_transformer.saving.model_files import load_model
+from keras_transformer.saving.run_files import read_json
 
 PATTERN = "epoch-*"
 TEMPORARY_NAME = ".incomplete"

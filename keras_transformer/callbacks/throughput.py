@@ -14,7 +14,7 @@ class Throughput(keras.callbacks.Callback):
     mean over the epoch's steps of the norm of all gradients together, before clipping. Put this before the
     callbacks that write logs.
 
-    The model must be a `keras_transformer.trainer.TokenMeanTrainer`, as all models of the zoo are.
+    The model must be a `keras_transformer.models.trainer.TokenMeanTrainer`, as all models of the zoo are.
     """
 
     def on_epoch_begin(self, epoch, logs=None):

@@ -14,7 +14,7 @@ from keras_transformer.arguments import KnownArguments, check_rates, check_vecto
 from keras_transformer.layers.attention_axes import AttentionAxes, check_axes, checked_shapes, each
 from keras_transformer.layers.dot_product import scaled_dot_product_attention
 from keras_transformer.layers.projection import HeadsProjection, heads_first
-from keras_transformer.quantization import KeepsQuantization
+from keras_transformer.saving.quantization import KeepsQuantization
 
 # Arguments that Keras keeps under private names only.
 _KEPT = (

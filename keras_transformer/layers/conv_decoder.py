@@ -6,7 +6,7 @@ from keras import ops
 from keras_transformer import arguments, masks
 from keras_transformer.layers.dot_product import scaled_dot_product_attention
 from keras_transformer.layers.gated_convolution import SQRT_HALF, ConvStack, GatedConvolution, linear
-from keras_transformer.quantization import KeepsQuantization
+from keras_transformer.saving.quantization import KeepsQuantization
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_transformer import arguments
-from keras_transformer.quantization import KeepsQuantization
+from keras_transformer.saving.quantization import KeepsQuantization
 
 # Times a sum of two terms of equal variance: keeps that variance (section 3.4).
 SQRT_HALF = math.sqrt(0.5)

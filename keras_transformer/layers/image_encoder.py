@@ -4,7 +4,7 @@ import keras
 
 from keras_transformer import arguments
 from keras_transformer.layers.spatial_attention import SpatialSelfAttention
-from keras_transformer.quantization import KeepsQuantization
+from keras_transformer.saving.quantization import KeepsQuantization
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")

@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_transformer import arguments, masks
 from keras_transformer.layers.dot_product import masked_softmax
-from keras_transformer.quantization import KeepsQuantization
+from keras_transformer.saving.quantization import KeepsQuantization
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")

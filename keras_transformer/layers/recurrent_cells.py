@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_transformer import arguments
 from keras_transformer.layers.projection import rowwise
-from keras_transformer.quantization import KeepsQuantization
+from keras_transformer.saving.quantization import KeepsQuantization
 
 
 class RecurrentCell(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):

@@ -6,7 +6,7 @@ from keras import ops
 from keras_transformer import arguments, masks
 from keras_transformer.layers.recurrent_cells import make_cell
 from keras_transformer.layers.recurrent_loop import loop
-from keras_transformer.quantization import KeepsQuantization
+from keras_transformer.saving.quantization import KeepsQuantization
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")

@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_transformer import arguments
 from keras_transformer.layers.attention import MultiHeadAttention
-from keras_transformer.quantization import KeepsQuantization
+from keras_transformer.saving.quantization import KeepsQuantization
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")

@@ -7,7 +7,7 @@ from keras_transformer import arguments, masks
 from keras_transformer.layers.embedding import TokenEmbedding
 from keras_transformer.layers.encoder import Encoder
 from keras_transformer.layers.positions import LearnedPositionalEncoding
-from keras_transformer.quantization import KeepsQuantization
+from keras_transformer.saving.quantization import KeepsQuantization
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")

@@ -6,7 +6,7 @@ from keras_transformer import arguments
 from keras_transformer.layers import heads_state
 from keras_transformer.layers.attention import MultiHeadAttention
 from keras_transformer.layers.sublayer import FeedForward, Sublayer
-from keras_transformer.quantization import KeepsQuantization
+from keras_transformer.saving.quantization import KeepsQuantization
 
 
 class TransformerLayer(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):

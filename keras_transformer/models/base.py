@@ -4,7 +4,7 @@ import keras
 
 from keras_transformer.arguments import KnownArguments
 from keras_transformer.models.freezing import Freezable
-from keras_transformer.trainer import TokenMeanTrainer
+from keras_transformer.models.trainer import TokenMeanTrainer
 
 
 class ZooModel(KnownArguments, Freezable, TokenMeanTrainer, keras.Model):

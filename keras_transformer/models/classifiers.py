@@ -3,8 +3,8 @@
 import keras
 
 from keras_transformer import arguments, layers
-from keras_transformer.layer_paths import layer_paths
 from keras_transformer.models.text_model import TextModel
+from keras_transformer.saving.layer_paths import layer_paths
 
 
 class EncoderClassifier(TextModel):

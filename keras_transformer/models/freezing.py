@@ -2,8 +2,8 @@
 
 import fnmatch
 
-from keras_transformer.layer_paths import layer_paths
-from keras_transformer.quantization import KeepsQuantization
+from keras_transformer.saving.layer_paths import layer_paths
+from keras_transformer.saving.quantization import KeepsQuantization
 
 
 class Freezable(KeepsQuantization):

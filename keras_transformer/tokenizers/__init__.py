@@ -11,7 +11,7 @@ All agree on four ids (`keras_transformer.special_ids`): pad 0, unknown 1, start
 from pathlib import Path
 
 from keras_transformer.installation import needs
-from keras_transformer.run_files import read_json
+from keras_transformer.saving.run_files import read_json
 
 with needs("text"):
     from keras_transformer.tokenizers.characters import CharacterTokenizer

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from keras_transformer.callbacks import KeepCheckpoints
-from keras_transformer.checkpoints import INDEX_FILE, read_index
+from keras_transformer.saving.checkpoints import INDEX_FILE, read_index
 
 
 @pytest.fixture(scope="module")

@@ -17,14 +17,14 @@ def test_a_program_starts_another_from_a_folder_with_modules_of_its_names(tmp_pa
     (tmp_path / "training.py").write_text("raise SystemExit('the wrong one')")
     environment = {name: value for name, value in child.environment().items() if name != "PYTHONHOME"}
     done = subprocess.run(
-        child.command("training.data_service", "dispatcher", "--help"),
+        child.command("training.launch", "--help"),
         cwd=tmp_path,
         env=environment,
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("usage: python -m training.data_service")
+    assert done.stdout.startswith("usage: python -m training.launch")
 
 
 def test_what_the_user_has_on_the_path_stays_there(monkeypatch):

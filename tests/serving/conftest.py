@@ -18,9 +18,10 @@ import yaml
 from benchmarks.serving_double import Double, model_config, server_config, write_version
 from command_line.search_options import SearchOptions
 from keras_transformer import models, tokenizers
+from keras_transformer.pipelines import translator_signatures as signatures
+from keras_transformer.pipelines.translator import Translator
 from keras_transformer.special_ids import END_ID, PAD_ID
-from keras_transformer.translator import Translator
-from serving import signatures
+from serving.limits import Limits
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 C_API = Path(__file__).with_name("c_api.py")
@@ -147,7 +148,7 @@ def translator(run_folder):
 @pytest.fixture(scope="session")
 def functions(translator):
     """The translator's signatures, not exported."""
-    return signatures.functions(translator)
+    return signatures.functions(translator, Limits())
 
 
 @pytest.fixture(scope="session")

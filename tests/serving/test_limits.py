@@ -9,8 +9,9 @@ import pytest
 import tensorflow as tf
 
 from keras_transformer import tokenizers
+from keras_transformer.pipelines import guards
+from keras_transformer.pipelines import translator_signatures as signatures
 from keras_transformer.special_ids import END_ID
-from serving import guards, signatures
 from serving.limits import Limits
 
 from .conftest import MAX_LENGTH, QUESTIONS, ask
@@ -76,7 +77,7 @@ def test_a_text_of_white_space_has_an_empty_translation(translator, blank):
     ids = type(translator).source_ids
     fake = type("Fake", (), {"source_tokenizer": spaces, "max_source_length": 7})
     assert ids(fake, tf.constant([blank, "5 5"])).numpy().tolist()[0][0] == END_ID
-    function = signatures.functions(translator)["translate_nbest"]
+    function = signatures.functions(translator, Limits())["translate_nbest"]
     answer = ask(function, {"text": [blank, "5"]})
     assert set(answer["translations"][0]) == {""} and set(answer["scores"][0]) == {0.0}
 

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from keras_transformer import decoding, models
+from keras_transformer.pipelines.translator import Translator
 from keras_transformer.special_ids import PAD_ID, START_ID
-from keras_transformer.translator import Translator
 from serving import export, onnx_format
 
 from .conftest import MAX_LENGTH, QUESTIONS

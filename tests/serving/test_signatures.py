@@ -12,9 +12,11 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from command_line.search_options import SearchOptions
 from keras_transformer import decoding, models, tokenizers
+from keras_transformer.pipelines import translator_signatures as signatures
+from keras_transformer.pipelines.translator import Translator
 from keras_transformer.special_ids import END_ID, PAD_ID
-from keras_transformer.translator import Translator
-from serving import export, manifest, saved_model, signatures
+from serving import export, manifest, saved_model
+from serving.limits import Limits
 
 from .conftest import MAX_LENGTH, NUM_RESULTS, QUESTIONS, REQUESTS, ask, plain, same
 
@@ -162,7 +164,7 @@ def test_the_first_sample_is_the_translation(run_folder):
 def sampled(run_folder):
     """Signatures of a translator that draws, with new draws for each request."""
     search = decoding.Sampling(MAX_LENGTH, temperature=2.0, num_samples=2, seed=None)
-    return signatures.functions(Translator.from_run(run_folder, search))
+    return signatures.functions(Translator.from_run(run_folder, search), Limits())
 
 
 def test_each_request_draws_anew_and_a_seed_repeats_it(sampled):
@@ -246,7 +248,7 @@ def test_the_attention_has_a_row_for_each_target_token_and_a_column_for_each_sou
 
 @pytest.mark.parametrize("layer, head", [(0, 1), (-1, None), (None, -2)])
 def test_one_layer_and_head_can_be_asked_for(translator, layer, head):
-    align = signatures.functions(translator, layer, head)["align"].python_function
+    align = signatures.functions(translator, Limits(), layer, head)["align"].python_function
     answer = ask(align, {"text": ["March"]})
     _, _, weights = translator.attention("March")  # (layers, heads, T, S)
     expected = weights[0].mean(axis=0) if head is None else weights[0, head]
@@ -257,7 +259,7 @@ def test_one_layer_and_head_can_be_asked_for(translator, layer, head):
 def test_a_layer_or_head_that_the_model_has_not_is_refused(translator, layer, head, name):
     wrong = {"layer": layer, "head": head}[name]
     with pytest.raises(ValueError, match=f"`{name}` must be .* from -. to .*Received: {name}={wrong}"):
-        signatures.functions(translator, layer, head)
+        signatures.functions(translator, Limits(), layer, head)
 
 
 def test_tokens_are_what_lies_between_the_two_tokenizers(translator, functions):
@@ -279,7 +281,7 @@ def test_where_hypotheses_are_missing_the_score_is_the_lowest_number():
     model = models.Transformer(5, 5, num_layers=1, hidden_dim=6, num_heads=2, intermediate_dim=7)
     model.build()
     search = decoding.BeamSearch(max_length=1, width=4, n_best=4)
-    functions = signatures.functions(Translator(model, tokenizer, tokenizer, search, 5))
+    functions = signatures.functions(Translator(model, tokenizer, tokenizer, search, 5), Limits())
     for name, inputs in (("translate_nbest", {"text": ["aa"]}), ("tokens", {"source_ids": [[4, END_ID]]})):
         scores = ask(functions[name], inputs)["scores"][0]
         assert min(scores[:3]) > -100 and scores[3] == np.finfo("float32").min

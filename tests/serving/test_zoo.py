@@ -8,11 +8,11 @@ import tensorflow as tf
 
 import command_line
 from command_line.search_options import SearchOptions
-from keras_transformer.captioner import Captioner
-from keras_transformer.image_classifier import ImageClassifier
-from keras_transformer.mask_filler import MaskFiller
-from keras_transformer.text_generator import TextGenerator
-from keras_transformer.translator import Translator
+from keras_transformer.pipelines.captioner import Captioner
+from keras_transformer.pipelines.image_classifier import ImageClassifier
+from keras_transformer.pipelines.mask_filler import MaskFiller
+from keras_transformer.pipelines.text_generator import TextGenerator
+from keras_transformer.pipelines.translator import Translator
 from serving import export, manifest
 from tests.serving.conftest import through_c_api
 

@@ -2,7 +2,7 @@
 
 import keras
 
-from training import fitting
+from training.stages import fit
 
 
 class Killed(BaseException):
@@ -30,10 +30,10 @@ class KillAfter(keras.callbacks.Callback):
 
 def kill_after(monkeypatch, batches=None, epochs=None):
     """The next training is killed then."""
-    make = fitting.make_callbacks
+    make = fit.make_callbacks
 
     def killing(*arguments):
-        monkeypatch.setattr(fitting, "make_callbacks", make)
+        monkeypatch.setattr(fit, "make_callbacks", make)
         return [*make(*arguments), KillAfter(batches, epochs)]
 
-    monkeypatch.setattr(fitting, "make_callbacks", killing)
+    monkeypatch.setattr(fit, "make_callbacks", killing)

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keras_transformer import run_files, tokenizers
+from keras_transformer import tokenizers
 from keras_transformer.callbacks.metrics_file import read_metrics
-from keras_transformer.checkpoints import choose
-from keras_transformer.model_files import load_model
+from keras_transformer.saving import run_files
+from keras_transformer.saving.checkpoints import choose
+from keras_transformer.saving.model_files import load_model
 from training import average, evaluate, run_folder, score, train, translate
 from training.config import config_class
 from training.plan import Plan
@@ -23,7 +24,7 @@ OTHERS = ["", "[]", "{}", "null", "3", '"x"', "- a", "a: &a [*a]", "[" * 2000, "
 
 def read_config(path):
     run_folder.load_config(path.parent)
-    run_files.data_length(path.parent, "max_length")
+    run_files.length(path.parent, "max_length")
 
 
 def read_streams(path):
@@ -38,18 +39,32 @@ def read_sweep(path):
     sweeps.read(path.parent)
 
 
+IMAGES = {"image_shape": [8, 8, 1], "classes": ["a", "b"]}
+
+
+def read_images(path):
+    """Of a run that is older than pipeline.json."""
+    (path.parent / "pipeline.json").unlink(missing_ok=True)
+    run_files.image_facts(path.parent)
+
+
 # File -> what reads it, given the file's path.
 READERS = {
     "config.yaml": lambda path: (
         run_folder.load_config(path.parent),
-        run_files.data_length(path.parent, "max_length"),
+        run_files.length(path.parent, "max_length"),
+    ),
+    "pipeline.json": lambda path: (
+        run_files.kind(path.parent),
+        run_files.length(path.parent, "max_length"),
+        run_files.image_facts(path.parent),
     ),
     "plan.json": lambda path: Plan.read(path.parent),
     "tokenizer/target/tokenizer.json": lambda path: tokenizers.load(path.parent),
     "checkpoints/index.json": lambda path: choose(path.parent, "best"),
     "checkpoints/resume/epoch-00001/random_streams.json": read_streams,
     "metrics.jsonl": lambda path: read_metrics(path, 9),
-    "images.json": lambda path: run_files.image_facts(path.parent),
+    "images.json": read_images,
     "model.keras": load_model,
 }
 
@@ -59,7 +74,8 @@ def copy(run, tmp_path_factory):
     """A copy of the run that may be broken, with a file of images beside; the good files stay."""
     folder = tmp_path_factory.mktemp("broken") / "run"
     shutil.copytree(run, folder)
-    (folder / "images.json").write_text(json.dumps({"image_shape": [8, 8, 1], "classes": ["a", "b"]}))
+    (folder / "pipeline.json").write_text(json.dumps({"kind": "attention_cnn", "max_length": 9} | IMAGES))
+    (folder / "images.json").write_text(json.dumps(IMAGES))
     return folder
 
 

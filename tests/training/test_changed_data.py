@@ -107,7 +107,7 @@ def test_a_training_says_that_its_data_changed_and_goes_on_when_it_is_told(tmp_p
         raise Killed
 
     # No step is taken: what counts is what is looked at before.
-    monkeypatch.setattr(fitting, "fit", begin)
+    monkeypatch.setattr(fitting.fit, "fit", begin)
     with pytest.raises(Killed):
         train.main(arguments)
     write("train.tsv", 39)
@@ -116,7 +116,7 @@ def test_a_training_says_that_its_data_changed_and_goes_on_when_it_is_told(tmp_p
     write("train.tsv", 40)
     write("validation.tsv", 9, target="c")
     assert "other validation data" in fails(train.main, *arguments)
-    monkeypatch.setattr(fitting, "fit", lambda *given: None)
+    monkeypatch.setattr(fitting.fit, "fit", lambda *given: None)
     train.main([*arguments, "--accept_changed_data"])
     assert (tmp_path / "run" / "model.keras").exists()
     assert not list(tmp_path.glob(".*"))

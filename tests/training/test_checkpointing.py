@@ -7,7 +7,8 @@ import pytest
 
 from keras_transformer.callbacks import EarlyStopping, KeepCheckpoints
 from training import checkpointing
-from training.config import CheckpointsConfig, FitConfig, QualityConfig, TranslationConfig
+from training.run_config import CheckpointsConfig, FitConfig, QualityConfig
+from training.tasks.translation import TranslationConfig
 
 
 def config(frequency=1, epochs=3, **options):

@@ -7,8 +7,9 @@ import pytest
 import tensorflow as tf
 
 from tests.training.conftest import TINY
-from training import devices, fitting, pipeline
+from training import devices, pipeline
 from training.config import read
+from training.stages import data
 
 CLUSTER = {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}
 
@@ -64,7 +65,7 @@ def test_what_several_devices_cannot_have_is_refused(field, value, message):
     with pytest.raises(ValueError, match=message):
         if field == "num_devices":
             devices.make_strategy(config.fit.num_devices)
-        fitting.prepare(config, num_replicas=2)
+        data.prepare(config, num_replicas=2)
 
 
 def test_a_lost_worker_is_told_and_other_errors_stay(monkeypatch):

@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from command_line.search_options import SearchOptions
 from keras_transformer import decoding, quality
-from keras_transformer.text_graphs import ended
-from keras_transformer.translator import Translator
+from keras_transformer.pipelines.text_graphs import ended
+from keras_transformer.pipelines.translator import Translator
 from tests.conftest import HELD_OUT
 from tests.tiny_runs import MAX_LENGTH
 from training import evaluate, run_folder
@@ -21,7 +21,7 @@ TARGETS = [b"2031-03-05", b"", b"7"]
 @pytest.fixture
 def three_pairs(monkeypatch):
     """In place of the dates of the test split."""
-    monkeypatch.setattr(evaluate, "load_split", lambda *_: (SOURCES, TARGETS))
+    monkeypatch.setattr(evaluate.corpora, "load_split", lambda *_: (SOURCES, TARGETS))
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_what_cannot_be_compared_is_told_before_the_translation(
 ):
     monkeypatch.setattr(Translator, "translate", lambda *_: pytest.fail("it was translated"))
     line = fails(evaluate.main, "--run", drawn_run, "--against", tmp_path)
-    assert f"A run folder holds config.yaml, tokenizer/source, tokenizer/target. Received: {tmp_path}" in line
+    assert f"A run folder holds tokenizer/source, tokenizer/target. Received: {tmp_path}" in line
     line = fails(evaluate.main, "--run", drawn_run, "--against", drawn_run)
     assert f"`against` must name another system each time. Received: {drawn_run} twice." in line
     file = tmp_path / "other.txt"
@@ -183,4 +183,4 @@ def test_a_split_that_was_not_configured_is_refused(tmp_path):
     text = "data: {name: parallel_text, train: [a.tsv], max_length: 8, bucket_boundaries: [8]}\n"
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(ValueError, match="must have a test split. Received: none was configured"):
-        evaluate.load_split(run_folder.load_config(tmp_path), "test")
+        evaluate.corpora.load_split(run_folder.load_config(tmp_path), "test")

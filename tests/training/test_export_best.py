@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_transformer.translator import Translator
+from keras_transformer.pipelines.translator import Translator
 from keras_transformer_programs import child
 from training import export_best, train
 

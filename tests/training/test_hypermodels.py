@@ -72,19 +72,12 @@ def test_it_can_be_extended():
 
 
 @pytest.mark.parametrize("kind", configs.KINDS)
-def test_each_kind_of_model_has_its_hypermodel_with_a_space(kind):
-    (found,) = [
-        value
-        for value in vars(hypermodels).values()
-        if isinstance(value, type) and getattr(value, "kind", None) == kind
-    ]
-    model = found()
+def test_each_kind_of_model_has_defaults_and_a_space(kind):
+    model = hypermodels.RunHyperModel(kind)
     assert model.config.model.kind == kind and len(model.space) >= 7
-    other = configs.config_class("causal_lm" if kind != "causal_lm" else "transformer")()
-    with pytest.raises(ValueError, match=f"must be of the kind {kind}"):
-        found(other)
 
 
-def test_without_a_configuration_the_kind_must_be_known():
-    with pytest.raises(ValueError, match="needs a configuration"):
-        hypermodels.RunHyperModel()
+def test_a_hypermodel_of_one_kind_takes_no_other():
+    assert hypermodels.TransformerHyperModel().config.model.kind == "transformer"
+    with pytest.raises(ValueError, match="must be of the kind transformer. .* kind causal_lm"):
+        hypermodels.TransformerHyperModel("causal_lm")

@@ -9,12 +9,12 @@ import pytest
 import yaml
 
 from keras_transformer import models, tokenizers
-from keras_transformer.layer_paths import weight_paths
+from keras_transformer.saving.layer_paths import weight_paths
 from tests import tiny_runs
 from tests.training.interruptions import Killed, kill_after
 from training import initial, run_folder, train
-from training.config import InitialConfig, TranslationConfig
-from training.tasks.translation import Translation
+from training.run_config import InitialConfig
+from training.tasks.translation import Translation, TranslationConfig
 
 SIZES = dict(num_layers=2, hidden_dim=6, num_heads=2, intermediate_dim=11)
 BYTES = tokenizers.CharacterTokenizer("bytes")

@@ -135,7 +135,7 @@ def test_numbers_of_workers_are_checked(fails):
 
 KERAS_ALONE = """
 import keras, sys
-from keras_transformer.trainer import TokenMeanTrainer
+from keras_transformer.models.trainer import TokenMeanTrainer
 
 for name in ("train_step", "test_step", "_maybe_symbolic_build"):
     delattr(TokenMeanTrainer, name)

@@ -36,7 +36,7 @@ def test_files_take_the_place_of_any_data(tmp_path):
     (tmp_path / "config.yaml").write_text("data: {name: multi30k, source_language: de, data_dir: gone}\n")
     (tmp_path / "a.tsv").write_text("ein Hund\ta dog\n")
     config = evaluate.run_folder.load_config(tmp_path)
-    assert evaluate.load_split(config, "train", files=[str(tmp_path / "a.tsv")]) == [
+    assert evaluate.corpora.load_split(config, "train", files=[str(tmp_path / "a.tsv")]) == [
         [b"ein Hund"],
         [b"a dog"],
     ]

@@ -12,8 +12,8 @@ import yaml
 
 from tests.training.conftest import TINY
 from training import pipeline, plan, train, trial
-from training.config import DataConfig, FitConfig, TransformerConfig, TranslationConfig
-from training.tasks.translation import Translation
+from training.run_config import FitConfig
+from training.tasks.translation import DataConfig, TransformerConfig, Translation, TranslationConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZES = {"source_vocabulary_size": 19, "target_vocabulary_size": 17, "is_joint": False}

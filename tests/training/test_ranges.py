@@ -6,10 +6,10 @@ import typing
 
 import pytest
 
-from training import config as configs
 from training import tune
 from training.config import KINDS, check, config_class, ranges
 from training.sweep.space import changed, names
+from training.tasks.translation import CorpusConfig
 
 BAD = {
     "optimizer.peak": [math.inf, math.nan, -1.0, 0.0],
@@ -61,7 +61,7 @@ def test_every_number_of_a_configuration_has_a_range_and_its_default_is_inside(k
 
 def test_the_corpora_beside_the_main_one_count_too():
     config = config_class("transformer")()
-    also = [configs.CorpusConfig("dates", weight=math.inf)]
+    also = [CorpusConfig("dates", weight=math.inf)]
     with pytest.raises(ValueError, match=r"data.also\[0\].weight=inf"):
         check(dataclasses.replace(config, data=dataclasses.replace(config.data, also=also)))
 

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from training import addresses, rendezvous
+from training import rendezvous
 from training.launch import free_ports
 
 
@@ -98,7 +98,7 @@ def test_a_worker_that_comes_twice_ends_both():
 
 
 def test_who_is_no_worker_is_ignored(monkeypatch):
-    monkeypatch.setattr(addresses, "SECONDS", 0.2)
+    monkeypatch.setattr(rendezvous, "ANSWER", 0.2)
     workers = [f"127.0.0.1:{port}" for port in free_ports(2)]
     found, strangers = [], []
     chief = threading.Thread(target=lambda: found.append(rendezvous.meet(workers, 0, {})))

@@ -6,8 +6,8 @@ import pytest
 
 from keras_transformer import quality
 from training import report
-from training.config import DataConfig, TranslationConfig
 from training.evaluate import Evaluation
+from training.tasks.translation import DataConfig, TranslationConfig
 
 EVIL = "<script>alert('x')</script> & \"<img src=x onerror=alert(1)>\" $x$"
 NUM = 30

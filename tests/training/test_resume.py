@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-from keras_transformer.checkpoints import average, choose, read_index
+from keras_transformer.saving.checkpoints import average, choose, read_index
 from tests.training.interruptions import Killed, kill_after
 from training import train
 

@@ -1,13 +1,17 @@
 """Which command is for which kind of run, and what of its attention each kind of translator has."""
 
+import importlib
+
 import pytest
 
-from training import run_kinds, translate
-from training.config import KINDS
+from training import tasks, translate
+from training.tasks import KINDS
 
 
 def test_every_kind_is_used_by_a_command():
-    assert {task for task, _ in KINDS.values()} == set(run_kinds.USED_BY)
+    for kind in KINDS:
+        program = importlib.import_module(tasks.of(kind).command)
+        assert kind in tasks.of(kind).models and callable(program.main)
 
 
 @pytest.mark.parametrize(

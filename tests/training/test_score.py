@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from keras_transformer import decoding
-from keras_transformer.text_graphs import ended
-from keras_transformer.translator import Translator
+from keras_transformer.pipelines.text_graphs import ended
+from keras_transformer.pipelines.translator import Translator
 from training import score
 
 SOURCES = ["5 March 2031", "May", "2. 3. 1999", "7", "Mai 12, 1987"]
@@ -97,7 +97,7 @@ def test_the_pairs_may_be_those_of_the_run(drawn_run, monkeypatch, capsys):
         asked.append((config.data.name, split, data_dir))
         return [[text.encode() for text in side] for side in (SOURCES[:2], TARGETS[:2])]
 
-    monkeypatch.setattr("training.evaluate.load_split", load_split)
+    monkeypatch.setattr("training.tasks.translation.corpora.load_split", load_split)
     score.main(["--run", str(drawn_run), "--data", "validation", "--data_dir", "there"])
     printed = capsys.readouterr()
     assert asked == [("dates", "validation", "there")]

@@ -6,8 +6,8 @@ import keras
 import pytest
 
 from keras_transformer.schedules import CosineSchedule, TransformerSchedule
-from training import fitting, tasks, train
-from training.config import OptimizerConfig, TokenizerConfig
+from training import checkpointing, compiling, fitting, train
+from training.run_config import OptimizerConfig, TokenizerConfig
 from training.tasks.tokenizing import train_tokenizer
 
 WORDS = "eins zwei drei vier fuenf sechs sieben acht neun zehn elf zwoelf".split()
@@ -22,8 +22,8 @@ def test_the_shipped_configuration_trains_on_few_pairs(tmp_path, monkeypatch, ca
     (tmp_path / "train.tsv").write_text("".join(pairs(144)))
     # Everything but the steps themselves.
     models = []
-    monkeypatch.setattr(fitting, "fit", lambda model, *arguments: models.append(model))
-    monkeypatch.setattr(fitting.checkpointing, "final_model", lambda model, *arguments: model)
+    monkeypatch.setattr(fitting.fit, "fit", lambda start, data, model, epoch: models.append(model))
+    monkeypatch.setattr(checkpointing, "final_model", lambda model, *arguments: model)
     config = train.CONFIGS / "parallel_text.yaml"
     given = ["--config", str(config), "--data.train", str(tmp_path / "train.tsv")]
     train.main([*given, "--output", str(tmp_path / "run")])
@@ -55,11 +55,11 @@ def test_one_that_is_too_small_names_the_field():
 @pytest.mark.parametrize("total_steps", [1, 2, 60, 4000])
 def test_a_warm_up_that_is_too_long_is_shortened_and_keeps_the_largest_rate(schedule, total_steps, capsys):
     config = OptimizerConfig(schedule=schedule)
-    rate = tasks.make_schedule(config, 512, total_steps)
+    rate = compiling.make_schedule(config, 512, total_steps)
     assert rate.warmup_steps == max(1, total_steps // 10)
     assert "optimizer.warmup_steps" in capsys.readouterr().out
     if schedule != "cosine" or total_steps > 2:
-        whole = tasks.make_schedule(config, 512, 10_000)
+        whole = compiling.make_schedule(config, 512, 10_000)
         assert math.isclose(float(rate(rate.warmup_steps - 1)), float(whole(3999)), rel_tol=1e-5)
     assert "optimizer" not in capsys.readouterr().out
 
@@ -68,8 +68,8 @@ def test_more_steps_stretch_a_cosine_and_leave_the_others():
     for before, after in [(CosineSchedule(0.1, 5, 20), 40), (TransformerSchedule(8, 5), None)]:
         for wrap in (lambda inner: inner, keras.optimizers.LossScaleOptimizer):
             optimizer = wrap(keras.optimizers.Adam(before))
-            tasks.lengthen(optimizer, 40)
+            compiling.lengthen(optimizer, 40)
             config = getattr(optimizer, "inner_optimizer", optimizer).get_config()["learning_rate"]["config"]
             assert config.get("total_steps") == after and config["warmup_steps"] == 5
-            tasks.lengthen(optimizer, 30)  # and no fewer
+            compiling.lengthen(optimizer, 30)  # and no fewer
             assert config.get("total_steps") == after

@@ -2,16 +2,16 @@
 
 import pytest
 
-from training import fitting
-from training.config import (
+from training.run_config import TokenizerConfig
+from training.stages import data as data_stage
+from training.tasks.translation import (
     AugmentationConfig,
     CorpusConfig,
     DataConfig,
-    TokenizerConfig,
     TokenizersConfig,
     TranslationConfig,
 )
-from training.tasks.translation import load_pairs, make_tokenizers
+from training.tasks.translation.corpora import load_pairs, make_tokenizers
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_weights_and_changes_are_for_training_alone(data, capsys):
     config = TranslationConfig(
         data=data, augmentation=augmentation, tokenizer=TokenizersConfig(TokenizerConfig("bytes"))
     )
-    batches = fitting.prepare(config).batches
+    batches = data_stage.prepare(config).batches
     assert batches["train"].weights == [1, 3] and batches["train"].augmentation is not None
     assert batches["validation"].weights == [1] and batches["validation"].augmentation is None
     assert not batches["validation"].shuffle
@@ -73,7 +73,7 @@ def test_filters_are_for_training_alone_but_for_the_longest(tmp_path):
         remove_copies=True,
     )
     config = TranslationConfig(data=data, tokenizer=TokenizersConfig(TokenizerConfig("bytes")))
-    batches = fitting.prepare(config).batches
+    batches = data_stage.prepare(config).batches
     dropped = {split: batches[split].encoded.dropped for split in ("train", "validation")}
     assert dropped == {
         "train": {"copies": 2, "duplicates": 1, "too long": 1, "too unequal in length": 1},

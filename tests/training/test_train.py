@@ -149,7 +149,7 @@ def test_memory_that_runs_out_is_told_in_one_line(fails, tiny_config, tmp_path, 
     def run_out(*arguments):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor\nwith shape")
 
-    monkeypatch.setattr(fitting, "fit", run_out)
+    monkeypatch.setattr(fitting.fit, "fit", run_out)
     message = fails(train.main, "--config", tiny_config, "--output", tmp_path / "run")
     assert "out of memory" in message and "num_micro_batches" in message
     assert not list(tmp_path.iterdir())
@@ -197,12 +197,12 @@ def test_a_loss_that_is_no_number_ends_the_training_and_keeps_what_was_good(fail
     assert re.search(where, message), message
     assert not (tmp_path / "run").exists()
 
-    make = fitting.make_callbacks
+    make = fitting.fit.make_callbacks
 
     def spoiling(*arguments):
         return [*make(*arguments), Spoil()]
 
-    monkeypatch.setattr(fitting, "make_callbacks", spoiling)
+    monkeypatch.setattr(fitting.fit, "make_callbacks", spoiling)
     message = fails(train.main, *given)
     assert "of epoch 2" in message
     assert f"--initial.run {tmp_path / 'run'} --initial.checkpoint last" in message

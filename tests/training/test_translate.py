@@ -10,10 +10,11 @@ import pytest
 
 import command_line
 from command_line import lines
-from keras_transformer.hypotheses import Hypothesis
-from keras_transformer.translator import Translator
+from keras_transformer.pipelines.hypotheses import Hypothesis
+from keras_transformer.pipelines.translator import Translator
 from tests import tiny_runs
 from training import translate
+from training.tasks.translation import translating
 
 TEXTS = [b"5 March 2031", b"", b"2. 3. 1999", b"\xff\xfe broken", b"word " * 10_000]
 
@@ -114,11 +115,11 @@ def options(n_best=1, with_scores=False, with_alignments=False, layer=None, head
     ],
 )
 def test_the_columns_are_those_asked_for(chosen, line):
-    assert translate.as_text(7, hypothesis(), options(**chosen)) == line
+    assert translating.as_text(7, hypothesis(), options(**chosen)) == line
 
 
 def test_json_holds_pairs_and_no_line_end():
-    line = translate.as_json(b"\xc3\xa4\t", [hypothesis()], options(with_alignments=True))
+    line = translating.as_json(b"\xc3\xa4\t", [hypothesis()], options(with_alignments=True))
     assert "\n" not in line and "ä" in line
     assert json.loads(line) == {
         "source": "ä\t",
@@ -137,9 +138,9 @@ def test_json_holds_pairs_and_no_line_end():
 def test_what_was_not_found_is_an_empty_line_and_no_entry():
     none = Hypothesis("", float("-inf"))
     chosen = options(with_alignments=True)
-    assert json.loads(translate.as_json(b"a", [none], chosen)) == {"source": "a", "translations": []}
-    assert translate.as_text(1, none, options()) == ""
-    assert translate.as_text(1, none, chosen) == "\t\t\t"
+    assert json.loads(translating.as_json(b"a", [none], chosen)) == {"source": "a", "translations": []}
+    assert translating.as_text(1, none, options()) == ""
+    assert translating.as_text(1, none, chosen) == "\t\t\t"
 
 
 def test_an_ensemble_is_a_list_that_swallows_no_text(drawn_run, shouting, capsys):
@@ -197,7 +198,7 @@ def test_several_texts_are_translated_in_their_order(drawn_run, shouting, capsys
 def test_a_picture_shows_the_heads_that_are_asked_for(chosen, title, panels):
     attention = np.random.default_rng(0).uniform(size=(2, 2, 2, 3)).astype("float32")
     found = Hypothesis("", 0.0, list("xyz"), list("uv"), attention)
-    figure = translate.picture(found, **{"layer": None, "head": None} | chosen)
+    figure = translating.picture(found, **{"layer": None, "head": None} | chosen)
     drawn = [axis for axis in figure.axes if axis.images]
     assert figure.get_suptitle() == title and [axis.get_title() for axis in drawn] == panels
     layers = attention.mean(axis=0) if "layer" not in chosen else attention[chosen["layer"]]

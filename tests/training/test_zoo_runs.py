@@ -75,7 +75,8 @@ def eagerly():
 def test_a_run_is_whole_and_can_be_measured(zoo_run, kind, capsys):
     run = zoo_run(kind)
     assert {"config.yaml", "plan.json", "model.keras", "metrics.jsonl"} <= {x.name for x in run.iterdir()}
-    assert (run / "images.json").exists() == (kind in ("image_captioner", "attention_cnn"))
+    facts = json.loads((run / "pipeline.json").read_text())
+    assert facts["kind"] == kind and len(facts) > 1
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [record["epoch"] for record in records] == [1, 2]
     capsys.readouterr()

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-from training.config.parts import RunConfig
+from training.run_config import RunConfig
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,7 @@ def read_images(paths: Sequence[Path], image_shape: Sequence[int]) -> np.ndarray
     """
     import tensorflow as tf
 
-    from keras_transformer.encoded_images import decode_images
+    from keras_transformer.pipelines.encoded_images import decode_images
 
     *size, channels = image_shape
     if len(size) != 2 or min(size) < 1:

@@ -5,8 +5,8 @@ import tensorflow as tf
 
 from keras_transformer.special_ids import UNKNOWN_ID
 from keras_transformer.tokenizers import SentencePieceTokenizer
-from training.config import AugmentationConfig
 from training.pipeline.pairs import EncodedPairs, Rows
+from training.tasks.translation.config import AugmentationConfig
 
 # Pairs whose sampled lengths are measured before the training.
 MEASURED_PAIRS = 1000

@@ -1,6 +1,6 @@
 """Pairs of texts -> pairs of ids, held in memory."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -128,21 +128,19 @@ def encoded_blocks(
     filters: Filters,
     keep_texts: bool = False,
     skipped: int = 0,
-    mapped: Callable | None = None,
 ) -> Iterator[Block]:
     """Tokenizes the pairs of one corpus, in order: see `encode`.
 
     Args:
         skipped: blocks of `TOKENIZER_BATCH` pairs at the beginning that are not wanted.
-        mapped: where the work is done: called with the batches of texts and the function for each, as
-            `remote.Service.mapped`; None for this process.
     """
 
     def tokenize(source, target):
         return source, target, source_tokenizer.tokenize(source), target_tokenizer.tokenize(target)
 
-    batches = pairs.batch(TOKENIZER_BATCH).skip(skipped)
-    for source_texts, target_texts, source, target in (mapped or _mapped)(batches, tokenize):
+    blocks = pairs.batch(TOKENIZER_BATCH).skip(skipped)
+    blocks = blocks.map(tokenize, tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+    for source_texts, target_texts, source, target in blocks:
         texts = source_texts.numpy(), target_texts.numpy()
         ids = _block(source), _block(target)
         # One special token a side: END of the source; START of the target's input, END of its labels.
@@ -163,10 +161,6 @@ def check_some_passed(num_kept: int, num_read: int, filters: Filters) -> None:
         f"At least one pair must pass the filters (max_length={filters.max_length}, "
         f"max_length_ratio={filters.max_length_ratio}). Received: {num_read:,} pairs, of them {counts}."
     )
-
-
-def _mapped(batches, function):
-    return batches.map(function, tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
 
 def _block(ids: tf.RaggedTensor) -> tuple[np.ndarray, np.ndarray]:

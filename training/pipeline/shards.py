@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_transformer.run_files import read_json
+from keras_transformer.saving.run_files import read_json
 from training.pipeline.base import digest_of
 from training.pipeline.pairs import Block, EncodedPairs, Rows
 

@@ -7,7 +7,7 @@ import subprocess
 import time
 
 from keras_transformer_programs import child
-from training.config import RunConfig
+from training.run_config import RunConfig
 from training.sweep.trial_folder import TrialFolder
 
 # Seconds from one sign of life of a running trial to the next.

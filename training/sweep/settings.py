@@ -10,7 +10,7 @@ from command_line import yaml_files
 from training import config as configs
 from training import monitors
 from training.atomic import write_text
-from training.config import RunConfig
+from training.run_config import RunConfig
 from training.sweep import space as spaces
 
 FILE = "sweep.yaml"

@@ -18,7 +18,8 @@ from dataclasses import dataclass, replace
 import jsonargparse
 
 import command_line
-from training.config import RunConfig, files
+from training.config import files
+from training.run_config import RunConfig
 
 SAMPLINGS = ("linear", "log", "reverse_log")
 # What may stand beside each kind.

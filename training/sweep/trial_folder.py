@@ -9,7 +9,7 @@ import yaml
 from command_line import yaml_files
 from training import config as configs
 from training.atomic import write_text
-from training.config import RunConfig
+from training.run_config import RunConfig
 
 PREFIX = "trial_"
 

@@ -8,8 +8,8 @@ import keras
 import keras_tuner
 from keras_tuner.engine.trial import Trial, TrialStatus
 
-from keras_transformer.checkpoints import checkpoint_path
-from keras_transformer.model_files import load_model
+from keras_transformer.saving.checkpoints import checkpoint_path
+from keras_transformer.saving.model_files import load_model
 from training.hypermodels import RunHyperModel
 from training.sweep import oracles, process
 from training.sweep.settings import Sweep, read

@@ -1,31 +1,36 @@
-"""The tasks that a model can be trained for."""
+"""The families of models, a room for each: what it is told, its data, model, measures and use."""
 
-from training import config as configs
+import importlib
+
+from training.run_config import RunConfig
 from training.tasks.base import Task
-from training.tasks.captioning import Captioning
-from training.tasks.compiling import compile_model, lengthen, make_schedule
-from training.tasks.image_classification import ImageClassification
-from training.tasks.language_model import LanguageModel
-from training.tasks.masked_language_model import MaskedLanguageModel
-from training.tasks.translation import Translation
 
-TASKS = {
-    configs.TranslationConfig: Translation,
-    configs.LanguageModelingConfig: LanguageModel,
-    configs.MaskedLanguageModelingConfig: MaskedLanguageModel,
-    configs.CaptioningConfig: Captioning,
-    configs.ImageClassificationConfig: ImageClassification,
+# `model.kind` -> the module here whose TASK trains such a model.
+KINDS = {
+    "transformer": "translation",
+    "rnn_seq2seq": "translation",
+    "conv_seq2seq": "translation",
+    "causal_lm": "language_model",
+    "masked_lm": "masked_language_model",
+    "image_captioner": "captioning",
+    "attention_cnn": "image_classification",
 }
 
 
-def kind_of(config: configs.RunConfig) -> type[Task]:
-    """The task of a configuration."""
-    return next(task for kind, task in TASKS.items() if isinstance(config, kind))
+def of(kind: str) -> type[Task]:
+    """The task of a kind of model.
+
+    Raises:
+        ValueError: there is no such kind.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"`model.kind` must be one of {', '.join(KINDS)}. Received: model.kind={kind!r}.")
+    return importlib.import_module(f"{__name__}.{KINDS[kind]}").TASK
 
 
-def make(config: configs.RunConfig) -> Task:
+def make(config: RunConfig) -> Task:
     """The task of a configuration, before its data is read."""
-    return kind_of(config)(config)
+    return of(config.model.kind)(config)
 
 
-__all__ = ["TASKS", "Task", "compile_model", "kind_of", "lengthen", "make", "make_schedule"]
+__all__ = ["KINDS", "Task", "make", "of"]

@@ -1,16 +1,59 @@
-"""Training a classifier of images."""
+"""Classes of images: by convolutions, with and without self-attention."""
 
-import keras
-import numpy as np
+from dataclasses import dataclass, field
+from typing import Literal
 
-from keras_transformer import losses, models
-from training import pipeline
-from training.datasets import images
-from training.tasks.base import Task, rounded_up
+from command_line import lines, quiet
+from training.run_config import CheckpointsConfig, OptimizerConfig, RunConfig, no_smoothing
+from training.tasks.images import ImageDataConfig, ImageTask
 
 
-class ImageClassification(Task):
-    """See `Task`; the configuration is an `ImageClassificationConfig`."""
+@dataclass(frozen=True)
+class AttentionCNNConfig:
+    """The image classifier's sizes.
+
+    Args:
+        kind: this model.
+        filters: channels of the blocks; height and width are halved between blocks.
+        attention: whether positions of the grid attend to each other.
+        dropout: probability of dropping a value before the last layer.
+    """
+
+    kind: Literal["attention_cnn"] = "attention_cnn"
+    filters: list[int] = field(default_factory=lambda: [32, 64, 64])
+    attention: bool = True
+    dropout: float = 0.2
+
+
+def _by_accuracy():
+    return CheckpointsConfig(monitor="val_accuracy")
+
+
+@dataclass(frozen=True)
+class ImageClassificationConfig(RunConfig):
+    """A run that makes a classifier of images.
+
+    Args:
+        data: the images and their classes, and how they become batches.
+        model: its sizes.
+    """
+
+    optimizer: OptimizerConfig = field(default_factory=no_smoothing)
+    checkpoints: CheckpointsConfig = field(default_factory=_by_accuracy)
+    data: ImageDataConfig = field(default_factory=ImageDataConfig)
+    model: AttentionCNNConfig = field(default_factory=AttentionCNNConfig)
+
+
+class ImageClassification(ImageTask):
+    """See `Task`."""
+
+    config_class = ImageClassificationConfig
+    models = {"attention_cnn": AttentionCNNConfig}
+    command = "training.classify"
+    about = """Says what images show: python -m training.classify --run RUN IMAGE ...
+
+    A line for each image, JPEG, PNG, GIF or BMP: its class, a tab, its probability.
+    """
 
     def load(self):
         super().load()
@@ -18,64 +61,79 @@ class ImageClassification(Task):
         if len(self.classes) < 2:
             raise ValueError(f"There must be at least two classes. Received: {', '.join(self.classes)}.")
 
-    def load_facts(self, facts):
-        self.classes = facts["classes"]
-
     def load_split(self, split):
+        from training.datasets import images
+
         self.examples[split] = images.load_classes(self.config.data, split)
 
     @property
-    def image_facts(self):
+    def facts(self):
         found, _ = self.examples["train"]
         return {"image_shape": list(found.shape[1:]), "classes": self.classes}
+
+    def load_facts(self, folder):
+        facts = super().load_facts(folder)
+        self.classes = facts["classes"]
+        return facts
 
     @property
     def sizes(self):
         return {"num_classes": len(self.classes), "image_shape": self.examples["train"][0].shape[1:]}
 
-    def largest_shape(self, row_multiple=1):
-        return rounded_up(self.config.data.batch_size, row_multiple), *self.sizes["image_shape"]
+    def likely_sizes(self):
+        return {**super().likely_sizes(), "num_classes": 2}
 
     def batches(self, split, row_multiple=1):
-        data, (found, names) = self.config.data, self.examples[split]
-        return pipeline.ArrayBatches(
-            found,
-            self.labels(names),
-            batch_size=data.batch_size,
-            shuffle=split == "train",
-            seed=self.config.fit.seed,
-            change=self.change if split == "train" and (data.flip or data.shift) else None,
-            row_multiple=row_multiple,
-        )
+        found, names = self.examples[split]
+        return self.array_batches(split, found, self.labels(names), row_multiple)
 
-    def labels(self, names) -> np.ndarray:
+    def labels(self, names):
         """Numbers of classes, int32 (N,). Raises ValueError for a class that was not trained."""
+        import numpy as np
+
         places = {name: place for place, name in enumerate(self.classes)}
         for name in set(names) - set(places):
             raise ValueError(f"Every class must be one of the training data's. Received: {name!r}.")
         return np.array([places[name] for name in names], np.int32)
 
-    def change(self, found, labels, generator):
-        """See `pipeline.ArrayBatches`."""
-        data = self.config.data
-        return pipeline.flipped_and_shifted(found, data.flip, data.shift, generator), labels
-
     def make_model(self, sizes):
-        given = {name: value for name, value in vars(self.config.model).items() if name != "kind"}
-        model = models.AttentionCNN(sizes["num_classes"], **given)
+        from keras_transformer import models
+
+        model = models.AttentionCNN(sizes["num_classes"], **self.model_options())
         model.build((None, *sizes["image_shape"]))
         return model
 
     def random_batch(self, sizes, shape, generator):
-        found = generator.integers(256, size=shape).astype(np.uint8)
-        return found, generator.integers(sizes["num_classes"], size=shape[0]).astype(np.int32)
+        found = generator.integers(256, size=shape).astype("uint8")
+        return found, generator.integers(sizes["num_classes"], size=shape[0]).astype("int32")
 
     def loss(self):
+        from keras_transformer import losses
+
         # No class is padding.
         return losses.SmoothedCrossEntropy(self.config.optimizer.label_smoothing, pad_id=-1)
 
     def metrics(self):
+        import keras
+
         return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
 
     def summary(self):
         return f"classes: {len(self.classes)}"
+
+    @classmethod
+    def predict(cls, options, config):
+        with quiet.start_up():
+            import tensorflow as tf
+
+            from keras_transformer.pipelines.image_classifier import ImageClassifier
+            from training.datasets.images import read_images
+        classifier = ImageClassifier.from_run(options.run, options.checkpoint)
+        read_images(options.images, classifier.image_shape)  # tells which file is no image
+        encoded = tf.constant([path.read_bytes() for path in options.images])
+        found = zip(*(x.numpy() for x in classifier(encoded)), strict=True)
+        with lines.writer(None) as write:
+            write(f"{lines.one_line(name.decode('utf-8'))}\t{probability:.4f}" for name, probability in found)
+
+
+TASK = ImageClassification

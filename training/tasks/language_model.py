@@ -1,76 +1,121 @@
-"""Training a language model: running text, one tokenizer, windows."""
+"""Language models: running text, one tokenizer, windows; texts that go on."""
 
-import tensorflow as tf
+from dataclasses import dataclass, field
+from typing import Literal
 
-from keras_transformer import models
-from training import pipeline
-from training.datasets import text
-from training.tasks.base import Task, rounded_up
-from training.tasks.tokenizing import train_tokenizer
-
-CHARACTERS = ("bytes", "code_points")
+from command_line import lines, quiet
+from command_line.search_options import ABOUT_A_SOURCE, OWN, SearchOptions
+from training.run_config import CheckpointsConfig, OptimizerConfig, RunConfig, TokenizerConfig, no_smoothing
+from training.tasks.running_text import TextDataConfig, TextTask, by_loss
 
 
-class TextTask(Task):
-    """What language models of both kinds have in common; the configuration's `data` is a `TextDataConfig`."""
+@dataclass(frozen=True)
+class CausalLMConfig:
+    """The language model's sizes; those of GPT-2's smallest by default.
 
-    def load_split(self, split):
-        data = self.config.data
-        files = {"train": data.train, "validation": data.validation, "test": data.test}.get(split, ())
-        self.examples[split] = text.load(data.name, split, data_dir=data.data_dir, files=files)
+    Args:
+        kind: this model.
+        num_layers: layers.
+        hidden_dim: width of every layer, a multiple of num_heads.
+        num_heads: attention heads.
+        intermediate_dim: width inside the feed-forward networks.
+        dropout: probability of dropping a value of a sub-layer's output or an embedding.
+        attention_dropout: probability of dropping an attention weight.
+        activation: of the feed-forward networks.
+        norm_first: whether sub-layers normalise their input; else the sum.
+        max_length: number of learned positions; None for the sinusoid, which has no limit.
+        tie_embeddings: whether tokens and logits share one matrix.
+    """
 
-    def train_tokenizers(self):
-        config, lines = self.config.tokenizer, self.examples["train"]
-        if config.kind in CHARACTERS:
-            lines = [line + "\n" for line in lines]
-        self.tokenizers = {"text": train_tokenizer(config, lines)}
+    kind: Literal["causal_lm"] = "causal_lm"
+    num_layers: int = 12
+    hidden_dim: int = 768
+    num_heads: int = 12
+    intermediate_dim: int = 3072
+    dropout: float = 0.1
+    attention_dropout: float = 0.1
+    activation: str = "gelu"
+    norm_first: bool = True
+    max_length: int | None = None
+    tie_embeddings: bool = True
 
-    @property
-    def sizes(self):
-        return {"vocabulary_size": self.tokenizers["text"].vocabulary_size}
 
-    def largest_shape(self, row_multiple=1):
-        return rounded_up(self.config.data.batch_size, row_multiple), self.config.data.window
+@dataclass(frozen=True)
+class LanguageModelingConfig(RunConfig):
+    """A run that makes a language model.
 
-    def batches(self, split, row_multiple=1):
-        config = self.config
-        by_character = config.tokenizer.kind in CHARACTERS
-        ids = pipeline.encode_text(
-            self.examples[split], self.tokenizers["text"], is_by_character=by_character
-        )
-        return pipeline.WindowBatches(
-            ids,
-            window=config.data.window,
-            batch_size=config.data.batch_size,
-            shuffle=split == "train",
-            seed=config.fit.seed,
-            make_example=self.make_example,
-            signature=self.signature,
-            row_multiple=row_multiple,
-        )
+    Args:
+        data: the texts and how they become batches.
+        tokenizer: how a text becomes ids.
+        model: its sizes.
+    """
 
-    def random_batch(self, sizes, shape, generator):
-        rows, window = shape
-        tokens = generator.integers(4, sizes["vocabulary_size"], (rows, window + 1), dtype="int32")
-        return self.make_example(tokens, generator)
-
-    def summary(self):
-        return f"vocabulary: {self.sizes['vocabulary_size']:,}"
+    optimizer: OptimizerConfig = field(default_factory=no_smoothing)
+    checkpoints: CheckpointsConfig = field(default_factory=by_loss)
+    data: TextDataConfig = field(default_factory=TextDataConfig)
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    model: CausalLMConfig = field(default_factory=CausalLMConfig)
 
 
 class LanguageModel(TextTask):
-    """See `Task`; the configuration is a `LanguageModelingConfig`."""
+    """See `Task`."""
 
+    config_class = LanguageModelingConfig
+    models = {"causal_lm": CausalLMConfig}
+    command = "training.generate"
+    about = """Continues texts with a language model: python -m training.generate --run RUN [TEXT ...]
+
+    Without texts, lines come from standard input; an empty one is the beginning of a text. By default one
+    sample from the whole distribution; see docs/decoding.md for the searches. A --max_length beyond the
+    window of the training goes on again and again from the last half window.
+    """
     vocabularies = {"embedding": "text"}
-    signature = {"target_ids": tf.TensorSpec((None, None), tf.int32)}, tf.TensorSpec((None, None), tf.int32)
 
-    @staticmethod
-    def make_example(tokens, generator):
-        """See `pipeline.WindowBatches`: each token is predicted from those before it."""
+    def make_example(self, tokens, generator):
+        # Each token is predicted from those before it.
         return {"target_ids": tokens[:, :-1]}, tokens[:, 1:]
 
     def make_model(self, sizes):
-        given = {name: value for name, value in vars(self.config.model).items() if name != "kind"}
-        model = models.CausalLM(sizes["vocabulary_size"], **given)
+        from keras_transformer import models
+
+        model = models.CausalLM(sizes["vocabulary_size"], **self.model_options())
         model.build()
         return model
+
+    @classmethod
+    def add_options(cls, parser):
+        parser.add_argument(
+            "texts", type=str, nargs="*", default=[], metavar="TEXT", help="what a text begins with"
+        )
+        parser.add_class_arguments(SearchOptions, as_group=False, skip=ABOUT_A_SOURCE)
+        parser.set_defaults(temperature=1.0)
+
+    @classmethod
+    def predict(cls, options, config):
+        if any(options.get(name) is not None for name in OWN["beam search"]):
+            options.temperature = None  # the default of this command, which beam search has not
+        window, length = config.data.window, options.max_length
+        goes_beyond = length is not None and length > window
+        if goes_beyond:
+            options.max_length = window
+        search = SearchOptions.read(options).search(window)
+        if goes_beyond and options.n_best > 1:
+            raise ValueError(
+                f"`n_best` must be 1 beyond the window, {window} tokens. Received: {options.n_best}."
+            )
+        with quiet.start_up():
+            from keras_transformer.pipelines.text_generator import TextGenerator
+            from keras_transformer.pipelines.text_seeds import TextSeeds
+        with lines.reader(options.texts) as texts, lines.writer(None) as write:
+            generator = TextGenerator.from_run(options.run, search, options.checkpoint)
+            next_seeds = TextSeeds(search)
+            for text in texts:
+                text = text.decode("utf-8", "replace")
+                seeds = next_seeds([text])
+                if goes_beyond:
+                    write([generator.continued(text, length, seeds and seeds[0])])
+                else:
+                    write(found for found, _ in generator.generate([text], seeds)[0])
+
+
+TASK = LanguageModel

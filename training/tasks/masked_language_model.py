@@ -1,28 +1,84 @@
-"""Training a masked language model: running text in windows, some tokens hidden."""
+"""Masked language models: running text in windows, some tokens hidden; gaps that are filled."""
 
-import numpy as np
-import tensorflow as tf
+import json
+from dataclasses import dataclass, field
+from typing import Literal
 
-from keras_transformer import layers, metrics, models
-from keras_transformer.token_masking import masked_tokens
-from training.tasks.language_model import TextTask
+from command_line import lines, quiet
+from training.run_config import CheckpointsConfig, OptimizerConfig, RunConfig, TokenizerConfig, no_smoothing
+from training.tasks.running_text import TextDataConfig, TextTask, by_loss
+
+
+@dataclass(frozen=True)
+class MaskedLMConfig:
+    """The masked language model's sizes, and what is hidden from it.
+
+    Args:
+        kind: this model.
+        num_layers: layers.
+        hidden_dim: width of every layer, a multiple of num_heads.
+        num_heads: attention heads.
+        intermediate_dim: width inside the feed-forward networks.
+        dropout: probability of dropping a value of a sub-layer's output or an embedding.
+        norm_first: whether sub-layers normalise their input, with a final norm, and not their output.
+        masked: share of the tokens that are hidden.
+    """
+
+    kind: Literal["masked_lm"] = "masked_lm"
+    num_layers: int = 12
+    hidden_dim: int = 768
+    num_heads: int = 12
+    intermediate_dim: int = 3072
+    dropout: float = 0.1
+    norm_first: bool = False
+    masked: float = 0.15
+
+
+@dataclass(frozen=True)
+class MaskedLanguageModelingConfig(RunConfig):
+    """A run that makes a masked language model.
+
+    Args:
+        data: the texts and how they become batches.
+        tokenizer: how a text becomes ids.
+        model: its sizes, and how much is hidden from it.
+    """
+
+    optimizer: OptimizerConfig = field(default_factory=no_smoothing)
+    checkpoints: CheckpointsConfig = field(default_factory=by_loss)
+    data: TextDataConfig = field(default_factory=TextDataConfig)
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    model: MaskedLMConfig = field(default_factory=MaskedLMConfig)
 
 
 class MaskedLanguageModel(TextTask):
-    """See `Task`; the configuration is a `MaskedLanguageModelingConfig`.
+    """See `Task`.
 
     Other tokens are hidden each time that a window is seen, and always the same ones in validation. The mask
     is one id more than the tokenizer has.
     """
 
-    signature = {"token_ids": tf.TensorSpec((None, None), tf.int32)}, tf.TensorSpec((None, None), tf.int32)
+    config_class = MaskedLanguageModelingConfig
+    models = {"masked_lm": MaskedLMConfig}
+    command = "training.fill"
+    about = """Fills the gap of a text: python -m training.fill --run RUN "to be, or [MASK]ot" [...]
+
+    A line for each candidate, likeliest first: the token as a JSON string, so that blanks and line ends
+    can be seen, a tab, its probability; of several texts, all lines of the first come first. Without a
+    text, lines come from standard input. The first [MASK] is filled; the model reads further ones as
+    gaps.
+    """
+    inputs = "token_ids"
 
     @property
     def sizes(self):
         return {"vocabulary_size": self.tokenizers["text"].vocabulary_size + 1}
 
     def make_example(self, tokens, generator):
-        """See `pipeline.WindowBatches`."""
+        import numpy as np
+
+        from keras_transformer.token_masking import masked_tokens
+
         ids, labels = masked_tokens(
             tokens[:, 1:],
             self.sizes["vocabulary_size"],
@@ -36,19 +92,54 @@ class MaskedLanguageModel(TextTask):
         return {"token_ids": ids}, ids
 
     def make_model(self, sizes):
-        given = {
-            name: value for name, value in vars(self.config.model).items() if name not in ("kind", "masked")
-        }
+        from keras_transformer import layers, models
+
         encoder = layers.TextEncoder(
             sizes["vocabulary_size"],
             max_length=self.config.data.window,
             num_segments=1,
             name="encoder",  # else Keras counts on, and another run's weights have other names
-            **given,
+            **self.model_options("masked"),
         )
         model = models.MaskedLM(encoder)
         model.build()
         return model
 
     def metrics(self):
+        from keras_transformer import metrics
+
         return [metrics.TokenAccuracy()]
+
+    @classmethod
+    def add_options(cls, parser):
+        parser.add_argument(
+            "texts", type=str, nargs="*", default=[], metavar="TEXT", help="with [MASK] where the gap is"
+        )
+        parser.add_argument("--candidates", type=int, default=5, help="how many are printed")
+
+    @classmethod
+    def predict(cls, options, config):
+        if options.candidates < 1:
+            raise ValueError(f"`candidates` must be at least 1. Received: {options.candidates}.")
+        with quiet.start_up():
+            import tensorflow as tf
+
+            from keras_transformer.pipelines.mask_filler import MASK, MaskFiller
+        with lines.reader(options.texts) as texts, lines.writer(None) as write:
+            filler = MaskFiller.from_run(options.run, options.checkpoint)
+            for text in texts:
+                if MASK.encode() not in text:
+                    raise ValueError(
+                        f"Each text must hold {MASK}. Received: {text.decode('utf-8', 'replace')!r}."
+                    )
+                found = filler(tf.constant([text]), options.candidates)
+                write(map(as_line, *(x.numpy()[0] for x in found)))
+
+
+def as_line(candidate, probability):
+    """A token, bytes, and its probability as a line."""
+    token = json.dumps(candidate.decode("utf-8", "backslashreplace"), ensure_ascii=False)
+    return f"{token}\t{probability:.4f}"
+
+
+TASK = MaskedLanguageModel

@@ -1,7 +1,7 @@
 """Tokenizers that a training makes for itself."""
 
 from keras_transformer import tokenizers
-from training.config import TokenizerConfig
+from training.run_config import TokenizerConfig
 
 
 def train_tokenizer(config: TokenizerConfig, sentences, name: str = "tokenizer"):

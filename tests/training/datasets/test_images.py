@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from training.config import CaptionDataConfig, ImageDataConfig
 from training.datasets import images, scenes
+from training.tasks.captioning import CaptionDataConfig
+from training.tasks.images import ImageDataConfig
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from keras_transformer.special_ids import END_ID, PAD_ID, START_ID, UNKNOWN_ID
 from keras_transformer.tokenizers import CharacterTokenizer, SentencePieceTokenizer
 from tests.training.pipeline.small_pairs import BYTES, dataset_of
 from training import pipeline
-from training.config import AugmentationConfig
 from training.pipeline.augmentation import noisy
+from training.tasks.translation import AugmentationConfig
 
 WORDS = [f"w{n}" for n in range(23)]
 TEXT = " ".join(WORDS)

@@ -1,0 +1,97 @@
+"""Image bytes to classes, as functions that run in a TensorFlow graph."""
+
+from pathlib import Path
+
+from keras_transformer.installation import needs
+from keras_transformer.pipelines import guards
+from keras_transformer.pipelines.base import Pipeline
+from keras_transformer.pipelines.encoded_images import decode_images
+from keras_transformer.pipelines.guards import Limits
+from keras_transformer.pipelines.signatures import IMAGE_LIMITS, Served, graph, image_requests
+from keras_transformer.saving.checkpoints import checkpoint_path
+from keras_transformer.saving.model_files import load_model
+from keras_transformer.saving.run_files import image_facts
+
+with needs("text"):
+    import tensorflow as tf
+
+
+class ImageClassifier(Pipeline):
+    """Says what images show, with a `models.AttentionCNN`; can be exported as it is.
+
+    Args:
+        model: images (B, H, W, C) -> logits (B, number of classes).
+        classes: names of the classes, in the order of the logits.
+        image_shape: (H, W, C), to which encoded images are resized.
+
+    Raises:
+        ValueError: there is another number of names than of classes.
+    """
+
+    def __init__(self, model, classes, image_shape):
+        super().__init__(model, "image_classifier")
+        if len(classes) != model.num_classes:
+            raise ValueError(
+                f"`classes` must have a name for each of the model's {model.num_classes}. "
+                f"Received: {len(classes)} names."
+            )
+        self.classes = tuple(classes)
+        self.image_shape = tuple(image_shape)
+
+    @classmethod
+    def from_run(cls, run_folder: str | Path, checkpoint: str | None = None) -> "ImageClassifier":
+        """Loads what `training.train` made of an `attention_cnn`.
+
+        Args:
+            run_folder: a folder with model.keras and pipeline.json.
+            checkpoint: which model of `run_folder`, see `checkpoint_path`; model.keras if None.
+
+        Raises:
+            ValueError: the folder is no such run folder, or there is no such checkpoint.
+        """
+        facts = image_facts(run_folder)
+        if "classes" not in facts:
+            raise ValueError(
+                "The run folder of an image classifier names its classes. "
+                f"Received: {run_folder}, which does not."
+            )
+        model = load_model(checkpoint_path(run_folder, checkpoint))
+        classifier = cls(model, facts["classes"], facts["image_shape"])
+        return classifier.of_run(run_folder)
+
+    def __repr__(self) -> str:
+        return self.described(f"{len(self.classes)} classes, images {self.image_shape}")
+
+    def served(self, limits: Limits) -> Served:
+        """See `Pipeline`."""
+
+        @graph(image_bytes=tf.string)
+        def classify(image_bytes):
+            """`image_bytes` (B,) -> `class`, strings, `probability` (B,), `probabilities` (B, classes)."""
+            probabilities = self.probabilities(guards.images(image_bytes, limits))
+            names = tf.gather(tf.constant(self.classes), tf.argmax(probabilities, axis=1))
+            return {
+                "class": names,
+                "probability": tf.reduce_max(probabilities, axis=1),
+                "probabilities": probabilities,
+            }
+
+        functions = {"serving_default": classify, "classify": classify}
+        return Served(
+            functions,
+            [self.tf_variables],
+            *image_requests(functions, self.image_shape, limits),
+            None,
+            limits.of(*IMAGE_LIMITS),
+        )
+
+    def __call__(self, encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Image bytes, strings (B,) -> names of classes, strings (B,), and their probabilities, (B,)."""
+        probabilities = self.probabilities(encoded)
+        best = tf.argmax(probabilities, axis=1)
+        return tf.gather(tf.constant(self.classes), best), tf.reduce_max(probabilities, axis=1)
+
+    def probabilities(self, encoded: tf.Tensor) -> tf.Tensor:
+        """Image bytes, strings (B,) -> float32 (B, number of classes), rows sum to 1."""
+        logits = self.model(decode_images(encoded, self.image_shape), training=False)
+        return tf.nn.softmax(tf.cast(logits, tf.float32))

@@ -1,0 +1,144 @@
+"""Words for the gaps of texts: tokenizer and masked language model, in a TensorFlow graph."""
+
+from pathlib import Path
+
+from keras_transformer import tokenizers
+from keras_transformer.installation import needs
+from keras_transformer.pipelines import guards
+from keras_transformer.pipelines.base import Pipeline
+from keras_transformer.pipelines.guards import Limits
+from keras_transformer.pipelines.signatures import Served, graph
+from keras_transformer.saving.checkpoints import checkpoint_path
+from keras_transformer.saving.model_files import load_model
+from keras_transformer.saving.run_files import check_parts, length
+from keras_transformer.special_ids import END_ID, PAD_ID
+
+with needs("text"):
+    import tensorflow as tf
+
+MASK = "[MASK]"
+
+
+class MaskFiller(Pipeline):
+    """Says which tokens may stand in the place of `[MASK]`; can be exported as it is.
+
+    What stands before a gap and what comes after it are tokenized each for itself. A SentencePiece model so
+    reads what comes after as the beginning of a word: gaps are for whole words.
+
+    Args:
+        model: a `models.MaskedLM`, whose last id is the mask.
+        tokenizer: see `keras_transformer.tokenizers`; one id fewer than the model.
+        window: tokens that are read, at least 3: of a longer text those around the gap.
+
+    Raises:
+        ValueError: the tokenizer has another number of ids.
+    """
+
+    def __init__(self, model, tokenizer, window):
+        super().__init__(model, "mask_filler")
+        self.mask_id = model.encoder.vocabulary_size - 1
+        if tokenizer.vocabulary_size != self.mask_id:
+            raise ValueError(
+                f"The tokenizer must have one id fewer than the model, {self.mask_id}. "
+                f"Received: a tokenizer with {tokenizer.vocabulary_size}."
+            )
+        self.tokenizer = tokenizer
+        self.window = window
+
+    @classmethod
+    def from_run(cls, run_folder: str | Path, checkpoint: str | None = None) -> "MaskFiller":
+        """Loads what `training.train` made of a `masked_lm`.
+
+        Args:
+            run_folder: a folder with model.keras, tokenizer/text and pipeline.json.
+            checkpoint: which model of `run_folder`, see `checkpoint_path`; model.keras if None.
+
+        Raises:
+            ValueError: the folder is no such run folder, or there is no such checkpoint.
+        """
+        folder = Path(run_folder)
+        rule = "The run folder of a masked language model holds tokenizer/text"
+        check_parts(folder, rule, ("tokenizer/text",))
+        window = length(folder, "window")
+        model = load_model(checkpoint_path(folder, checkpoint))
+        filler = cls(model, tokenizers.load(folder / "tokenizer" / "text"), window)
+        return filler.of_run(run_folder)
+
+    def __repr__(self) -> str:
+        return self.described(f"{self.tokenizer.vocabulary_size:,} pieces, window {self.window}")
+
+    def served(self, limits: Limits) -> Served:
+        """See `Pipeline`."""
+
+        @graph(text=tf.string)
+        def fill(text):
+            """`text` (B,), each with [MASK] -> `candidates` (B, N), strings, `probabilities` (B, N)."""
+            candidates, probabilities = self(guards.text(text, limits))
+            return {"candidates": candidates, "probabilities": probabilities}
+
+        functions = {"serving_default": fill, "fill": fill}
+        # The gap must be among the characters that are read.
+        length = min(self.window, (limits.max_characters - len(MASK)) // 4)
+        long = " ".join(["a"] * length)
+        texts = (
+            [f"a {MASK} b"],
+            [f"{long} {MASK} {long}"],
+            [MASK, f"a {MASK}", f"{MASK} b"][: limits.max_rows],
+        )
+        requests = [(name, {"text": text}) for text in texts for name in functions]
+        samples = [(name, {"text": texts[2]}) for name in functions]
+        return Served(
+            functions,
+            [self.tf_variables, self.tokenizer],
+            requests,
+            samples,
+            None,
+            limits.of("max_rows", "max_characters") | {"max_tokens": self.window},
+        )
+
+    def __call__(self, text: tf.Tensor, num_candidates: int = 10) -> tuple[tf.Tensor, tf.Tensor]:
+        """The likeliest tokens for the first gap of each text.
+
+        Args:
+            text: strings, (B,), each with `[MASK]`; one without fails with InvalidArgumentError. The model
+                reads every further `[MASK]` as a gap too.
+            num_candidates: N; no more than the tokenizer has ordinary tokens.
+
+        Returns:
+            Candidates, strings (B, N), likeliest first, and their probabilities among all ordinary tokens,
+            float32 (B, N).
+
+        Raises:
+            ValueError: one text is given that is not in a batch.
+        """
+        text = tf.convert_to_tensor(text, tf.string)
+        if text.shape.rank not in (None, 1):
+            raise ValueError(f"`text` must be a batch of strings, (B,). Received: shape {text.shape}.")
+        has_gap = tf.strings.regex_full_match(text, r"(?s).*\[MASK\].*")
+        check = tf.debugging.Assert(
+            tf.reduce_all(has_gap), [f"Each text must hold {MASK}. Received: one without."]
+        )
+        with tf.control_dependencies([check]):
+            token_ids, gaps = self._token_ids(text)
+        logits = self.model({"token_ids": token_ids}, training=False)  # (B, T, V)
+        logits = tf.gather(logits, gaps, batch_dims=1)  # (B, V), in the gap
+        ordinary = tf.cast(logits[:, END_ID + 1 : self.mask_id], tf.float32)
+        probabilities, places = tf.math.top_k(
+            tf.nn.softmax(ordinary), min(num_candidates, self.mask_id - END_ID - 1)
+        )
+        ids = tf.reshape(places + END_ID + 1, [-1, 1])
+        candidates = tf.reshape(self.tokenizer.detokenize(ids), tf.shape(places))
+        return candidates, probabilities
+
+    def _token_ids(self, text):
+        """Ids around the first gap, int32 (B, T), T <= window, and where the gap is in them, (B,)."""
+        pieces = tf.strings.split(text, MASK)  # (B, gaps + 1)
+        ids = self.tokenizer.tokenize(pieces.flat_values)
+        gaps = tf.gather(ids.row_lengths(), pieces.row_starts())
+        # A gap behind every piece, also behind the last, where none is.
+        ids = tf.concat([ids, tf.fill([ids.nrows(), 1], self.mask_id)], axis=1)
+        ids = pieces.with_flat_values(ids).merge_dims(1, 2)[:, :-1]
+        first = tf.maximum(gaps - self.window // 2, 0)
+        behind = tf.minimum(gaps - self.window // 2 + self.window, ids.row_lengths())
+        seen = tf.gather(ids, tf.ragged.range(first, behind), batch_dims=1)
+        return seen.to_tensor(PAD_ID), gaps - first

@@ -1,0 +1,1 @@
+"""What lies on disk: models, checkpoints, the small files of a run folder."""
