@@ -9,6 +9,7 @@ from keras_transformer.layers.dot_product import scaled_dot_product_attention
 from keras_transformer.layers.embedding import TokenEmbedding
 from keras_transformer.layers.encoder import Encoder, EncoderLayer
 from keras_transformer.layers.gated_convolution import GatedConvolution
+from keras_transformer.layers.grouped_query_attention import GroupedQueryAttention
 from keras_transformer.layers.image_encoder import ImageEncoder, ResidualBlock
 from keras_transformer.layers.positions import (
     GridPositionalEncoding,
@@ -38,6 +39,7 @@ __all__ = [
     "GatedConvolution",
     "GeneralScore",
     "GridPositionalEncoding",
+    "GroupedQueryAttention",
     "ImageEncoder",
     "LearnedPositionalEncoding",
     "MultiHeadAttention",

@@ -1,6 +1,6 @@
 """Multi-head attention (Vaswani et al. 2017, section 3.2.2).
 
-Legend: B batch, T queries, S keys, H heads, D hidden, K one head's keys, V one head's values.
+Legend: B batch, T queries, S keys, H heads, G heads of keys, D hidden, K one head's keys, V its values.
 """
 
 import keras
@@ -41,6 +41,8 @@ class MultiHeadAttention(BaseMultiHeadAttention):
         position_bias: tensor broadcastable to (B, H, T, S), or a function or layer
             `position_bias(query_length=T, key_length=S, start_index=0)` that returns one; added to
             the scores.
+        num_key_value_heads: G, number of heads of keys and values, each for `num_heads` / G heads of queries:
+            grouped-query attention (Ainslie et al. 2023), multi-query for 1 (Shazeer 2019). H if None.
 
     Call arguments:
         query: (B, T, D), or of higher rank: (B, ..., D).
@@ -57,7 +59,8 @@ class MultiHeadAttention(BaseMultiHeadAttention):
         (B, T, D) in the compute dtype.
 
     Raises:
-        ValueError: a size is not a positive integer, or inputs or masks do not fit each other.
+        ValueError: a size is not a positive integer, H is no multiple of G, or inputs or masks do not fit
+            each other.
         TypeError: an unknown argument.
     """
 
@@ -83,6 +86,7 @@ class MultiHeadAttention(BaseMultiHeadAttention):
         seed=None,
         rotary=None,
         position_bias=None,
+        num_key_value_heads=None,
         **kwargs,
     ):
         super().__init__(
@@ -104,6 +108,7 @@ class MultiHeadAttention(BaseMultiHeadAttention):
             bias_constraint=bias_constraint,
             use_gate=use_gate,
             seed=seed,
+            num_key_value_heads=num_key_value_heads,
             **kwargs,
         )
         if flash_attention and position_bias is not None:
@@ -140,7 +145,7 @@ class MultiHeadAttention(BaseMultiHeadAttention):
             start_index: position of the first key, for `rotary`.
 
         Returns:
-            {"key": (B, H, S, K), "value": (B, H, S, V)}, to be given to `attend`.
+            {"key": (B, G, S, K), "value": (B, G, S, V)}, to be given to `attend`.
         """
         self._check_steps()
         key_heads = heads_first(self._key_dense(value if key is None else key))
@@ -154,7 +159,7 @@ class MultiHeadAttention(BaseMultiHeadAttention):
 
         Args:
             query: (B, T, D).
-            projected: {"key": (B, H, S, K), "value": (B, H, S, V)}.
+            projected: {"key": (B, G, S, K), "value": (B, G, S, V)}.
             attention_mask: bool, broadcastable to (B, H, T, S), or (B, T, S); True = may attend.
             start_index: position of the first query, for `rotary` and `position_bias`.
 
@@ -175,7 +180,7 @@ class MultiHeadAttention(BaseMultiHeadAttention):
                 "`project`, `attend` and `step` must come with inputs of rank 3. "
                 f"Received: a layer that was built for rank {self._axes.rank}."
             )
-        if type(self)._compute_attention is not BaseMultiHeadAttention._compute_attention:
+        if self._is_changed():
             raise NotImplementedError(
                 "`attend` and `step` do not go through `_compute_attention`: a subclass that overrides it "
                 f"must override `attend`, too. Received: {type(self).__name__}."
@@ -201,11 +206,11 @@ class MultiHeadAttention(BaseMultiHeadAttention):
             max_length: L, number of positions that there is room for; static.
 
         Returns:
-            {"key": (B, H, L, K), "value": (B, H, L, V)}, zeros in the compute dtype.
+            {"key": (B, G, L, K), "value": (B, G, L, V)}, zeros in the compute dtype.
         """
         widths = {"key": self._key_dim, "value": self._value_dim}
         return {
-            name: ops.zeros((batch_size, self._num_heads, max_length, width), self.compute_dtype)
+            name: ops.zeros((batch_size, self._num_key_value_heads, max_length, width), self.compute_dtype)
             for name, width in widths.items()
         }
 
@@ -231,7 +236,6 @@ class MultiHeadAttention(BaseMultiHeadAttention):
         serialize = keras.saving.serialize_keras_object
         return {
             **super().get_config(),
-            "flash_attention": self.flash_attention,
             "rotary": serialize(self.rotary),
             "position_bias": serialize(self.position_bias),
         }

@@ -45,16 +45,26 @@ class BaseMultiHeadAttention(KeepsQuantization, KnownArguments, keras.layers.Mul
         attention_axes=None,
         sliding_window=None,
         flash_attention=None,
+        num_key_value_heads=None,
         **kwargs,
     ):
         sizes = {"num_heads": num_heads, "key_dim": key_dim}
-        optional = {"value_dim": value_dim, "sliding_window": sliding_window}
+        optional = {
+            "value_dim": value_dim,
+            "sliding_window": sliding_window,
+            "num_key_value_heads": num_key_value_heads,
+        }
         sizes |= {name: size for name, size in optional.items() if size is not None}
         for name, size in sizes.items():
             if not is_size(size):
                 raise ValueError(
                     f"The argument `{name}` must be a positive integer. Received: {name}={size!r}."
                 )
+        if num_key_value_heads is not None and num_heads % num_key_value_heads:
+            raise ValueError(
+                "The number of heads must be a multiple of `num_key_value_heads`. "
+                f"Received: {num_heads} heads, num_key_value_heads={num_key_value_heads}."
+            )
         check_rates(dropout=dropout)
         if output_shape is not None and not each(is_size, output_shape):
             raise ValueError(
@@ -74,6 +84,8 @@ class BaseMultiHeadAttention(KeepsQuantization, KnownArguments, keras.layers.Mul
             **kwargs,
         )
         self.flash_attention = flash_attention
+        self.num_key_value_heads = num_key_value_heads
+        self._num_key_value_heads = num_key_value_heads or num_heads
         for name in _KEPT:
             setattr(self, name, getattr(self, f"_{name}"))
 
@@ -83,21 +95,22 @@ class BaseMultiHeadAttention(KeepsQuantization, KnownArguments, keras.layers.Mul
         self._axes = AttentionAxes(rank, self._attention_axes)
         self._widths = (query_shape[-1], value_shape[-1], key_shape[-1])
         # Creation order is Keras's, so that `set_weights` takes its layer's weights.
-        self._query_dense = self._heads_dense("query", self._key_dim, query_shape)
-        self._key_dense = self._heads_dense("key", self._key_dim, key_shape)
+        num_heads, num_shared = self._num_heads, self._num_key_value_heads
+        self._query_dense = self._heads_dense("query", num_heads, self._key_dim, query_shape)
+        self._key_dense = self._heads_dense("key", num_shared, self._key_dim, key_shape)
         if self._use_gate:
-            self._gate_dense = self._heads_dense("gate", self._value_dim, query_shape, activation="sigmoid")
-        self._value_dense = self._heads_dense("value", self._value_dim, value_shape)
+            self._gate_dense = self._heads_dense("gate", num_heads, self._value_dim, query_shape, "sigmoid")
+        self._value_dense = self._heads_dense("value", num_shared, self._value_dim, value_shape)
         self._build_attention(rank + 1)
         common = self._get_common_kwargs_for_sublayer()
         self._output_dense = self._make_output_dense(query_shape, common, "attention_output")
         self._output_dense.build((*query_shape[:-1], self._num_heads, self._value_dim))
 
-    def _heads_dense(self, name, width, input_shape, activation=None):
+    def _heads_dense(self, name, num_heads, width, input_shape, activation=None):
         kept = string.ascii_uppercase[: len(input_shape) - 1]
         dense = HeadsProjection(
             f"{kept}d,dhk->{kept}hk",
-            output_shape=(*[None] * (len(kept) - 1), self._num_heads, width),
+            output_shape=(*[None] * (len(kept) - 1), num_heads, width),
             bias_axes="hk" if self._use_bias else None,
             activation=activation,
             name=name,
@@ -147,16 +160,20 @@ class BaseMultiHeadAttention(KeepsQuantization, KnownArguments, keras.layers.Mul
         self._check(query, value, key)
         self._axes.check(tuple(query.shape), tuple(value.shape), self._num_heads, **given)
         mask = self._compute_attention_mask(query, value, **given, use_causal_mask=use_causal_mask)
-        heads, weights = self._compute_attention(
-            self._query_dense(query),
-            self._key_dense(key),
-            self._value_dense(value),
-            mask,
-            training,
-            return_attention_scores,
-        )
+        projected = self._query_dense(query), self._key_dense(key), self._value_dense(value)
+        attend = self._compute_attention if not self._is_changed() else self._changed_attention
+        heads, weights = attend(*projected, mask, training, return_attention_scores)
         output = self._finished(heads, query)
         return (output, weights) if return_attention_scores else output
+
+    def _is_changed(self):
+        """Whether a subclass has a `_compute_attention` of its own."""
+        return type(self)._compute_attention is not BaseMultiHeadAttention._compute_attention
+
+    def _changed_attention(self, query, key, value, *options):
+        """The `_compute_attention` of a subclass, which expects as many key heads as query heads."""
+        key, value = (ops.repeat(x, self._num_heads // self._num_key_value_heads, -2) for x in (key, value))
+        return self._compute_attention(query, key, value, *options)
 
     def _check(self, query, value, key):
         """Raises unless the three are what the layer was built for, and fit each other."""
@@ -293,4 +310,5 @@ class BaseMultiHeadAttention(KeepsQuantization, KnownArguments, keras.layers.Mul
         return (output, weights) if return_attention_scores else output
 
     def get_config(self):
-        return {**super().get_config(), "flash_attention": self.flash_attention}
+        kept = ("flash_attention", "num_key_value_heads")
+        return {**super().get_config(), **{name: getattr(self, name) for name in kept}}
