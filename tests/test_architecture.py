@@ -98,6 +98,7 @@ THIRD_PARTY = {
     "tokenizers": {"tensorflow", "tensorflow_text", "sentencepiece"},
     "quality": {"sacrebleu"},
     "callbacks": {"tensorflow"},
+    "layers": {"jax"},  # inside a function: the kernel of cuDNN
     "trainer": {"jax", "tensorflow"},
     "decoding": {"jax", "tensorflow", "torch"},  # inside functions: each compiles in a way of its own
     "translator": {"tensorflow"},

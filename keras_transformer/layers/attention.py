@@ -9,7 +9,10 @@ from keras import ops
 from keras_transformer import masks
 from keras_transformer.layers import heads_state
 from keras_transformer.layers.base_attention import BaseMultiHeadAttention
+from keras_transformer.layers.dot_product import scaled_dot_product_attention
 from keras_transformer.layers.projection import heads_first
+from keras_transformer.layers.score_bias import ScoreBias
+from keras_transformer.layers.visible_keys import distance_mask
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -31,7 +34,8 @@ class MultiHeadAttention(BaseMultiHeadAttention):
         output_shape: width of the output, or a tuple of sizes that take its place; the query's if None.
         attention_axes: axis or axes that are attended over; all but the first and the last if None.
         sliding_window: keys at most `sliding_window - 1` away are visible; None for all.
-        flash_attention: whether the backend's kernel must be used, which returns no weights. None for no.
+        flash_attention: whether the backend's kernel must be used, which returns no weights; None for where
+            it can be, False for never.
         kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,
             activity_regularizer, kernel_constraint, bias_constraint: as in `keras.layers.Dense`.
         use_gate: whether a sigmoid gate, projected from the query, scales the heads' outputs.
@@ -169,8 +173,12 @@ class MultiHeadAttention(BaseMultiHeadAttention):
         self._check_steps()
         query_heads = self._rotated(heads_first(self._query_dense(query)), start_index)
         mask = masks.as_heads_mask(attention_mask)
-        heads, weights = self._attend_heads(
-            query_heads, projected["key"], projected["value"], mask, start_index
+        key, bias = projected["key"], self._score_bias
+        lengths = ops.shape(query_heads)[2], ops.shape(key)[2]
+        added = None if bias is None else bias.rows(*lengths, start_index)
+        dropout = self._weights_dropout()
+        heads, weights = scaled_dot_product_attention(
+            query_heads, key, projected["value"], mask, added, dropout
         )
         return self._finished(heads_first(heads), query), weights
 
@@ -180,23 +188,15 @@ class MultiHeadAttention(BaseMultiHeadAttention):
                 "`project`, `attend` and `step` must come with inputs of rank 3. "
                 f"Received: a layer that was built for rank {self._axes.rank}."
             )
-        if self._is_changed():
+        if self._has_own("_compute_attention"):
             raise NotImplementedError(
                 "`attend` and `step` do not go through `_compute_attention`: a subclass that overrides it "
                 f"must override `attend`, too. Received: {type(self).__name__}."
             )
 
-    def _bias(self, query_length, key_length, start_index):
-        """`position_bias` for these queries and keys, broadcastable to (B, H, T, S), or None."""
-        bias = self.position_bias
-        if bias is None:
-            return None
-        if callable(bias):
-            # By keyword: Keras's layers take only tensors by position.
-            return bias(query_length=query_length, key_length=key_length, start_index=start_index)
-        if bias.shape[-2] > 1:
-            bias = ops.take(bias, start_index + ops.arange(query_length), axis=-2)
-        return bias[..., :key_length] if bias.shape[-1] > 1 else bias
+    @property
+    def _score_bias(self):
+        return None if self.position_bias is None else ScoreBias(self.position_bias)
 
     def initial_state(self, batch_size, max_length):
         """The empty key/value state of a self-attention, for `step`.
@@ -228,7 +228,8 @@ class MultiHeadAttention(BaseMultiHeadAttention):
         positions = ops.arange(state["key"].shape[2])
         new = self.project(query, start_index=index)
         state = {name: heads_state.written(state[name], new[name], index) for name in state}
-        mask = self._distance_mask(index + ops.arange(query.shape[1]), positions, causal=True)
+        new_positions = index + ops.arange(query.shape[1])
+        mask = distance_mask(new_positions, positions, causal=True, window=self._sliding_window)
         output, _ = self.attend(query, state, mask, start_index=index)
         return output, state
 
