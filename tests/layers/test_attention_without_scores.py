@@ -85,7 +85,7 @@ class Masked(keras.layers.Layer):
 @pytest.mark.parametrize("case", CASES)
 def test_blocks_give_the_same_output_and_gradients(case, blocks_seen, monkeypatch):
     layer = Masked(checks.built(lambda: make_case(case), (QUERY, VALUE)), CASES[case][1])
-    probe = checks.numbers(B, T, D, seed=5)
+    probe = ops.convert_to_tensor(checks.numbers(B, T, D, seed=5))
     blocks_seen.clear()
 
     def results():
