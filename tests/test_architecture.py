@@ -73,9 +73,10 @@ THIRD_PARTY = {
     "tokenizers": {"tensorflow", "tensorflow_text", "sentencepiece"},
     "quality": {"sacrebleu"},
     "callbacks": {"tensorflow"},
-    # Inside functions: each backend makes a training step, and compiles a search, in a way of its own.
+    # Inside functions: a backend's own training step, compiled search, kernels.
     "models": {"jax", "tensorflow"},
     "decoding": {"jax", "tensorflow", "torch"},
+    "layers": {"jax"},
     "pipelines": {"tensorflow"},
     "saving": {"h5py", "yaml"},
     "attention_maps": {"matplotlib"},

@@ -10,6 +10,7 @@ from keras_transformer.layers.embedding import TokenEmbedding
 from keras_transformer.layers.encoder import Encoder, EncoderLayer
 from keras_transformer.layers.feed_forward import GatedFeedForward
 from keras_transformer.layers.gated_convolution import GatedConvolution
+from keras_transformer.layers.grouped_query_attention import GroupedQueryAttention
 from keras_transformer.layers.image_encoder import ImageEncoder, ResidualBlock
 from keras_transformer.layers.position_bias import AlibiBias, RelativePositionBias
 from keras_transformer.layers.positions import (
@@ -44,6 +45,7 @@ __all__ = [
     "GatedFeedForward",
     "GeneralScore",
     "GridPositionalEncoding",
+    "GroupedQueryAttention",
     "ImageEncoder",
     "LearnedPositionalEncoding",
     "MultiHeadAttention",

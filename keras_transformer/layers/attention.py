@@ -1,6 +1,6 @@
 """Multi-head attention (Vaswani et al. 2017, section 3.2.2).
 
-Legend: B batch, T queries, S keys, H heads, D hidden, K one head's keys, V one head's values.
+Legend: B batch, T queries, S keys, H heads, G heads of keys, D hidden, K one head's keys, V its values.
 """
 
 import keras
@@ -9,10 +9,12 @@ from keras import ops
 from keras_transformer import arguments, masks
 from keras_transformer.layers import heads_state
 from keras_transformer.layers.base_attention import BaseMultiHeadAttention
+from keras_transformer.layers.dot_product import scaled_dot_product_attention
 from keras_transformer.layers.normalization import NORMS, norm_layer
-from keras_transformer.layers.position_bias import BiasAt, PositionBias
-from keras_transformer.layers.positions import positions_from
+from keras_transformer.layers.position_bias import PositionBias
 from keras_transformer.layers.projection import heads_first
+from keras_transformer.layers.score_bias import ScoreBias
+from keras_transformer.layers.visible_keys import distance_mask
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -34,7 +36,8 @@ class MultiHeadAttention(BaseMultiHeadAttention):
         output_shape: width of the output, or a tuple of sizes that take its place; the query's if None.
         attention_axes: axis or axes that are attended over; all but the first and the last if None.
         sliding_window: keys at most `sliding_window - 1` away are visible; None for all.
-        flash_attention: whether the backend's kernel must be used, which returns no weights. None for no.
+        flash_attention: whether the backend's kernel must be used, which returns no weights; None for where
+            it can be, False for never.
         kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,
             activity_regularizer, kernel_constraint, bias_constraint: as in `keras.layers.Dense`.
         use_gate: whether a sigmoid gate, projected from the query, scales the heads' outputs.
@@ -47,6 +50,8 @@ class MultiHeadAttention(BaseMultiHeadAttention):
             that returns one.
         qk_norm: "layer_norm" (Dehghani et al. 2023, section 2.2) or "rms_norm": queries and keys of each head
             are normalised before they are turned, which keeps scores small in deep models. None for neither.
+        num_key_value_heads: G, number of heads of keys and values, each for `num_heads` / G heads of queries:
+            grouped-query attention (Ainslie et al. 2023), multi-query for 1 (Shazeer 2019). H if None.
 
     Call arguments:
         query: (B, T, D), or of higher rank: (B, ..., D).
@@ -63,7 +68,8 @@ class MultiHeadAttention(BaseMultiHeadAttention):
         (B, T, D) in the compute dtype.
 
     Raises:
-        ValueError: a size is not a positive integer, or inputs or masks do not fit each other.
+        ValueError: a size is not a positive integer, H is no multiple of G, or inputs or masks do not fit
+            each other.
         TypeError: an unknown argument.
     """
 
@@ -90,6 +96,7 @@ class MultiHeadAttention(BaseMultiHeadAttention):
         rotary=None,
         position_bias=None,
         qk_norm=None,
+        num_key_value_heads=None,
         **kwargs,
     ):
         super().__init__(
@@ -111,6 +118,7 @@ class MultiHeadAttention(BaseMultiHeadAttention):
             bias_constraint=bias_constraint,
             use_gate=use_gate,
             seed=seed,
+            num_key_value_heads=num_key_value_heads,
             **kwargs,
         )
         if flash_attention and position_bias is not None:
@@ -169,7 +177,7 @@ class MultiHeadAttention(BaseMultiHeadAttention):
             start_index: position of the first key, for `rotary`.
 
         Returns:
-            {"key": (B, H, S, K), "value": (B, H, S, V)}, to be given to `attend`.
+            {"key": (B, G, S, K), "value": (B, G, S, V)}, to be given to `attend`.
         """
         self._check_steps()
         key_heads = heads_first(self._key_dense(value if key is None else key))
@@ -183,7 +191,7 @@ class MultiHeadAttention(BaseMultiHeadAttention):
 
         Args:
             query: (B, T, D).
-            projected: {"key": (B, H, S, K), "value": (B, H, S, V)}.
+            projected: {"key": (B, G, S, K), "value": (B, G, S, V)}.
             attention_mask: bool, broadcastable to (B, H, T, S), or (B, T, S); True = may attend.
             start_index: position of the first query, for `rotary` and `position_bias`: an integer, or (B,)
                 integers where these are layers of this library.
@@ -194,8 +202,12 @@ class MultiHeadAttention(BaseMultiHeadAttention):
         self._check_steps()
         query_heads = self._met_query(heads_first(self._query_dense(query)), start_index)
         mask = masks.as_heads_mask(attention_mask)
-        heads, weights = self._attend_heads(
-            query_heads, projected["key"], projected["value"], mask, start_index
+        key, bias = projected["key"], self._score_bias
+        lengths = ops.shape(query_heads)[2], ops.shape(key)[2]
+        added = None if bias is None else bias.rows(*lengths, start_index)
+        dropout = self._weights_dropout()
+        heads, weights = scaled_dot_product_attention(
+            query_heads, key, projected["value"], mask, added, dropout
         )
         return self._finished(heads_first(heads), query), weights
 
@@ -205,25 +217,15 @@ class MultiHeadAttention(BaseMultiHeadAttention):
                 "`project`, `attend` and `step` must come with inputs of rank 3. "
                 f"Received: a layer that was built for rank {self._axes.rank}."
             )
-        if type(self)._compute_attention is not BaseMultiHeadAttention._compute_attention:
+        if self._has_own("_compute_attention"):
             raise NotImplementedError(
                 "`attend` and `step` do not go through `_compute_attention`: a subclass that overrides it "
                 f"must override `attend`, too. Received: {type(self).__name__}."
             )
 
-    def _bias(self, query_length, key_length, start_index):
-        """`position_bias` for these queries and keys, as `scaled_dot_product_attention` takes it, or None."""
-        bias = self.position_bias
-        if bias is None:
-            return None
-        if isinstance(bias, PositionBias):
-            return BiasAt(bias, positions_from(start_index, query_length), ops.arange(key_length))
-        if callable(bias):
-            # By keyword: Keras's layers take only tensors by position.
-            return bias(query_length=query_length, key_length=key_length, start_index=start_index)
-        if bias.shape[-2] > 1:
-            bias = ops.take(bias, start_index + ops.arange(query_length), axis=-2)
-        return bias[..., :key_length] if bias.shape[-1] > 1 else bias
+    @property
+    def _score_bias(self):
+        return None if self.position_bias is None else ScoreBias(self.position_bias)
 
     def initial_state(self, batch_size, max_length):
         """The empty key/value state of a self-attention, for `step`.
@@ -233,11 +235,11 @@ class MultiHeadAttention(BaseMultiHeadAttention):
             max_length: L, number of positions that there is room for; static.
 
         Returns:
-            {"key": (B, H, L, K), "value": (B, H, L, V)}, zeros in the compute dtype.
+            {"key": (B, G, L, K), "value": (B, G, L, V)}, zeros in the compute dtype.
         """
         widths = {"key": self._key_dim, "value": self._value_dim}
         return {
-            name: ops.zeros((batch_size, self._num_heads, max_length, width), self.compute_dtype)
+            name: ops.zeros((batch_size, self._num_key_value_heads, max_length, width), self.compute_dtype)
             for name, width in widths.items()
         }
 
@@ -255,7 +257,8 @@ class MultiHeadAttention(BaseMultiHeadAttention):
         positions = ops.arange(state["key"].shape[2])
         new = self.project(query, start_index=index)
         state = {name: heads_state.written(state[name], new[name], index) for name in state}
-        mask = self._distance_mask(index + ops.arange(query.shape[1]), positions, causal=True)
+        new_positions = index + ops.arange(query.shape[1])
+        mask = distance_mask(new_positions, positions, causal=True, window=self._sliding_window)
         output, _ = self.attend(query, state, mask, start_index=index)
         return output, state
 
@@ -263,7 +266,6 @@ class MultiHeadAttention(BaseMultiHeadAttention):
         serialize = keras.saving.serialize_keras_object
         return {
             **super().get_config(),
-            "flash_attention": self.flash_attention,
             "rotary": serialize(self.rotary),
             "position_bias": serialize(self.position_bias),
             "qk_norm": self.qk_norm,

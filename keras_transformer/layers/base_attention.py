@@ -12,8 +12,10 @@ from keras import ops
 from keras_transformer import masks
 from keras_transformer.arguments import KnownArguments, check_rates, check_vectors, is_size
 from keras_transformer.layers.attention_axes import AttentionAxes, check_axes, checked_shapes, each
-from keras_transformer.layers.dot_product import scaled_dot_product_attention
+from keras_transformer.layers.attention_masks import AttentionMasks
+from keras_transformer.layers.attention_paths import attention
 from keras_transformer.layers.projection import HeadsProjection, heads_first
+from keras_transformer.layers.visible_keys import VisibleKeys
 from keras_transformer.saving.quantization import KeepsQuantization
 
 # Arguments that Keras keeps under private names only.
@@ -29,7 +31,9 @@ _KEPT = (
 )
 
 
-class BaseMultiHeadAttention(KeepsQuantization, KnownArguments, keras.layers.MultiHeadAttention):
+class BaseMultiHeadAttention(
+    KeepsQuantization, KnownArguments, AttentionMasks, keras.layers.MultiHeadAttention
+):
     """What `MultiHeadAttention` describes, without its extension points and without steps.
 
     Private names and their meaning are those of Keras's layer: its subclasses use them.
@@ -45,16 +49,26 @@ class BaseMultiHeadAttention(KeepsQuantization, KnownArguments, keras.layers.Mul
         attention_axes=None,
         sliding_window=None,
         flash_attention=None,
+        num_key_value_heads=None,
         **kwargs,
     ):
         sizes = {"num_heads": num_heads, "key_dim": key_dim}
-        optional = {"value_dim": value_dim, "sliding_window": sliding_window}
+        optional = {
+            "value_dim": value_dim,
+            "sliding_window": sliding_window,
+            "num_key_value_heads": num_key_value_heads,
+        }
         sizes |= {name: size for name, size in optional.items() if size is not None}
         for name, size in sizes.items():
             if not is_size(size):
                 raise ValueError(
                     f"The argument `{name}` must be a positive integer. Received: {name}={size!r}."
                 )
+        if num_key_value_heads is not None and num_heads % num_key_value_heads:
+            raise ValueError(
+                "The number of heads must be a multiple of `num_key_value_heads`. "
+                f"Received: {num_heads} heads, num_key_value_heads={num_key_value_heads}."
+            )
         check_rates(dropout=dropout)
         if output_shape is not None and not each(is_size, output_shape):
             raise ValueError(
@@ -74,6 +88,9 @@ class BaseMultiHeadAttention(KeepsQuantization, KnownArguments, keras.layers.Mul
             **kwargs,
         )
         self.flash_attention = flash_attention
+        self.num_key_value_heads = num_key_value_heads
+        self._num_key_value_heads = num_key_value_heads or num_heads
+        self._return_attention_scores = False
         for name in _KEPT:
             setattr(self, name, getattr(self, f"_{name}"))
 
@@ -83,21 +100,22 @@ class BaseMultiHeadAttention(KeepsQuantization, KnownArguments, keras.layers.Mul
         self._axes = AttentionAxes(rank, self._attention_axes)
         self._widths = (query_shape[-1], value_shape[-1], key_shape[-1])
         # Creation order is Keras's, so that `set_weights` takes its layer's weights.
-        self._query_dense = self._heads_dense("query", self._key_dim, query_shape)
-        self._key_dense = self._heads_dense("key", self._key_dim, key_shape)
+        num_heads, num_shared = self._num_heads, self._num_key_value_heads
+        self._query_dense = self._heads_dense("query", num_heads, self._key_dim, query_shape)
+        self._key_dense = self._heads_dense("key", num_shared, self._key_dim, key_shape)
         if self._use_gate:
-            self._gate_dense = self._heads_dense("gate", self._value_dim, query_shape, activation="sigmoid")
-        self._value_dense = self._heads_dense("value", self._value_dim, value_shape)
+            self._gate_dense = self._heads_dense("gate", num_heads, self._value_dim, query_shape, "sigmoid")
+        self._value_dense = self._heads_dense("value", num_shared, self._value_dim, value_shape)
         self._build_attention(rank + 1)
         common = self._get_common_kwargs_for_sublayer()
         self._output_dense = self._make_output_dense(query_shape, common, "attention_output")
         self._output_dense.build((*query_shape[:-1], self._num_heads, self._value_dim))
 
-    def _heads_dense(self, name, width, input_shape, activation=None):
+    def _heads_dense(self, name, num_heads, width, input_shape, activation=None):
         kept = string.ascii_uppercase[: len(input_shape) - 1]
         dense = HeadsProjection(
             f"{kept}d,dhk->{kept}hk",
-            output_shape=(*[None] * (len(kept) - 1), self._num_heads, width),
+            output_shape=(*[None] * (len(kept) - 1), num_heads, width),
             bias_axes="hk" if self._use_bias else None,
             activation=activation,
             name=name,
@@ -146,17 +164,25 @@ class BaseMultiHeadAttention(KeepsQuantization, KnownArguments, keras.layers.Mul
         given["attention_mask"] = attention_mask
         self._check(query, value, key)
         self._axes.check(tuple(query.shape), tuple(value.shape), self._num_heads, **given)
-        mask = self._compute_attention_mask(query, value, **given, use_causal_mask=use_causal_mask)
-        heads, weights = self._compute_attention(
-            self._query_dense(query),
-            self._key_dense(key),
-            self._value_dense(value),
-            mask,
-            training,
-            return_attention_scores,
-        )
+        projected = self._query_dense(query), self._key_dense(key), self._value_dense(value)
+        if self._has_own("_compute_attention", "_compute_attention_mask") or not self._axes.are_flat:
+            mask = self._compute_attention_mask(query, value, **given, use_causal_mask=use_causal_mask)
+        else:
+            mask = self._visible_keys(**given, causal=use_causal_mask)
+        attend = self._changed_attention if self._has_own("_compute_attention") else self._compute_attention
+        # Keras has filled in `training` where a model or a layer above says so.
+        heads, weights = attend(*projected, mask, bool(training), return_attention_scores)
         output = self._finished(heads, query)
         return (output, weights) if return_attention_scores else output
+
+    def _has_own(self, *names):
+        """Whether a subclass has one of these methods of its own."""
+        return any(getattr(type(self), name) is not getattr(BaseMultiHeadAttention, name) for name in names)
+
+    def _changed_attention(self, query, key, value, *options):
+        """The `_compute_attention` of a subclass, which expects as many key heads as query heads."""
+        key, value = (ops.repeat(x, self._num_heads // self._num_key_value_heads, -2) for x in (key, value))
+        return self._compute_attention(query, key, value, *options)
 
     def _check(self, query, value, key):
         """Raises unless the three are what the layer was built for, and fit each other."""
@@ -164,52 +190,6 @@ class BaseMultiHeadAttention(KeepsQuantization, KnownArguments, keras.layers.Mul
         for (name, x), width in zip(named.items(), self._widths, strict=True):
             check_vectors((*[None] * (self._axes.rank - 1), width), **{name: x})
         checked_shapes(*(x.shape for x in named.values()))
-
-    def _compute_attention_mask(
-        self,
-        query,
-        value,
-        query_mask=None,
-        value_mask=None,
-        key_mask=None,
-        attention_mask=None,
-        use_causal_mask=False,
-    ):
-        """All masks as one, over (B, T, S), or over (B, H, T, S) if `attention_mask` has heads."""
-        axes = self._axes
-        mask = masks.combine(
-            None if query_mask is None else axes.query_mask(query_mask),
-            None if value_mask is None else axes.key_mask(value_mask),
-            None if key_mask is None else axes.key_mask(key_mask),
-            self._positions_mask(query, value, use_causal_mask),
-        )
-        if attention_mask is None:
-            return mask
-        attention_mask = axes.expanded(ops.cast(attention_mask, "bool"), axes.scores_rank - 1)
-        if mask is not None:
-            mask = axes.expanded(mask, len(attention_mask.shape))
-        return masks.combine(attention_mask, mask)
-
-    def _positions_mask(self, query, value, causal):
-        """(1, T, S) mask of what depends on positions alone, or None."""
-        if not causal and self._sliding_window is None:
-            return None
-        if len(self._axes.attended) > 1:
-            raise ValueError(
-                "`use_causal_mask` and `sliding_window` must come with one attended axis. "
-                f"Received: attention_axes={self._axes.attended}."
-            )
-        lengths = (ops.shape(x)[self._axes.attended[0]] for x in (query, value))
-        return self._distance_mask(*map(ops.arange, lengths), causal)[None]
-
-    def _distance_mask(self, query_positions, key_positions, causal):
-        """(T, S) mask of what depends on positions alone, or None."""
-        distance = query_positions[:, None] - key_positions[None, :]
-        window = self._sliding_window
-        return masks.combine(
-            distance >= 0 if causal else None,
-            None if window is None else ops.abs(distance) < window,
-        )
 
     def _compute_attention(
         self,
@@ -221,28 +201,46 @@ class BaseMultiHeadAttention(KeepsQuantization, KnownArguments, keras.layers.Mul
         return_attention_scores=False,
         use_causal_mask=False,
     ):
-        """Heads as projected, (B, T, H, K), to heads (B, T, H, V) and weights: what subclasses override."""
-        axes = self._axes
-        if use_causal_mask:
-            attention_mask = masks.combine(attention_mask, self._positions_mask(query, value, causal=True))
-        mask = axes.heads_mask(attention_mask, query, key)
+        """Heads as projected, (B, T, H, K), to heads (B, T, H, V) and weights or None.
+
+        What subclasses override. `attention_mask` is a tensor, or `VisibleKeys`.
+        """
+        axes, visible = self._axes, attention_mask
+        if not isinstance(visible, VisibleKeys):
+            if use_causal_mask:
+                visible = masks.combine(visible, self._positions_mask(query, value, causal=True))
+            visible = VisibleKeys(axes.heads_mask(visible, query, key))
         query_heads, key_heads, value_heads = (axes.heads_first(x) for x in (query, key, value))
         query_heads, key_heads = self._met_query(query_heads), self._met_key(key_heads)
+        return_attention_scores = return_attention_scores or self._return_attention_scores
+        if self._flash_attention and return_attention_scores:
+            raise ValueError(
+                "Returning attention scores is not supported when flash attention is enabled. Please disable "
+                "flash attention to access attention scores. "
+                "Received: return_attention_scores=True, flash_attention=True."
+            )
         if self._flash_attention:
-            return self._flash(query_heads, key_heads, value_heads, mask, return_attention_scores), None
-        heads, weights = self._attend_heads(query_heads, key_heads, value_heads, mask, training=training)
-        return axes.heads_last(heads, query), axes.split_weights(weights, query, key)
-
-    def _attend_heads(self, query, key, value, mask, start_index=0, training=None):
-        """Heads (B, H, T, K) to heads (B, H, T, V) and weights (B, H, T, S)."""
-        return scaled_dot_product_attention(
-            query,
-            key,
-            value,
-            mask=mask,
-            bias=self._bias(ops.shape(query)[-2], ops.shape(key)[-2], start_index),
-            dropout=functools.partial(self._dropout_layer, training=training) if self._dropout else None,
+            mask = visible.whole(ops.shape(query_heads)[-2], ops.shape(key_heads)[-2])
+            return self._flash(query_heads, key_heads, value_heads, mask), None
+        heads, weights = attention(
+            query_heads,
+            key_heads,
+            value_heads,
+            visible,
+            bias=self._score_bias,
+            dropout=self._weights_dropout(training),
+            weights=return_attention_scores,
+            fused=self._flash_attention is None,
         )
+        return axes.heads_last(heads, query), weights if weights is None else axes.split_weights(
+            weights, query, key
+        )
+
+    def _weights_dropout(self, training=None):
+        """Function that drops attention weights, or None if none may be dropped."""
+        if not self._dropout or training is False:
+            return None
+        return functools.partial(self._dropout_layer, training=training)
 
     def _met_query(self, heads, start_index=0):
         """Query heads (B, H, T, K) as they meet the key heads."""
@@ -252,14 +250,18 @@ class BaseMultiHeadAttention(KeepsQuantization, KnownArguments, keras.layers.Mul
         """Key heads (B, H, S, K) as they meet the query heads."""
         return heads
 
-    def _bias(self, query_length, key_length, start_index):
-        """The `bias` of `scaled_dot_product_attention`, or None."""
+    @property
+    def _score_bias(self):
+        """What is added to the scores, `ScoreBias`, or None."""
         return None
 
-    def _flash(self, query, key, value, mask, return_attention_scores):
+    def _flash(self, query, key, value, mask):
         """Heads (B, H, T, K) to heads (B, T, H, V) by the backend's kernel."""
+        # Keras's layer knows no heads that share keys.
+        repeats = self._num_heads // self._num_key_value_heads
+        key, value = (ops.repeat(x, repeats, axis=1) if repeats > 1 else x for x in (key, value))
         heads = map(heads_first, (query, key, value))
-        output, _ = super()._compute_attention(*heads, mask, return_attention_scores=return_attention_scores)
+        output, _ = super()._compute_attention(*heads, mask)
         if mask is None:
             return output
         return ops.where(ops.swapaxes(ops.any(mask, axis=-1, keepdims=True), 1, 2), output, 0)
@@ -297,4 +299,5 @@ class BaseMultiHeadAttention(KeepsQuantization, KnownArguments, keras.layers.Mul
         return (output, weights) if return_attention_scores else output
 
     def get_config(self):
-        return {**super().get_config(), "flash_attention": self.flash_attention}
+        kept = ("flash_attention", "num_key_value_heads")
+        return {**super().get_config(), **{name: getattr(self, name) for name in kept}}

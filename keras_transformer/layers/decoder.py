@@ -122,11 +122,11 @@ class DecoderLayer(TransformerLayer):
     def _attend_to_memory(self, x, source):
         """(R, 1, D) -> (R, 1, D) and weights (R, H, S)."""
         memory, mask = source["memory"], source["mask"]
-        _, num_heads, memory_length, _ = ops.shape(memory["key"])
+        memory_length = ops.shape(memory["key"])[2]
         # All R / B queries of a memory at once: the memory is neither repeated nor read R / B times.
         x = ops.reshape(x, (ops.shape(mask)[0], -1, x.shape[-1]))
         x, weights = self.cross_attention.layer.attend(x, memory, mask[:, None, None, :])
-        weights = ops.reshape(ops.swapaxes(weights, 1, 2), (-1, num_heads, memory_length))
+        weights = ops.reshape(ops.swapaxes(weights, 1, 2), (-1, self.num_heads, memory_length))
         return ops.reshape(x, (-1, 1, x.shape[-1])), weights
 
     def compute_output_shape(self, hidden_shape, memory_shape=None):

@@ -22,8 +22,9 @@ def scaled_dot_product_attention(query, key, value, mask=None, bias=None, dropou
 
     Args:
         query: (..., T, K), as a rule (B, H, T, K).
-        key: (..., S, K).
-        value: (..., S, V).
+        key: (..., S, K). Of G heads, (B, G, S, K), each serves H / G heads of the query in turn (Ainslie et
+            al. 2023); it is not repeated.
+        value: (..., S, V), as many heads as the key.
         mask: bool, broadcastable to (..., T, S); True = may attend. A row with no True gives zeros, and a
             masked key has a weight of zero whatever the scores and the bias are.
         bias: added to the scores, broadcastable to (..., T, S); or a `BiasAt`, which may add to the values,
@@ -39,7 +40,7 @@ def scaled_dot_product_attention(query, key, value, mask=None, bias=None, dropou
         query, key = ops.cast(query, "float32"), ops.cast(key, "float32")
     # On the query, which is smaller than the scores.
     query = query * (1.0 / math.sqrt(query.shape[-1]) if scale is None else scale)
-    scores = ops.cast(ops.matmul(query, ops.swapaxes(key, -1, -2)), "float32")
+    scores = ops.cast(_product(query, ops.swapaxes(key, -1, -2)), "float32")
     if bias is not None:
         added = ops.cast(bias.scores(query) if isinstance(bias, BiasAt) else bias, "float32")
         mask = masks.combine(mask, added > -math.inf)
@@ -47,10 +48,21 @@ def scaled_dot_product_attention(query, key, value, mask=None, bias=None, dropou
     # In float32: in half precision small weights vanish.
     weights = ops.cast(masked_softmax(scores, mask), dtype)
     dropped = weights if dropout is None else dropout(weights)
-    attended = ops.matmul(dropped, value)
+    attended = _product(dropped, value)
     if isinstance(bias, BiasAt) and bias.layer.adds_values:
         attended = attended + bias.values(dropped)
     return attended, weights
+
+
+def _product(x, shared):
+    """(B, H, T, M) times (B, G, M, N) is (B, H, T, N); each of the G serves H / G of the H in turn."""
+    if len(x.shape) < 3 or x.shape[-3] <= shared.shape[-3]:
+        return ops.matmul(x, shared)
+    # The rows of all heads that share a matrix are the rows of one product.
+    num_heads, length, width = ops.shape(x)[-3:]
+    rows = num_heads // shared.shape[-3] * length
+    x = ops.matmul(ops.reshape(x, (*ops.shape(x)[:-3], shared.shape[-3], rows, width)), shared)
+    return ops.reshape(x, (*ops.shape(x)[:-3], num_heads, length, ops.shape(shared)[-1]))
 
 
 def masked_softmax(scores, mask=None):

@@ -95,6 +95,7 @@ LAYERS = {
     "GatedFeedForward": (lambda **kwargs: layers.GatedFeedForward(5, **kwargs), _one),
     "GeneralScore": (layers.GeneralScore, _two),
     "GridPositionalEncoding": (layers.GridPositionalEncoding, _grid),
+    "GroupedQueryAttention": (lambda **kwargs: layers.GroupedQueryAttention(3, 4, 2, **kwargs), _two),
     "ImageEncoder": (lambda **kwargs: layers.ImageEncoder((3, 4), **kwargs), _grid),
     "LearnedPositionalEncoding": (lambda **kwargs: layers.LearnedPositionalEncoding(13, **kwargs), _one),
     "MultiHeadAttention": (lambda **kwargs: layers.MultiHeadAttention(2, 3, **kwargs), _two),

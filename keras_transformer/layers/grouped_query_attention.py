@@ -1,0 +1,92 @@
+"""Grouped-query attention (Ainslie et al. 2023) under the names of Keras's layer."""
+
+import keras
+
+from keras_transformer.arguments import check_sizes
+from keras_transformer.layers.attention import MultiHeadAttention
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class GroupedQueryAttention(MultiHeadAttention):
+    """Attention whose heads share keys and values in groups.
+
+    Ainslie et al. 2023; with one head of keys and values the multi-query attention of Shazeer 2019. A drop-in
+    for `keras.layers.GroupQueryAttention`: same arguments, weights and order, and its tests pass. It is
+    `MultiHeadAttention` with `num_key_value_heads`, which says what the two have beyond Keras's.
+
+    Args:
+        head_dim: K, width of one head, >= 1.
+        num_query_heads: H, >= 1.
+        num_key_value_heads: G, number of heads of keys and values; H is a multiple of it.
+        Others: see `MultiHeadAttention`.
+
+    Call arguments, returns and errors: those of `MultiHeadAttention`; query and value have one width.
+    """
+
+    def __init__(
+        self,
+        head_dim,
+        num_query_heads,
+        num_key_value_heads,
+        dropout=0.0,
+        use_bias=True,
+        sliding_window=None,
+        flash_attention=None,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        bias_regularizer=None,
+        activity_regularizer=None,
+        kernel_constraint=None,
+        bias_constraint=None,
+        use_gate=False,
+        seed=None,
+        rotary=None,
+        position_bias=None,
+        **kwargs,
+    ):
+        check_sizes(
+            head_dim=head_dim, num_query_heads=num_query_heads, num_key_value_heads=num_key_value_heads
+        )
+        super().__init__(
+            num_heads=num_query_heads,
+            key_dim=head_dim,
+            num_key_value_heads=num_key_value_heads,
+            dropout=dropout,
+            use_bias=use_bias,
+            sliding_window=sliding_window,
+            flash_attention=flash_attention,
+            kernel_initializer=kernel_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            bias_regularizer=bias_regularizer,
+            activity_regularizer=activity_regularizer,
+            kernel_constraint=kernel_constraint,
+            bias_constraint=bias_constraint,
+            use_gate=use_gate,
+            seed=seed,
+            rotary=rotary,
+            position_bias=position_bias,
+            **kwargs,
+        )
+        self.head_dim = head_dim
+        self.num_query_heads = num_query_heads
+
+    def _changed_attention(self, query, key, value, attention_mask, training, return_attention_scores):
+        # In Keras's layer the method has no argument that says whether scores are wanted.
+        self._return_attention_scores = return_attention_scores
+        return super()._changed_attention(query, key, value, attention_mask, training)
+
+    def compute_output_shape(self, query_shape, value_shape=None, key_shape=None):
+        if value_shape is not None and query_shape[-1] != value_shape[-1]:
+            raise ValueError(
+                "The last dimensions of query and value must be equal. "
+                f"Received: query_shape={query_shape}, value_shape={value_shape}."
+            )
+        return super().compute_output_shape(query_shape, value_shape, key_shape)
+
+    def get_config(self):
+        config = super().get_config()
+        names = {"key_dim": "head_dim", "num_heads": "num_query_heads"}
+        fixed = ("value_dim", "output_shape", "attention_axes")
+        return {names.get(name, name): value for name, value in config.items() if name not in fixed}
