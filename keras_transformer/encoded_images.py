@@ -1,9 +1,13 @@
 """Image files to pixels, in a TensorFlow graph."""
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
+from keras_transformer.types import Tensor
 
-def decode_images(encoded, image_shape):
+
+def decode_images(encoded: Tensor, image_shape: Sequence[int]) -> tf.Tensor:
     """JPEG, PNG, GIF or BMP bytes -> pixels of one size.
 
     Args:

@@ -2,9 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import Any
+
+from keras_transformer.types import StrPath
 
 
-def read_json(path, kind=dict):
+def read_json(path: StrPath, kind: type[dict] | type[list] = dict) -> Any:
     """The value in a JSON file.
 
     Args:
@@ -25,7 +28,7 @@ def read_json(path, kind=dict):
     return value
 
 
-def data_length(folder, name: str) -> int:
+def data_length(folder: StrPath, name: str) -> int:
     """A length that the model was trained with: `name` in the data section of a run's config.yaml.
 
     Raises:
@@ -46,7 +49,7 @@ def data_length(folder, name: str) -> int:
     return length
 
 
-def image_facts(folder) -> dict:
+def image_facts(folder: StrPath) -> dict:
     """{"image_shape": [H, W, C], "classes": names, where there are some} of a run's images.json.
 
     Raises:

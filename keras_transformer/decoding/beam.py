@@ -51,11 +51,11 @@ class BeamSearch(Search):
         check_number(self, "coverage_penalty", least=0)
 
     @property
-    def num_hypotheses(self):
+    def num_hypotheses(self) -> int:
         return self.width
 
     @property
-    def needs(self):
+    def needs(self) -> set[str]:
         return super().needs | ({"attention", "source_mask"} if self.coverage_penalty else set())
 
     def _start(self, batch_size, source_mask):

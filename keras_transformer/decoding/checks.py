@@ -2,9 +2,10 @@
 
 import math
 from numbers import Real
+from typing import Any
 
 
-def check_size(search, name, least=1, most=None):
+def check_size(search: Any, name: str, least: int = 1, most: int | None = None) -> None:
     """Raises unless an attribute is an integer from `least` to `most`."""
     value = getattr(search, name)
     is_size = isinstance(value, int) and not isinstance(value, bool) and value >= least
@@ -14,7 +15,9 @@ def check_size(search, name, least=1, most=None):
         raise ValueError(f"`{name}` must be {rule}. Received: {name}={value!r}.")
 
 
-def check_number(search, name, least=None, above=None, most=None):
+def check_number(
+    search: Any, name: str, least: float | None = None, above: float | None = None, most: float | None = None
+) -> None:
     """Raises unless an attribute is a finite number, >= `least`, > `above` and <= `most`."""
     value = getattr(search, name)
     is_number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)

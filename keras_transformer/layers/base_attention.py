@@ -5,6 +5,8 @@ Legend: B batch, T queries, S keys, H heads, D hidden, K one head's keys, V one 
 
 import functools
 import string
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import keras
 from keras import ops
@@ -15,6 +17,7 @@ from keras_transformer.layers.attention_axes import AttentionAxes, check_axes, c
 from keras_transformer.layers.dot_product import scaled_dot_product_attention
 from keras_transformer.layers.projection import HeadsProjection, heads_first
 from keras_transformer.quantization import KeepsQuantization
+from keras_transformer.types import Shape, Tensor
 
 # Arguments that Keras keeps under private names only.
 _KEPT = (
@@ -37,15 +40,15 @@ class BaseMultiHeadAttention(KeepsQuantization, KnownArguments, keras.layers.Mul
 
     def __init__(
         self,
-        num_heads,
-        key_dim,
-        value_dim=None,
-        dropout=0.0,
-        output_shape=None,
-        attention_axes=None,
-        sliding_window=None,
-        flash_attention=None,
-        **kwargs,
+        num_heads: int,
+        key_dim: int,
+        value_dim: int | None = None,
+        dropout: float = 0.0,
+        output_shape: int | Sequence[int] | None = None,
+        attention_axes: int | Sequence[int] | None = None,
+        sliding_window: int | None = None,
+        flash_attention: bool | None = None,
+        **kwargs: Any,
     ):
         sizes = {"num_heads": num_heads, "key_dim": key_dim}
         optional = {"value_dim": value_dim, "sliding_window": sliding_window}
@@ -77,7 +80,9 @@ class BaseMultiHeadAttention(KeepsQuantization, KnownArguments, keras.layers.Mul
         for name in _KEPT:
             setattr(self, name, getattr(self, f"_{name}"))
 
-    def build(self, query_shape, value_shape=None, key_shape=None):
+    def build(
+        self, query_shape: Shape, value_shape: Shape | None = None, key_shape: Shape | None = None
+    ) -> None:
         query_shape, value_shape, key_shape = checked_shapes(query_shape, value_shape, key_shape)
         rank = len(query_shape)
         self._axes = AttentionAxes(rank, self._attention_axes)
@@ -119,23 +124,23 @@ class BaseMultiHeadAttention(KeepsQuantization, KnownArguments, keras.layers.Mul
         )
 
     @property
-    def gate_dense(self):
+    def gate_dense(self) -> keras.layers.Layer:
         """Projection of the gate. With this name, as the others', in files."""
         return self._gate_dense
 
     def call(
         self,
-        query,
-        value=None,
-        key=None,
-        query_mask=None,
-        value_mask=None,
-        key_mask=None,
-        attention_mask=None,
-        return_attention_scores=False,
-        training=None,
-        use_causal_mask=False,
-    ):
+        query: Tensor,
+        value: Tensor | None = None,
+        key: Tensor | None = None,
+        query_mask: Tensor | None = None,
+        value_mask: Tensor | None = None,
+        key_mask: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        return_attention_scores: bool = False,
+        training: bool | None = None,
+        use_causal_mask: bool = False,
+    ) -> Tensor | tuple[Tensor, Tensor]:
         if value is None:
             value = query
             # Keras fills in `query_mask` only beside a second tensor argument.
@@ -264,24 +269,26 @@ class BaseMultiHeadAttention(KeepsQuantization, KnownArguments, keras.layers.Mul
         """(B, T, H, V) -> (B, T, D)."""
         return self._output_dense(heads * self._gate_dense(query) if self._use_gate else heads)
 
-    def compute_output_shape(self, query_shape, value_shape=None, key_shape=None):
+    def compute_output_shape(
+        self, query_shape: Shape, value_shape: Shape | None = None, key_shape: Shape | None = None
+    ) -> Shape:
         query_shape, value_shape, key_shape = checked_shapes(query_shape, value_shape, key_shape)
         return (*query_shape[:-1], *(self._output_shape or query_shape[-1:]))
 
     def compute_output_spec(
         self,
-        query,
-        value=None,
-        key=None,
-        query_mask=None,
-        value_mask=None,
-        key_mask=None,
-        attention_mask=None,
-        return_attention_scores=False,
-        training=None,
-        use_causal_mask=False,
-    ):
-        shapes = (None if x is None else x.shape for x in (query, value, key))
+        query: Tensor,
+        value: Tensor | None = None,
+        key: Tensor | None = None,
+        query_mask: Tensor | None = None,
+        value_mask: Tensor | None = None,
+        key_mask: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        return_attention_scores: bool = False,
+        training: bool | None = None,
+        use_causal_mask: bool = False,
+    ) -> keras.KerasTensor | tuple[keras.KerasTensor, keras.KerasTensor]:
+        shapes: Iterator[Any] = (None if x is None else x.shape for x in (query, value, key))
         query_shape, value_shape, key_shape = checked_shapes(*shapes)
         output_shape = self.compute_output_shape(query_shape, value_shape, key_shape)
         axes = AttentionAxes(len(query_shape), self._attention_axes)
@@ -292,5 +299,5 @@ class BaseMultiHeadAttention(KeepsQuantization, KnownArguments, keras.layers.Mul
         weights = keras.KerasTensor(weights_shape, dtype=self.compute_dtype)
         return (output, weights) if return_attention_scores else output
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "flash_attention": self.flash_attention}

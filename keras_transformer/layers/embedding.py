@@ -1,12 +1,14 @@
 """Token embedding whose transpose gives the logits (Vaswani et al. 2017, section 3.4)."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
 from keras.src.backend import set_keras_mask  # no public name
 
 from keras_transformer import arguments
+from keras_transformer.types import Identifier, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -38,12 +40,12 @@ class TokenEmbedding(arguments.KnownArguments, keras.layers.ReversibleEmbedding)
 
     def __init__(
         self,
-        vocabulary_size,
-        hidden_dim,
-        mask_zero=False,
-        embeddings_initializer=None,
-        scale=None,
-        **kwargs,
+        vocabulary_size: int,
+        hidden_dim: int,
+        mask_zero: bool = False,
+        embeddings_initializer: Identifier | None = None,
+        scale: float | None = None,
+        **kwargs: Any,
     ):
         arguments.check_sizes(vocabulary_size=vocabulary_size, hidden_dim=hidden_dim)
         if scale is not None:
@@ -62,10 +64,10 @@ class TokenEmbedding(arguments.KnownArguments, keras.layers.ReversibleEmbedding)
         self.hidden_dim = hidden_dim
         self.scale = scale
 
-    def call(self, inputs, reverse=False):
+    def call(self, inputs: Tensor, reverse: bool = False) -> Tensor:
         return self._scaled(super().call, inputs, reverse)
 
-    def quantized_call(self, inputs, reverse=False):
+    def quantized_call(self, inputs: Tensor, reverse: bool = False) -> Tensor:
         return self._scaled(super().quantized_call, inputs, reverse)
 
     def _scaled(self, looked_up, inputs, reverse):
@@ -79,7 +81,7 @@ class TokenEmbedding(arguments.KnownArguments, keras.layers.ReversibleEmbedding)
             set_keras_mask(scaled, ops.not_equal(inputs, 0))
         return scaled
 
-    def quantize(self, mode=None, type_check=True, config=None):
+    def quantize(self, mode: str | None = None, type_check: bool = True, config: Any = None) -> None:
         # Keras refuses subclasses, whose `call` it does not know.
         super().quantize(mode, type_check=False, config=config)
 
@@ -94,11 +96,11 @@ class TokenEmbedding(arguments.KnownArguments, keras.layers.ReversibleEmbedding)
                 f"Received: ids from {known.min()} to {known.max()}."
             )
 
-    def compute_output_spec(self, inputs, reverse=False):
+    def compute_output_spec(self, inputs: Tensor, reverse: bool = False) -> keras.KerasTensor:
         spec = super().compute_output_spec(inputs, reverse=reverse)
         return keras.KerasTensor(spec.shape, dtype="float32") if reverse else spec
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         for name in ("input_dim", "output_dim", "tie_weights", "reverse_dtype", "logit_soft_cap"):
             config.pop(name)

@@ -1,14 +1,16 @@
 """Position information that is added to the input (Vaswani et al. 2017, section 3.5)."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
 
 from keras_transformer import arguments
+from keras_transformer.types import Identifier, Shape, Tensor
 
 
-def sinusoid(positions, width, max_wavelength=10_000):
+def sinusoid(positions: Tensor, width: int, max_wavelength: int = 10_000) -> Tensor:
     """PE(pos, 2i) = sin(pos / wavelength^(2i / d)), PE(pos, 2i + 1) = cos(the same).
 
     Vaswani et al. 2017, section 3.5. Sine and cosine are interleaved, as in the paper.
@@ -43,25 +45,25 @@ class PositionalEncoding(arguments.KnownArguments, keras.layers.Layer):
         (B, T, D) in the compute dtype.
     """
 
-    def __init__(self, max_wavelength=10_000, **kwargs):
+    def __init__(self, max_wavelength: int = 10_000, **kwargs: Any):
         super().__init__(**kwargs)
         arguments.check_positive(max_wavelength=max_wavelength)
         self.max_wavelength = max_wavelength
         self.supports_masking = True
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         arguments.check_shapes(3, x=input_shape)
 
-    def call(self, x, start_index=0):
+    def call(self, x: Tensor, start_index: int | Tensor = 0) -> Tensor:
         arguments.check_vectors((None, None, None), x=x)
         _known_start(start_index)
         positions = ops.arange(ops.shape(x)[1]) + start_index
         return x + ops.cast(sinusoid(positions, x.shape[-1], self.max_wavelength), x.dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "max_wavelength": self.max_wavelength}
 
 
@@ -79,10 +81,10 @@ class GridPositionalEncoding(arguments.KnownArguments, keras.layers.Layer):
         (B, H, W, D) in the compute dtype.
     """
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         arguments.check_shapes(4, x=input_shape)
 
-    def call(self, x):
+    def call(self, x: Tensor) -> Tensor:
         arguments.check_vectors((None, None, None, None), x=x)
         _, height, width, channels = ops.shape(x)
         rows = sinusoid(ops.arange(height), channels // 2)[:, None, :]  # (H, 1, D / 2)
@@ -92,7 +94,7 @@ class GridPositionalEncoding(arguments.KnownArguments, keras.layers.Layer):
         columns = ops.pad(columns, [[0, 0], [0, 0], [channels // 2, 0]])
         return x + ops.cast(rows + columns, x.dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
 
@@ -115,14 +117,14 @@ class LearnedPositionalEncoding(arguments.KnownArguments, keras.layers.Layer):
         ValueError: a position that is known when called (not inside a graph) has no vector.
     """
 
-    def __init__(self, max_length, initializer="glorot_uniform", **kwargs):
+    def __init__(self, max_length: int, initializer: Identifier = "glorot_uniform", **kwargs: Any):
         super().__init__(**kwargs)
         arguments.check_sizes(max_length=max_length)
         self.max_length = max_length
         self.initializer = keras.initializers.get(initializer)
         self.supports_masking = True
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         arguments.check_shapes(3, x=input_shape)
         self.embeddings = self.add_weight(
             name="embeddings",
@@ -130,7 +132,7 @@ class LearnedPositionalEncoding(arguments.KnownArguments, keras.layers.Layer):
             initializer=self.initializer,
         )
 
-    def call(self, x, start_index=0):
+    def call(self, x: Tensor, start_index: int | Tensor = 0) -> Tensor:
         arguments.check_vectors((None, None, self.embeddings.shape[-1]), x=x)
         length, first = x.shape[1], _known_start(start_index)
         if length is not None and first + length > self.max_length:
@@ -141,10 +143,10 @@ class LearnedPositionalEncoding(arguments.KnownArguments, keras.layers.Layer):
         positions = ops.arange(ops.shape(x)[1]) + start_index
         return x + ops.take(self.embeddings, positions, axis=0)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "max_length": self.max_length,
@@ -168,7 +170,9 @@ def _known_start(start_index):
     return int(known)
 
 
-def positional_encoding(max_length=None, **kwargs):
+def positional_encoding(
+    max_length: int | None = None, **kwargs: Any
+) -> PositionalEncoding | LearnedPositionalEncoding:
     """The sinusoid, which has no limit, if `max_length` is None; else so many learned positions."""
     if max_length is None:
         return PositionalEncoding(**kwargs)

@@ -1,10 +1,13 @@
 """The two pieces that every layer of the Transformer repeats (Vaswani et al. 2017, section 3.1, 3.3)."""
 
+from typing import Any, Self
+
 import keras
 from keras import ops
 
 from keras_transformer import arguments
 from keras_transformer.quantization import KeepsQuantization
+from keras_transformer.types import Identifier, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -28,7 +31,14 @@ class Sublayer(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):
         (B, T, D) in the compute dtype.
     """
 
-    def __init__(self, layer, dropout=0.0, norm_first=False, norm_epsilon=1e-6, **kwargs):
+    def __init__(
+        self,
+        layer: keras.layers.Layer,
+        dropout: float = 0.0,
+        norm_first: bool = False,
+        norm_epsilon: float = 1e-6,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         if not isinstance(layer, keras.layers.Layer):
             raise ValueError(f"`layer` must be a Keras layer. Received: layer={layer!r}.")
@@ -44,18 +54,18 @@ class Sublayer(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):
         self.dropout_layer = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
         self.supports_masking = True
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         arguments.check_shapes(None, x=input_shape)
         self.width = input_shape[-1]
         self.norm.build(input_shape)
         if not self.layer.built:
             self.layer.build(input_shape)
 
-    def call(self, x, training=None):
+    def call(self, x: Tensor, training: bool | None = None) -> Tensor:
         arguments.check_vectors((*x.shape[:-1], self.width), x=x)
         return self.after(x, self.layer(self.before(x)))
 
-    def before(self, x):
+    def before(self, x: Tensor) -> Tensor:
         """f's input. With `after`, for an f that takes or returns more than one tensor.
 
         Args:
@@ -66,7 +76,7 @@ class Sublayer(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):
         """
         return self.norm(x) if self.norm_first else x
 
-    def after(self, x, output):
+    def after(self, x: Tensor, output: Tensor) -> Tensor:
         """The sub-layer's result.
 
         Args:
@@ -80,10 +90,10 @@ class Sublayer(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):
         total = x + self.dropout_layer(output)
         return total if self.norm_first else self.norm(total)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "layer": keras.saving.serialize_keras_object(self.layer),
@@ -93,7 +103,7 @@ class Sublayer(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**{**config, "layer": keras.saving.deserialize_keras_object(config["layer"])})
 
 
@@ -116,7 +126,9 @@ class FeedForward(KeepsQuantization, arguments.KnownArguments, keras.layers.Laye
         (B, T, D) in the compute dtype.
     """
 
-    def __init__(self, intermediate_dim, dropout=0.0, activation="relu", **kwargs):
+    def __init__(
+        self, intermediate_dim: int, dropout: float = 0.0, activation: Identifier = "relu", **kwargs: Any
+    ):
         super().__init__(**kwargs)
         arguments.check_sizes(intermediate_dim=intermediate_dim)
         arguments.check_rates(dropout=dropout)
@@ -125,7 +137,7 @@ class FeedForward(KeepsQuantization, arguments.KnownArguments, keras.layers.Laye
         self.activation = keras.activations.get(activation)
         self.supports_masking = True
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         arguments.check_shapes(None, x=input_shape)
         self.width = input_shape[-1]
         policy = self.dtype_policy
@@ -137,7 +149,7 @@ class FeedForward(KeepsQuantization, arguments.KnownArguments, keras.layers.Laye
         self.output_dense.build((*input_shape[:-1], self.intermediate_dim))
         self.dropout_layer = keras.layers.Dropout(self.dropout, dtype=policy)
 
-    def call(self, x, training=None):
+    def call(self, x: Tensor, training: bool | None = None) -> Tensor:
         arguments.check_vectors((*x.shape[:-1], self.width), x=x)
         # As one matrix product each: with rank 3, TensorFlow's `Dense` costs ten small operations more and
         # keeps the product, the bias and the activation apart.
@@ -145,10 +157,10 @@ class FeedForward(KeepsQuantization, arguments.KnownArguments, keras.layers.Laye
         inner = self.dropout_layer(self.intermediate_dense(rows))
         return ops.reshape(self.output_dense(inner), ops.shape(x))  # with -1, no positions would be no rows
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "intermediate_dim": self.intermediate_dim,
