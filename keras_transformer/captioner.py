@@ -1,7 +1,10 @@
 """Image bytes to captions: decoder, model and search as functions that run in a TensorFlow graph."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Self
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -11,6 +14,7 @@ from keras_transformer.encoded_images import decode_images
 from keras_transformer.model_files import load_model
 from keras_transformer.run_files import data_length, image_facts
 from keras_transformer.special_ids import PAD_ID
+from keras_transformer.types import StrPath, Tensor
 
 
 class Captioner(tf.Module):
@@ -28,7 +32,13 @@ class Captioner(tf.Module):
         ValueError: the tokenizer has another number of ids than the model.
     """
 
-    def __init__(self, model, tokenizer, search, image_shape):
+    def __init__(
+        self,
+        model: keras.Model,
+        tokenizer: tokenizers.Tokenizer,
+        search: decoding.Search,
+        image_shape: Sequence[int],
+    ):
         super().__init__(name="captioner")
         if tokenizer.vocabulary_size != model.vocabulary_size:
             raise ValueError(
@@ -45,7 +55,12 @@ class Captioner(tf.Module):
         self._describe = tf.function(self._decode, input_signature=[image], autograph=False)
 
     @classmethod
-    def from_run(cls, run_folder, search=decoding.BeamSearch, checkpoint=None):
+    def from_run(
+        cls,
+        run_folder: StrPath,
+        search: decoding.Search | Callable[[int], decoding.Search] = decoding.BeamSearch,
+        checkpoint: str | None = None,
+    ) -> Self:
         """Loads what `training.train` made of an `image_captioner`.
 
         Args:
@@ -70,11 +85,11 @@ class Captioner(tf.Module):
         model = load_model(checkpoint_path(folder, checkpoint))
         return cls(model, tokenizers.load(folder / "tokenizer" / "caption"), search, facts["image_shape"])
 
-    def __call__(self, encoded):
+    def __call__(self, encoded: Tensor) -> tf.Tensor:
         """Image bytes, strings (B,) -> captions, strings (B,)."""
         return self.n_best(encoded)[0][:, 0]
 
-    def n_best(self, encoded):
+    def n_best(self, encoded: Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Image bytes, strings (B,) -> captions, strings (B, N), and log-probabilities, float32 (B, N)."""
         return self._decode(decode_images(encoded, self.image_shape))
 
@@ -87,7 +102,7 @@ class Captioner(tf.Module):
         texts = self.tokenizer.detokenize(tf.reshape(ids, (batch_size * num_results, -1)))
         return tf.reshape(texts, (batch_size, num_results))
 
-    def translate(self, images, batch_size=64):
+    def translate(self, images: np.ndarray, batch_size: int = 64) -> list[str]:
         """The best caption of each image.
 
         Args:
@@ -103,7 +118,9 @@ class Captioner(tf.Module):
             found += [text.decode("utf-8", "replace") for text in texts.numpy()[:, 0]]
         return found
 
-    def look(self, images, layer=None, head=None):
+    def look(
+        self, images: np.ndarray, layer: int | None = None, head: int | None = None
+    ) -> list[tuple[list[str], np.ndarray]]:
         """The best caption of each image, piece by piece, and where was looked for each.
 
         Args:

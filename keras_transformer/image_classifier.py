@@ -1,13 +1,17 @@
 """Image bytes to classes, as functions that run in a TensorFlow graph."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
+import keras
 import tensorflow as tf
 
 from keras_transformer.checkpoints import checkpoint_path
 from keras_transformer.encoded_images import decode_images
 from keras_transformer.model_files import load_model
 from keras_transformer.run_files import image_facts
+from keras_transformer.types import StrPath, Tensor
 
 
 class ImageClassifier(tf.Module):
@@ -22,7 +26,7 @@ class ImageClassifier(tf.Module):
         ValueError: there is another number of names than of classes.
     """
 
-    def __init__(self, model, classes, image_shape):
+    def __init__(self, model: keras.Model, classes: Sequence[str], image_shape: Sequence[int]):
         super().__init__(name="image_classifier")
         if len(classes) != model.num_classes:
             raise ValueError(
@@ -36,7 +40,7 @@ class ImageClassifier(tf.Module):
         self.tf_variables = [variable.value for variable in model.variables]
 
     @classmethod
-    def from_run(cls, run_folder, checkpoint=None):
+    def from_run(cls, run_folder: StrPath, checkpoint: str | None = None) -> Self:
         """Loads what `training.train` made of an `attention_cnn`.
 
         Args:
@@ -55,13 +59,13 @@ class ImageClassifier(tf.Module):
         model = load_model(checkpoint_path(run_folder, checkpoint))
         return cls(model, facts["classes"], facts["image_shape"])
 
-    def __call__(self, encoded):
+    def __call__(self, encoded: Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Image bytes, strings (B,) -> names of classes, strings (B,), and their probabilities, (B,)."""
         probabilities = self.probabilities(encoded)
         best = tf.argmax(probabilities, axis=1)
         return tf.gather(tf.constant(self.classes), best), tf.reduce_max(probabilities, axis=1)
 
-    def probabilities(self, encoded):
+    def probabilities(self, encoded: Tensor) -> tf.Tensor:
         """Image bytes, strings (B,) -> float32 (B, number of classes), rows sum to 1."""
         logits = self.model(decode_images(encoded, self.image_shape), training=False)
         return tf.nn.softmax(tf.cast(logits, tf.float32))

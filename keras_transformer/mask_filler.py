@@ -1,7 +1,9 @@
 """Words for the gaps of texts: tokenizer and masked language model, in a TensorFlow graph."""
 
 from pathlib import Path
+from typing import Self
 
+import keras
 import tensorflow as tf
 
 from keras_transformer import tokenizers
@@ -9,6 +11,7 @@ from keras_transformer.checkpoints import checkpoint_path
 from keras_transformer.model_files import load_model
 from keras_transformer.run_files import data_length
 from keras_transformer.special_ids import END_ID, PAD_ID
+from keras_transformer.types import StrPath, Tensor
 
 MASK = "[MASK]"
 
@@ -28,7 +31,7 @@ class MaskFiller(tf.Module):
         ValueError: the tokenizer has another number of ids.
     """
 
-    def __init__(self, model, tokenizer, window):
+    def __init__(self, model: keras.Model, tokenizer: tokenizers.Tokenizer, window: int):
         super().__init__(name="mask_filler")
         self.mask_id = model.encoder.vocabulary_size - 1
         if tokenizer.vocabulary_size != self.mask_id:
@@ -43,7 +46,7 @@ class MaskFiller(tf.Module):
         self.tf_variables = [variable.value for variable in model.variables]
 
     @classmethod
-    def from_run(cls, run_folder, checkpoint=None):
+    def from_run(cls, run_folder: StrPath, checkpoint: str | None = None) -> Self:
         """Loads what `training.train` made of a `masked_lm`.
 
         Args:
@@ -64,7 +67,7 @@ class MaskFiller(tf.Module):
         model = load_model(checkpoint_path(folder, checkpoint))
         return cls(model, tokenizers.load(folder / "tokenizer" / "text"), window)
 
-    def __call__(self, text, num_candidates=10):
+    def __call__(self, text: Tensor, num_candidates: int = 10) -> tuple[tf.Tensor, tf.Tensor]:
         """The likeliest tokens for the first gap of each text.
 
         Args:

@@ -1,8 +1,11 @@
 """Text from a language model: tokenizer, model and search as functions that run in a TensorFlow graph."""
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Self
 
+import keras
 import tensorflow as tf
 
 from keras_transformer import decoding, tokenizers
@@ -10,6 +13,7 @@ from keras_transformer.checkpoints import checkpoint_path
 from keras_transformer.model_files import load_model
 from keras_transformer.run_files import data_length
 from keras_transformer.special_ids import END_ID, PAD_ID
+from keras_transformer.types import StrPath, Tensor
 
 
 class TextGenerator(tf.Module):
@@ -26,7 +30,7 @@ class TextGenerator(tf.Module):
         ValueError: the tokenizer has another number of ids than the model.
     """
 
-    def __init__(self, model, tokenizer, search):
+    def __init__(self, model: keras.Model, tokenizer: tokenizers.Tokenizer, search: decoding.Search):
         super().__init__(name="text_generator")
         if tokenizer.vocabulary_size != model.vocabulary_size:
             raise ValueError(
@@ -43,7 +47,12 @@ class TextGenerator(tf.Module):
         )
 
     @classmethod
-    def from_run(cls, run_folder, search=decoding.Sampling, checkpoint=None):
+    def from_run(
+        cls,
+        run_folder: StrPath,
+        search: decoding.Search | Callable[[int], decoding.Search] = decoding.Sampling,
+        checkpoint: str | None = None,
+    ) -> Self:
         """Loads what `training.train` made of a `causal_lm`.
 
         Args:
@@ -74,11 +83,11 @@ class TextGenerator(tf.Module):
         model = load_model(checkpoint_path(folder, checkpoint))
         return cls(model, tokenizers.load(folder / "tokenizer" / "text"), search)
 
-    def __call__(self, text):
+    def __call__(self, text: Tensor) -> tf.Tensor:
         """Prompts, strings (B,) -> texts that begin with them, strings (B,)."""
         return self.n_best(text)[0][:, 0]
 
-    def n_best(self, text):
+    def n_best(self, text: Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Prompts, strings (B,) -> texts, strings (B, N), and log-probabilities, float32 (B, N).
 
         A prompt of `max_length` tokens and more is cut to its end: what comes next follows from that. The
@@ -93,7 +102,7 @@ class TextGenerator(tf.Module):
         texts = self.tokenizer.detokenize(tf.reshape(ids, (batch_size * num_results, -1)))
         return tf.reshape(texts, (batch_size, num_results)), scores
 
-    def continued(self, text, length):
+    def continued(self, text: str, length: int) -> str:
         """Goes on with a text beyond the window: again and again from its last half window on.
 
         Args:
@@ -109,7 +118,7 @@ class TextGenerator(tf.Module):
             kept = ids[-(window // 2) :]
             max_length = min(window, len(kept) + length - len(ids))
             changes = {"max_length": max_length, "min_length": min(self.search.min_length, max_length)}
-            if isinstance(self.search, decoding.Sampling):
+            if isinstance(self.search, decoding.Sampling) and self.search.seed is not None:
                 changes["seed"] = self.search.seed + number  # else all parts would share their draws
             search = dataclasses.replace(self.search, **changes)
             found, _ = decoding.generate(self.model, {"prompt_ids": tf.constant([kept or [PAD_ID]])}, search)
@@ -118,7 +127,7 @@ class TextGenerator(tf.Module):
             number += 1
         return self.tokenizer.detokenize([ids]).numpy()[0].decode("utf-8", "replace")
 
-    def generate(self, texts):
+    def generate(self, texts: Sequence[str]) -> list[list[tuple[str, float]]]:
         """Continues a list of texts, one graph for all.
 
         Args:

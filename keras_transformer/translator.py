@@ -5,6 +5,7 @@ Legend: B texts, N hypotheses of a text, S source pieces, L longest translation 
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, Self
 
 import tensorflow as tf
 
@@ -14,6 +15,7 @@ from keras_transformer.hypotheses import Hypothesis, batches, read
 from keras_transformer.model_files import load_model
 from keras_transformer.run_files import data_length
 from keras_transformer.special_ids import END_ID, PAD_ID, UNKNOWN_ID
+from keras_transformer.types import StrPath, Tensor
 
 # White space and separators; no letter, digit or sign.
 BLANK = r"[\s\p{Z}]*"
@@ -38,7 +40,14 @@ class Translator(tf.Module):
         ValueError: a tokenizer has another number of ids than the model.
     """
 
-    def __init__(self, model, source_tokenizer, target_tokenizer, search, max_source_length):
+    def __init__(
+        self,
+        model: Any,
+        source_tokenizer: tokenizers.Tokenizer,
+        target_tokenizer: tokenizers.Tokenizer,
+        search: decoding.Search,
+        max_source_length: int,
+    ):
         super().__init__(name="translator")
         for side, tokenizer in (("source", source_tokenizer), ("target", target_tokenizer)):
             expected = getattr(model, f"{side}_vocabulary_size")
@@ -57,7 +66,13 @@ class Translator(tf.Module):
         self._graphs = {}
 
     @classmethod
-    def from_run(cls, run_folder, search=decoding.BeamSearch, others=(), checkpoint=None):
+    def from_run(
+        cls,
+        run_folder: StrPath,
+        search: decoding.Search | Callable[[int], decoding.Search] = decoding.BeamSearch,
+        others: Sequence[StrPath] = (),
+        checkpoint: str | None = None,
+    ) -> Self:
         """Loads what `training.train` made.
 
         Args:
@@ -92,9 +107,9 @@ class Translator(tf.Module):
                 )
         loaded = [load_model(file) for file in files]
         model = decoding.Ensemble(loaded) if len(loaded) > 1 else loaded[0]
-        return cls(model, *sides[0], search, max_length)
+        return cls(model, sides[0][0], sides[0][1], search, max_length)
 
-    def source_ids(self, text):
+    def source_ids(self, text: Tensor) -> tf.Tensor:
         """Strings (B,) -> int32 (B, S), cut to `max_source_length`, ended and padded.
 
         A text of white space is an empty one, whatever the tokenizer makes of it.
@@ -102,11 +117,11 @@ class Translator(tf.Module):
         text = tf.where(tf.strings.regex_full_match(text, BLANK), "", text)
         return ended(self.source_tokenizer.tokenize(text), self.max_source_length)
 
-    def __call__(self, text):
+    def __call__(self, text: Tensor) -> tf.Tensor:
         """Strings (B,) -> translations, strings (B,). An empty text has an empty translation."""
         return self.n_best(text)[0][:, 0]
 
-    def n_best(self, text):
+    def n_best(self, text: Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Strings (B,) -> translations, strings (B, N), and log-probabilities, float32 (B, N), best first.
 
         Where there are fewer than N the rest is empty, with the score -inf. All N translations of an
@@ -115,7 +130,7 @@ class Translator(tf.Module):
         decoded = self._decode(self.source_ids(text))
         return decoded["texts"], decoded["scores"]
 
-    def score(self, source, target):
+    def score(self, source: Tensor, target: Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Log-probabilities of given translations.
 
         Args:
@@ -129,7 +144,7 @@ class Translator(tf.Module):
         target_ids = ended(self.target_tokenizer.tokenize(target), longest)
         return decoding.score(self.model, {"source_ids": self.source_ids(source)}, target_ids)
 
-    def align(self, text, layer=None, head=None):
+    def align(self, text: Tensor, layer: int | None = None, head: int | None = None) -> dict[str, tf.Tensor]:
         """Best translations with what their pieces attended to, from one pass.
 
         Args:
@@ -154,7 +169,7 @@ class Translator(tf.Module):
             "attention": tf.cast(decoded["attention"][:, 0, :length], tf.float32),
         }
 
-    def tokens(self, source_ids):
+    def tokens(self, source_ids: Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Without tokenizers: ids (B, S), ended and padded with 0 -> ids (B, N, L) and scores (B, N).
 
         Ids that the model does not have are read as the unknown token.
@@ -187,7 +202,9 @@ class Translator(tf.Module):
             "attention": kept,
         }
 
-    def translate(self, texts, batch_size=128, progress=None):
+    def translate(
+        self, texts: Sequence[str | bytes], batch_size: int = 128, progress: Callable | None = None
+    ) -> list[str]:
         """The best translation of each text; see `hypotheses`.
 
         Returns:
@@ -232,7 +249,7 @@ class Translator(tf.Module):
                 progress(len(indices))
         return results
 
-    def attention(self, text):
+    def attention(self, text: str) -> tuple[list[str], list[str], Any]:
         """Translates one text and shows what each piece of the translation attended to.
 
         Args:
@@ -285,19 +302,19 @@ class Translator(tf.Module):
         return ids
 
 
-def ended(tokens, length):
+def ended(tokens: Tensor, length: int) -> tf.Tensor:
     """Ragged ids (B, None) -> int32 (B, S), cut to `length` with the end token, padded."""
     tokens = tokens[:, : length - 1]
     return tf.concat([tokens, tf.fill([tokens.nrows(), 1], END_ID)], axis=1).to_tensor()
 
 
-def pieces(tokenizer, ids):
+def pieces(tokenizer: tokenizers.Tokenizer, ids: Tensor) -> tf.Tensor:
     """Ids of any shape -> pieces, strings of that shape, empty at padding."""
     return tf.where(
         ids == PAD_ID, "", tf.reshape(tokenizer.id_to_piece(tf.reshape(ids, [-1])), tf.shape(ids))
     )
 
 
-def vocabulary(tokenizer):
+def vocabulary(tokenizer: tokenizers.Tokenizer) -> list[bytes]:
     """All pieces of a tokenizer, in the order of their ids."""
     return tokenizer.id_to_piece(tf.range(tokenizer.vocabulary_size)).numpy().tolist()
