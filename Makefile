@@ -26,7 +26,7 @@ help:
 	@echo "make test         all tests but the slow ones"
 	@echo "make test-slow    the slow ones, before a release"
 	@echo "make test-jax     layers, models, losses and decoding on JAX, without TensorFlow"
-	@echo "make lint         ruff check and ruff format --check"
+	@echo "make lint         ruff check, ruff format --check and mypy"
 	@echo "make format       ruff format and the fixes ruff can make"
 	@echo "make constraints  pin the newest versions that setup.py and requirements/jax.in allow"
 	@echo "make clean        remove the environments and the caches"
@@ -66,6 +66,7 @@ test-jax: $(STAMP_JAX)
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
 
 format: $(STAMP)
 	$(VENV)/bin/ruff check --fix .
@@ -76,5 +77,5 @@ constraints: $(STAMP)
 	$(COMPILE) --upgrade --output-file requirements/constraints-jax.txt requirements/jax.in
 
 clean:
-	rm -rf $(VENV) $(VENV_JAX) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV_JAX) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
