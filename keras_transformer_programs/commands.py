@@ -36,7 +36,7 @@ COMMANDS = {
 COMPLETION = "completion"
 
 
-def main():
+def main() -> None:
     """Runs the program that the command line names."""
     command, *arguments = sys.argv[1:] or ["--help"]
     known = [*COMMANDS, COMPLETION]

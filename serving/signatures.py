@@ -12,7 +12,9 @@ Legend: B texts, N hypotheses of a text, S source pieces, T target pieces, L `ma
 """
 
 import dataclasses
+from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import tensorflow as tf
 
@@ -151,7 +153,7 @@ def functions(translator, layer=None, head=None, limits=None) -> dict:
     }
 
 
-def warm_up(translator, signatures, limits=None):
+def warm_up(translator, signatures, limits=None) -> Iterator[tuple[str, dict[str, Any]]]:
     """Requests that make a server prepare all that its answers need, before it says "available".
 
     Args:
@@ -179,7 +181,7 @@ def _requests(translator, signatures, texts, targets):
         yield name, {spec.name: values[spec.name] for spec in function.input_signature}
 
 
-def single(search):
+def single(search) -> decoding.Search:
     """The search with one result for each source, that which is otherwise its first."""
     if isinstance(search, decoding.BeamSearch):
         return dataclasses.replace(search, n_best=1)

@@ -2,7 +2,7 @@
 
 import ast
 
-from tests.source_code import LIBRARY, sources
+from tests.source_code import LIBRARY, PROGRAMS, sources
 
 
 def is_public(name):
@@ -50,3 +50,8 @@ def test_the_reader_of_signatures_sees_what_lacks_its_type():
 def test_public_functions_and_constructors_of_the_library_are_typed():
     for path, tree in sources(LIBRARY):
         assert not list(untyped(tree)), f"{path}: say the types"
+
+
+def test_public_functions_of_the_programs_say_what_they_return():
+    for path, tree in sources(*PROGRAMS):
+        assert not [name for name in untyped(tree) if name.endswith("->")], f"{path}: say what is returned"

@@ -13,7 +13,7 @@ from training import picture_files, run_kinds
 from training.config import CaptioningConfig
 
 
-def main(arguments=None):
+def main(arguments=None) -> None:
     """Reads the command line and prints captions."""
     parser = command_line.parser("training.caption", __doc__)
     parser.add_argument("images", type=Path, nargs="+", help="files")

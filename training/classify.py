@@ -11,7 +11,7 @@ from training import run_kinds
 from training.config import ImageClassificationConfig
 
 
-def main(arguments=None):
+def main(arguments=None) -> None:
     """Reads the command line and prints classes."""
     parser = command_line.parser("training.classify", __doc__)
     parser.add_argument("images", type=Path, nargs="+", help="files")

@@ -20,7 +20,7 @@ WORKER_TIMEOUT = 15
 HEARTBEAT = 1  # seconds
 
 
-def main(arguments=None):
+def main(arguments=None) -> None:
     """Reads the command line and serves until SIGTERM."""
     parser = command_line.parser("training.data_service", __doc__)
     parser.add_argument("role", type=Literal["dispatcher", "worker"], help="what this process is")

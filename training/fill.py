@@ -13,7 +13,7 @@ from training import run_kinds
 from training.config import MaskedLanguageModelingConfig
 
 
-def main(arguments=None):
+def main(arguments=None) -> None:
     """Reads the command line and prints candidates."""
     parser = command_line.parser("training.fill", __doc__)
     parser.add_argument(
@@ -41,7 +41,7 @@ def main(arguments=None):
             write(map(as_line, *(x.numpy()[0] for x in found)))
 
 
-def as_line(candidate, probability):
+def as_line(candidate, probability) -> str:
     """A token, bytes, and its probability as a line."""
     token = json.dumps(candidate.decode("utf-8", "backslashreplace"), ensure_ascii=False)
     return f"{token}\t{probability:.4f}"

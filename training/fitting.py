@@ -39,7 +39,9 @@ class Prepared:
 
 @devices.lost_workers_told()
 @memory.too_little_told()
-def train(config: RunConfig, output: Path, continues: bool = False, accept_changed_data: bool = False):
+def train(
+    config: RunConfig, output: Path, continues: bool = False, accept_changed_data: bool = False
+) -> keras.Model:
     """Trains by a configuration, or goes on with a training that was interrupted.
 
     Args:
@@ -137,7 +139,7 @@ def check_data(prepared, strategy, unfinished, is_accepted) -> Prepared:
     return replace(prepared, settled=settled)
 
 
-def make_model(prepared: Prepared):
+def make_model(prepared: Prepared) -> keras.Model:
     """The compiled model before its first step."""
     task, config = prepared.task, prepared.task.config
     model = task.make_model(task.sizes)
@@ -150,7 +152,7 @@ def make_model(prepared: Prepared):
     return model
 
 
-def fit(model, epoch, prepared: Prepared, strategy, callbacks):
+def fit(model, epoch, prepared: Prepared, strategy, callbacks) -> None:
     """Keras's `fit`, from the end of an epoch on."""
     batches, steps_per_epoch = prepared.batches, prepared.steps_per_epoch
     validation = {}
@@ -218,7 +220,7 @@ def prepare(config: RunConfig, unfinished: Path | None = None, num_replicas: int
     return Prepared(task, batches, steps_per_epoch, settled)
 
 
-def make_callbacks(output: Path, config: RunConfig, quality=None):
+def make_callbacks(output: Path, config: RunConfig, quality=None) -> list[keras.callbacks.Callback]:
     """Quality, metrics file, TensorBoard, what `train` goes on from, and what is done with checkpoints.
 
     The order counts: what is not finite ends the training before it is saved; validation, translation and the
@@ -240,14 +242,14 @@ def make_callbacks(output: Path, config: RunConfig, quality=None):
     return [callback for callback in callbacks if callback is not None]
 
 
-def make_averages(config: RunConfig):
+def make_averages(config: RunConfig) -> keras.callbacks.SwapEMAWeights | None:
     """What puts the averaged weights in place at the end of an epoch, if there are any."""
     if config.optimizer.ema_momentum is None:
         return None
     return keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
 
 
-def worker_callbacks(output: Path, folder: Path, prepared: Prepared, model):
+def worker_callbacks(output: Path, folder: Path, prepared: Prepared, model) -> list[keras.callbacks.Callback]:
     """Those of workers that are not the chief: they take part in everything, and write nothing that stays.
 
     Args:

@@ -12,7 +12,7 @@ from training import run_kinds
 from training.config import LanguageModelingConfig
 
 
-def main(arguments=None):
+def main(arguments=None) -> None:
     """Reads the command line and prints what each text goes on with."""
     parser = command_line.parser("training.generate", __doc__)
     parser.add_argument(

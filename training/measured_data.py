@@ -1,6 +1,7 @@
 """Which examples a run is measured on: a split of its own data, the same data elsewhere, or other files."""
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 
 from training.config import RunConfig, TranslationConfig
@@ -82,7 +83,7 @@ def located(config: RunConfig, data_dir=None, files=(), image_shape=None) -> Run
 
 
 @contextlib.contextmanager
-def told(config: RunConfig, split: str, is_own: bool):
+def told(config: RunConfig, split: str, is_own: bool) -> Iterator[None]:
     """Tells which options help if the examples that are read inside are not where the training found them.
 
     Args:

@@ -19,7 +19,7 @@ from training.config import TranslationConfig, config_class, kind_of
 from training.config.files import CONFIG_HELP, ConfigFile
 
 
-def main(arguments=None):
+def main(arguments=None) -> None:
     """Reads the command line and prepares."""
     parser = command_line.parser("training.prepare", __doc__)
     parser.add_argument("--config", action=ConfigFile, help=CONFIG_HELP)

@@ -19,7 +19,7 @@ from training.config.files import CONFIG_HELP, ConfigFile
 CONFIGS = Path(__file__).parent / "configs"
 
 
-def main(arguments=None):
+def main(arguments=None) -> None:
     """Reads the command line and trains."""
     parser = command_line.parser("training.train", __doc__)
     parser.add_argument("--config", action=ConfigFile, help=CONFIG_HELP)

@@ -1,6 +1,7 @@
 """What `fitting` asks of a task."""
 
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -70,7 +71,7 @@ class Task:
         """The largest shape that a training batch can have; rows first, a multiple of `row_multiple`."""
         raise NotImplementedError
 
-    def batches(self, split: str, row_multiple: int = 1):
+    def batches(self, split: str, row_multiple: int = 1) -> Any:
         """The batches of a split, whose rows are a multiple of `row_multiple`; see `pipeline.Batches`."""
         raise NotImplementedError
 
@@ -78,7 +79,7 @@ class Task:
         """The built model. Errors about its sizes are its own."""
         raise NotImplementedError
 
-    def random_batch(self, sizes: dict, shape: tuple, generator):
+    def random_batch(self, sizes: dict, shape: tuple, generator) -> tuple[Any, Any]:
         """A batch of this shape for trials, (inputs, labels); `generator` is `np.random.Generator`."""
         raise NotImplementedError
 

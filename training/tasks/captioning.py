@@ -1,5 +1,8 @@
 """Training a captioner: images, a tokenizer for captions, exact matches and BLEU."""
 
+from typing import Any
+
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -18,34 +21,34 @@ class Captioning(Task):
 
     vocabularies = {"target_embedding": "caption"}
 
-    def load_split(self, split):
+    def load_split(self, split) -> None:
         self.examples[split] = images.load_captions(self.config.data, split)
 
-    def train_tokenizers(self):
+    def train_tokenizers(self) -> None:
         self.tokenizers = {"caption": train_tokenizer(self.config.tokenizer, self.examples["train"][1])}
 
-    def load(self):
+    def load(self) -> None:
         super().load()
         self.image_shape = self.examples["train"][0].shape[1:]
 
-    def load_facts(self, facts):
+    def load_facts(self, facts) -> None:
         self.image_shape = tuple(facts["image_shape"])
 
     @property
-    def image_facts(self):
+    def image_facts(self) -> dict[str, Any]:
         return {"image_shape": list(self.image_shape)}
 
     @property
-    def sizes(self):
+    def sizes(self) -> dict[str, Any]:
         return {
             "vocabulary_size": self.tokenizers["caption"].vocabulary_size,
             "image_shape": self.image_shape,
         }
 
-    def largest_shape(self, row_multiple=1):
+    def largest_shape(self, row_multiple=1) -> tuple[int, ...]:
         return rounded_up(self.config.data.batch_size, row_multiple), *self.sizes["image_shape"]
 
-    def batches(self, split, row_multiple=1):
+    def batches(self, split, row_multiple=1) -> Any:
         data = self.config.data
         found, captions = self.examples[split]
         inputs, labels, is_kept = encoded(captions, self.tokenizers["caption"], data.max_length)
@@ -66,25 +69,25 @@ class Captioning(Task):
             row_multiple=row_multiple,
         )
 
-    def change(self, inputs, labels, generator):
+    def change(self, inputs, labels, generator) -> tuple[Any, Any]:
         """See `pipeline.ArrayBatches`."""
         data = self.config.data
         image = pipeline.flipped_and_shifted(inputs["image"], data.flip, data.shift, generator)
         return {**inputs, "image": image}, labels
 
-    def make_model(self, sizes):
+    def make_model(self, sizes) -> keras.Model:
         given = {name: value for name, value in vars(self.config.model).items() if name != "kind"}
         model = models.ImageCaptioner(sizes["vocabulary_size"], channels=sizes["image_shape"][-1], **given)
         model.build()
         return model
 
-    def random_batch(self, sizes, shape, generator):
+    def random_batch(self, sizes, shape, generator) -> tuple[Any, Any]:
         rows, *image_shape = shape
         image = generator.integers(256, size=(rows, *image_shape)).astype(np.uint8)
         ids = generator.integers(4, sizes["vocabulary_size"], (rows, self.config.data.max_length), "int32")
         return {"image": image, "target_ids": ids}, ids
 
-    def quality(self, model):
+    def quality(self, model) -> Any:
         config = self.config.quality
         if not self.has("validation") or not config.frequency:
             return None
@@ -98,7 +101,7 @@ class Captioning(Task):
             num_shown=config.num_shown,
         )
 
-    def measure(self, model, split, search=None):
+    def measure(self, model, split, search=None) -> list:
         found, captions = self.examples[split]
         described = self.captioner(model, search).translate(found)
         lowercase = self.config.tokenizer.lowercase
@@ -109,11 +112,11 @@ class Captioning(Task):
         """Images to captions, with this model."""
         return Captioner(model, self.tokenizers["caption"], search, self.image_shape)
 
-    def summary(self):
+    def summary(self) -> str:
         return f"vocabulary: {self.sizes['vocabulary_size']:,}"
 
 
-def encoded(captions, tokenizer, max_length: int):
+def encoded(captions, tokenizer, max_length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Inputs and labels, int32 (N, T), ended and padded; which captions fit into `max_length`, (N,)."""
     rows = tokenizer.tokenize(tf.constant(captions)).to_list()
     is_kept = np.array([len(row) < max_length for row in rows])

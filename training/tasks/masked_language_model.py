@@ -1,5 +1,8 @@
 """Training a masked language model: running text in windows, some tokens hidden."""
 
+from typing import Any
+
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -18,10 +21,10 @@ class MaskedLanguageModel(TextTask):
     signature = {"token_ids": tf.TensorSpec((None, None), tf.int32)}, tf.TensorSpec((None, None), tf.int32)
 
     @property
-    def sizes(self):
+    def sizes(self) -> dict[str, Any]:
         return {"vocabulary_size": self.tokenizers["text"].vocabulary_size + 1}
 
-    def make_example(self, tokens, generator):
+    def make_example(self, tokens, generator) -> tuple[Any, Any]:
         """See `pipeline.WindowBatches`."""
         ids, labels = masked_tokens(
             tokens[:, 1:],
@@ -31,11 +34,11 @@ class MaskedLanguageModel(TextTask):
         )
         return {"token_ids": np.asarray(ids)}, np.asarray(labels)
 
-    def random_batch(self, sizes, shape, generator):
+    def random_batch(self, sizes, shape, generator) -> tuple[Any, Any]:
         ids = generator.integers(4, sizes["vocabulary_size"], shape, dtype="int32")
         return {"token_ids": ids}, ids
 
-    def make_model(self, sizes):
+    def make_model(self, sizes) -> keras.Model:
         given = {
             name: value for name, value in vars(self.config.model).items() if name not in ("kind", "masked")
         }
@@ -50,5 +53,5 @@ class MaskedLanguageModel(TextTask):
         model.build()
         return model
 
-    def metrics(self):
+    def metrics(self) -> list[keras.metrics.Metric]:
         return [metrics.TokenAccuracy()]

@@ -3,6 +3,9 @@
 import functools
 import math
 from pathlib import Path
+from typing import Any
+
+import keras
 
 from keras_transformer import decoding, models
 from keras_transformer.callbacks import TranslationQuality
@@ -25,27 +28,27 @@ class Translation(Task):
 
     vocabularies = {"source_embedding": "source", "target_embedding": "target"}
 
-    def load_split(self, split):
+    def load_split(self, split) -> None:
         if split == "train" and self.config.data.prepared is not None:
             prepared.check(self.config)
             self.examples[split] = ()  # on disk
         else:
             self.examples[split] = load_pairs(self.config.data, split)
 
-    def train_tokenizers(self):
+    def train_tokenizers(self) -> None:
         if self.config.data.prepared is not None:
             self.load_tokenizers(Path(self.config.data.prepared))
             return
         sides = make_tokenizers(self.config.tokenizer, self.examples["train"])
         self.tokenizers = dict(zip(("source", "target"), sides, strict=True))
 
-    def load_tokenizers(self, folder):
+    def load_tokenizers(self, folder) -> None:
         super().load_tokenizers(folder)
         if self.config.tokenizer.target is None:  # they were one when they were trained
             self.tokenizers["target"] = self.tokenizers["source"]
 
     @property
-    def sizes(self):
+    def sizes(self) -> dict[str, Any]:
         source, target = self.tokenizers["source"], self.tokenizers["target"]
         return {
             "source_vocabulary_size": source.vocabulary_size,
@@ -53,11 +56,11 @@ class Translation(Task):
             "is_joint": source is target,
         }
 
-    def largest_shape(self, row_multiple=1):
+    def largest_shape(self, row_multiple=1) -> tuple[int, ...]:
         length = self.config.data.max_length
         return rounded_up(max(1, self.config.data.batch_tokens // length), row_multiple), length, length
 
-    def batches(self, split, row_multiple=1):
+    def batches(self, split, row_multiple=1) -> Any:
         config, data = self.config, self.config.data
         source_tokenizer, target_tokenizer = self.tokenizers["source"], self.tokenizers["target"]
         filters = pipeline.Filters(data.max_length)
@@ -91,7 +94,7 @@ class Translation(Task):
             row_multiple=row_multiple,
         )
 
-    def make_model(self, sizes):
+    def make_model(self, sizes) -> keras.Model:
         given = dict(vars(self.config.model))
         if given["share_embeddings"] is None:
             given["share_embeddings"] = sizes["is_joint"]
@@ -102,7 +105,7 @@ class Translation(Task):
         model.build()
         return model
 
-    def random_batch(self, sizes, shape, generator):
+    def random_batch(self, sizes, shape, generator) -> tuple[Any, Any]:
         rows, *lengths = shape
         source_ids, target_ids = (
             generator.integers(4, sizes[f"{side}_vocabulary_size"], (rows, length), dtype="int32")
@@ -110,7 +113,7 @@ class Translation(Task):
         )
         return {"source_ids": source_ids, "target_ids": target_ids}, target_ids
 
-    def quality(self, model):
+    def quality(self, model) -> Any:
         config = self.config
         if not self.has("validation") or not config.quality.frequency:
             return None
@@ -129,7 +132,7 @@ class Translation(Task):
             num_shown=config.quality.num_shown,
         )
 
-    def summary(self):
+    def summary(self) -> str:
         sizes = self.sizes
         return (
             f"vocabulary: {sizes['source_vocabulary_size']:,} source, "
@@ -137,7 +140,7 @@ class Translation(Task):
         )
 
 
-def load_pairs(config: DataConfig, split: str):
+def load_pairs(config: DataConfig, split: str) -> Any:
     """The pairs of a split, tf.data.Dataset of (source, target) strings; None if it was not configured.
 
     The training split has the pairs of all corpora, each once, one corpus after the other; the others have
@@ -177,7 +180,7 @@ def _load(config: CorpusConfig, split: str, files):
     )
 
 
-def make_tokenizers(config: TokenizersConfig, pairs):
+def make_tokenizers(config: TokenizersConfig, pairs) -> Any:
     """Trains the tokenizers on the training pairs.
 
     Args:
