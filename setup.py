@@ -55,6 +55,7 @@ ONNX = ["onnx>=1.19", "onnxruntime>=1.23", "tf2onnx>=1.17"]
 DEV = [
     "dill>=0.3.8",
     "hypothesis>=6.100",
+    "mypy>=2.0",
     "pip-tools>=7.5",
     "pytest>=8.3",
     "pytest-xdist>=3.6",

@@ -7,6 +7,7 @@ import dataclasses
 import difflib
 import re
 import sys
+from typing import Any
 
 from keras_transformer_programs import hints, installation, output
 
@@ -37,7 +38,7 @@ class HelpFormatter(jsonargparse.DefaultHelpFormatter):
 class Parser(jsonargparse.ArgumentParser):
     """A parser whose errors are one line that names the nearest option, and whose usage is short."""
 
-    def error(self, message, ex=None):
+    def error(self, message, ex=None) -> None:
         if not self.exit_on_error:  # the parser of a part: its owner reports
             super().error(message, ex)
         where = "; all: --help" if UNKNOWN.search(str(message)) else ""
@@ -104,7 +105,7 @@ def add_checkpoint(parser) -> None:
     )
 
 
-def instantiate(parser: jsonargparse.ArgumentParser, options, kind: type):
+def instantiate(parser: jsonargparse.ArgumentParser, options, kind: type) -> Any:
     """The parsed options as an instance of a dataclass, whose fields are options of the parser."""
     for field in dataclasses.fields(kind):
         if not isinstance(options[field.name], jsonargparse.Namespace) and _is_section(parser, field.name):

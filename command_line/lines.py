@@ -4,7 +4,7 @@ import codecs
 import contextlib
 import itertools
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 # Lines that are worked on together: enough to sort by length, few enough to hold in memory.
@@ -41,7 +41,7 @@ def chunks(items: Iterable, size: int = CHUNK) -> Iterator[list]:
 
 
 @contextlib.contextmanager
-def reader(texts: Iterable[str] = (), path: str | None = None):
+def reader(texts: Iterable[str] = (), path: str | None = None) -> Iterator[Iterable[bytes]]:
     """Gives what is worked on as bytes, without line ends: texts that were given, else lines.
 
     Bytes: invalid UTF-8 is the tokenizer's to replace, and no reason to stop in the middle.
@@ -77,7 +77,7 @@ def _without_ends(lines):
 
 
 @contextlib.contextmanager
-def writer(path: str | None, inputs: Iterable[str | None] = ()):
+def writer(path: str | None, inputs: Iterable[str | None] = ()) -> Iterator[Callable[[list[str]], None]]:
     """Gives a function that writes a list of lines at once.
 
     The file is opened here, so that a path that cannot be written is told before a model is loaded; what it
@@ -137,7 +137,7 @@ def _joined(lines):
 
 
 @contextlib.contextmanager
-def progress_bar(total: int | None, output: str | None):
+def progress_bar(total: int | None, output: str | None) -> Iterator[Callable[[int], None]]:
     """A bar on standard error, if that is a terminal and no lines are printed to the same screen.
 
     Args:

@@ -11,10 +11,11 @@ import logging
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def start_up():
+def start_up() -> Iterator[None]:
     """Hides what is written to file descriptor 2 inside the block; shows it again if the block fails.
 
         with quiet.start_up():

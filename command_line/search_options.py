@@ -4,6 +4,7 @@ This module imports no Keras, so that `--help` and a misspelt option answer at o
 """
 
 from dataclasses import dataclass, fields
+from typing import Any, Self
 
 # What belongs to one search only.
 OWN = {
@@ -53,11 +54,11 @@ class SearchOptions:
     repetition_penalty: float = 1.0
 
     @classmethod
-    def read(cls, options):
+    def read(cls, options) -> Self:
         """From the parsed options of a command; those that it does not have keep their defaults."""
         return cls(**{field.name: options[field.name] for field in fields(cls) if field.name in options})
 
-    def search(self, max_length: int):
+    def search(self, max_length: int) -> Any:
         """The search.
 
         Args:

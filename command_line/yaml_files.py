@@ -6,6 +6,7 @@ values.
 
 import re
 from pathlib import Path
+from typing import Any
 
 import jsonargparse
 import yaml
@@ -27,7 +28,7 @@ class StrictLoader(yaml.SafeLoader):
 
     depth = 0
 
-    def compose_node(self, parent, index):
+    def compose_node(self, parent, index) -> Any:
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise yaml.composer.ComposerError(
@@ -37,7 +38,7 @@ class StrictLoader(yaml.SafeLoader):
         self.depth -= 1
         return node
 
-    def get_single_node(self):
+    def get_single_node(self) -> Any:
         node = super().get_single_node()
         if node is not None:
             _check(node, MAX_DEPTH, [MAX_VALUES])  # behind each `*name` again
@@ -55,7 +56,7 @@ StrictLoader.add_implicit_resolver(
 )
 
 
-def load(text: str):
+def load(text: str) -> Any:
     """The value that a YAML text describes.
 
     Raises:
@@ -72,7 +73,7 @@ def load(text: str):
         raise yaml.YAMLError(str(error)) from error
 
 
-def read(path):
+def read(path) -> Any:
     """The value in a YAML file.
 
     Raises:

@@ -5,20 +5,24 @@ import inspect
 import math
 from collections.abc import Iterable
 from numbers import Real
+from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
+
+from keras_transformer.types import Shape, Tensor
 
 # Of every layer and model, beside its own.
 KERAS_ARGUMENTS = ("name", "dtype", "trainable")
 
 
-def is_size(value, least=1):
+def is_size(value: object, least: float = 1) -> bool:
     """Whether a value is an integer, and no bool, of at least `least`."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
-def is_number(value):
+def is_number(value: object) -> bool:
     """Whether a value is a finite number, and no bool."""
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
@@ -29,7 +33,7 @@ def _check(rule, holds, arguments):
             raise ValueError(f"`{name}` must be {rule}. Received: {name}={value!r}.")
 
 
-def check_sizes(**sizes):
+def check_sizes(**sizes: object) -> None:
     """Raises unless each is a positive integer: True, 2.0 and "2" are none."""
     _check("a positive integer", is_size, sizes)
 
@@ -39,17 +43,17 @@ def check_counts(**counts: object) -> None:
     _check("an integer, 0 or above", lambda value: is_size(value, 0), counts)
 
 
-def check_optional_sizes(**sizes):
+def check_optional_sizes(**sizes: object) -> None:
     """Raises unless each is a positive integer or None: zero does not mean "by default"."""
     _check("a positive integer or None", lambda value: value is None or is_size(value), sizes)
 
 
-def check_rates(**rates):
+def check_rates(**rates: object) -> None:
     """Raises unless each is a probability of dropping something, which cannot be all."""
     _check("a number in 0 <= p < 1", lambda value: is_number(value) and 0 <= value < 1, rates)
 
 
-def check_positive(**numbers):
+def check_positive(**numbers: object) -> None:
     """Raises unless each is a finite number above zero."""
     _check("a positive number", lambda value: is_number(value) and value > 0, numbers)
 
@@ -59,23 +63,23 @@ def check_choices(choices: Iterable[object], **values: object) -> None:
     _check(f"one of {list(choices)}", lambda value: value in choices, values)
 
 
-def check_integers(**integers):
+def check_integers(**integers: object) -> None:
     """Raises unless each is an integer, of any sign."""
     _check("an integer", lambda value: is_size(value, -math.inf), integers)
 
 
-def check_layers(**layers):
+def check_layers(**layers: Any) -> None:
     """Raises unless each is a layer: a name stands for none."""
     _check("a Keras layer", lambda value: isinstance(value, keras.layers.Layer), layers)
 
 
-def check_classes(num_classes):
+def check_classes(num_classes: int) -> None:
     """Raises unless there are at least two classes."""
     if not is_size(num_classes, 2):
         raise ValueError(f"`num_classes` must be an integer above 1. Received: num_classes={num_classes!r}.")
 
 
-def check_heads(hidden_dim, num_heads, key_dim=None):
+def check_heads(hidden_dim: int, num_heads: int, key_dim: int | None = None) -> None:
     """Raises unless the width divides into heads, or a head's width is given."""
     if key_dim is None and hidden_dim % num_heads:
         raise ValueError(
@@ -84,7 +88,7 @@ def check_heads(hidden_dim, num_heads, key_dim=None):
         )
 
 
-def check_shapes(rank, **shapes):
+def check_shapes(rank: int | None, **shapes: Shape | None) -> None:
     """Raises unless each shape has `rank` axes (any number if None), the last of them known and not zero."""
     for name, shape in shapes.items():
         if shape is not None and (rank not in (None, len(shape)) or not shape or not is_size(shape[-1])):
@@ -95,7 +99,7 @@ def check_shapes(rank, **shapes):
             )
 
 
-def check_vectors(shape, **tensors):
+def check_vectors(shape: Shape, **tensors: Tensor) -> None:
     """Raises unless each tensor holds floats and has a shape; None is a size that is free or not known."""
     for name, tensor in tensors.items():
         dtype = keras.backend.standardize_dtype(tensor.dtype)
@@ -106,7 +110,7 @@ def check_vectors(shape, **tensors):
             )
 
 
-def check_masks(shape, **masks):
+def check_masks(shape: Shape, **masks: Tensor | None) -> None:
     """Raises unless each mask that is given has the shape (B, T) of what it masks; None is not known."""
     for name, mask in masks.items():
         if mask is not None and not _fits(tuple(mask.shape), shape):
@@ -125,7 +129,7 @@ def _sizes(shape):
     return tuple(size if isinstance(size, int) else None for size in shape)
 
 
-def known_value(x):
+def known_value(x: Tensor) -> np.ndarray | None:
     """The value of a number or tensor as NumPy's, or None where there is none yet: inside a graph."""
     try:
         return ops.convert_to_numpy(x)
@@ -140,14 +144,14 @@ class KnownArguments:
     even the layer.
     """
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any):
         strangers = kwargs.keys() - _constructor_arguments(type(self))
         if strangers:
             names = [*_parameters(type(self).__init__), *KERAS_ARGUMENTS]
             raise ValueError(_no_such_argument(type(self), strangers, names))
         super().__init__(*args, **kwargs)
 
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         names = _parameters(type(self).call)
         strangers = kwargs.keys() - set(names)
         if strangers and not _takes_any(type(self).call):

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -17,7 +18,13 @@ CELL, LONGEST = 0.28, 40.0
 SMALLEST_FONT, FONT = 4.0, 10.0
 
 
-def attention_map(weights, source_pieces, target_pieces, title="", columns=4):
+def attention_map(
+    weights: np.ndarray,
+    source_pieces: Sequence[str],
+    target_pieces: Sequence[str],
+    title: str = "",
+    columns: int = 4,
+) -> Figure:
     """Draws attention weights as heat maps: rows are target pieces, columns source pieces.
 
     Args:
@@ -63,7 +70,9 @@ def attention_map(weights, source_pieces, target_pieces, title="", columns=4):
     return figure
 
 
-def attention_over_image(image, weights, pieces, title="", columns=6):
+def attention_over_image(
+    image: np.ndarray, weights: np.ndarray, pieces: Sequence[str], title: str = "", columns: int = 6
+) -> Figure:
     """Draws what was looked at for each piece of a caption: the image, once for each, under its weights.
 
     Args:
@@ -129,7 +138,7 @@ def _panels(count, columns, size, title):
     return figure, axes[:count]
 
 
-def visible(pieces, blank="\u2581"):
+def visible(pieces: Sequence[str], blank: str = "\u2581") -> tuple[list[str], list[str]]:
     """Texts of a picture so that each of their characters can be seen, and the fonts that have them.
 
     Args:
@@ -161,7 +170,7 @@ def visible(pieces, blank="\u2581"):
     escaped = {
         char: char if char in known or char == blank else _escaped(char) for char in set("".join(pieces))
     }
-    return ["".join(map(escaped.get, piece)) for piece in pieces], fonts
+    return ["".join(map(escaped.__getitem__, piece)) for piece in pieces], fonts
 
 
 def _escaped(char):

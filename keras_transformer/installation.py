@@ -3,6 +3,7 @@
 import contextlib
 import importlib.metadata
 import warnings
+from collections.abc import Iterator
 
 # Ours. The import name as a distribution, keras-transformer, is another project's on the package index.
 DISTRIBUTION = "keras-transformer-zoo"
@@ -14,7 +15,7 @@ class MissingPackage(ModuleNotFoundError):
 
 
 @contextlib.contextmanager
-def needs(extra: str):
+def needs(extra: str) -> Iterator[None]:
     """Says which extra is missing if a package that is imported inside the block is not installed.
 
         with needs("plot"):

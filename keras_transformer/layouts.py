@@ -3,7 +3,9 @@
 import keras
 
 
-def model_parallel(device_mesh, axis="model") -> keras.distribution.LayoutMap:
+def model_parallel(
+    device_mesh: keras.distribution.DeviceMesh, axis: str = "model"
+) -> keras.distribution.LayoutMap:
     """The layout of all attention and feed-forward weights, and of embeddings, of the zoo's Transformers.
 
     As in Megatron (Shoeybi et al. 2019, section 3): attention is split by heads, the feed-forward network by
@@ -51,7 +53,7 @@ class ModelParallel(keras.distribution.ModelParallel):
     arguments are Keras's.
     """
 
-    def get_variable_layout(self, variable):
+    def get_variable_layout(self, variable: keras.Variable) -> keras.distribution.TensorLayout:
         layout = super().get_variable_layout(variable)
         if not isinstance(layout, keras.distribution.TensorLayout):
             return layout

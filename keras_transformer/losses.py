@@ -1,13 +1,16 @@
 """Label-smoothed cross-entropy on integer labels, averaged over the real tokens."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_transformer import arguments
 from keras_transformer.special_ids import PAD_ID
+from keras_transformer.types import Tensor
 
 
-def smoothed_cross_entropy(labels, logits, label_smoothing=0.0):
+def smoothed_cross_entropy(labels: Tensor, logits: Tensor, label_smoothing: float = 0.0) -> Tensor:
     """-sum_v q_v log softmax(z)_v with q = (1 - epsilon) onehot(label) + epsilon / V.
 
     Szegedy et al. 2016, section 7; Vaswani et al. 2017, section 5.4. The mass epsilon is spread over
@@ -73,11 +76,11 @@ class SmoothedCrossEntropy(keras.losses.Loss):
 
     def __init__(
         self,
-        label_smoothing=0.0,
-        pad_id=PAD_ID,
-        reduction="mean_with_sample_weight",
-        name="smoothed_cross_entropy",
-        dtype=None,
+        label_smoothing: float = 0.0,
+        pad_id: int = PAD_ID,
+        reduction: str = "mean_with_sample_weight",
+        name: str = "smoothed_cross_entropy",
+        dtype: Any = None,
     ):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         if not arguments.is_number(label_smoothing) or not 0 <= label_smoothing < 1:
@@ -89,10 +92,10 @@ class SmoothedCrossEntropy(keras.losses.Loss):
         self.label_smoothing = label_smoothing
         self.pad_id = pad_id
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
+    def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         return super().__call__(y_true, y_pred, sample_weight=self._weights(y_true, sample_weight))
 
-    def total_weight(self, y_true, sample_weight=None):
+    def total_weight(self, y_true: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         """What the loss is the mean of, a float32 scalar: number of real tokens, or sum of weights."""
         return ops.sum(self._weights(y_true, sample_weight))
 
@@ -100,10 +103,10 @@ class SmoothedCrossEntropy(keras.losses.Loss):
         weights = ops.cast(ops.not_equal(y_true, self.pad_id), "float32")
         return weights if sample_weight is None else weights * ops.cast(sample_weight, "float32")
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return smoothed_cross_entropy(y_true, y_pred, self.label_smoothing)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "label_smoothing": self.label_smoothing,

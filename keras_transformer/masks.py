@@ -9,9 +9,10 @@ from keras import ops
 from keras.src.backend import get_keras_mask
 
 from keras_transformer.special_ids import PAD_ID
+from keras_transformer.types import Tensor
 
 
-def padding_mask(ids, pad_id=PAD_ID):
+def padding_mask(ids: Tensor, pad_id: int = PAD_ID) -> Tensor:
     """Marks the real tokens of a padded batch.
 
     Args:
@@ -24,7 +25,7 @@ def padding_mask(ids, pad_id=PAD_ID):
     return ops.not_equal(ids, pad_id)
 
 
-def causal_mask(length):
+def causal_mask(length: int | Tensor) -> Tensor:
     """Lets position t see positions 0 to t: the future is hidden (section 3.2.3).
 
     Args:
@@ -37,7 +38,7 @@ def causal_mask(length):
     return ops.expand_dims(positions, 1) >= ops.expand_dims(positions, 0)
 
 
-def local_mask(length, window):
+def local_mask(length: int | Tensor, window: int) -> Tensor:
     """Lets position t see the positions at most `window` away (section 4, restricted attention).
 
     Args:
@@ -54,7 +55,7 @@ def local_mask(length, window):
     return ops.abs(distance) <= window
 
 
-def combine(*masks):
+def combine(*masks: Tensor | None) -> Tensor | None:
     """Attends only where every mask allows it.
 
     Args:
@@ -70,7 +71,7 @@ def combine(*masks):
     return combined
 
 
-def implicit_mask(x):
+def implicit_mask(x: Tensor) -> Tensor | None:
     """The mask that Keras attached to a tensor, say from `Embedding(mask_zero=True)`.
 
     Args:
@@ -82,7 +83,7 @@ def implicit_mask(x):
     return get_keras_mask(x)
 
 
-def as_heads_mask(mask):
+def as_heads_mask(mask: Tensor | None) -> Tensor | None:
     """Makes a mask broadcastable to (B, H, T, S).
 
     Args:

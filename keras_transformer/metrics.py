@@ -1,22 +1,25 @@
 """Metrics over the real tokens of padded batches."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_transformer import arguments
 from keras_transformer.losses import smoothed_cross_entropy
 from keras_transformer.special_ids import PAD_ID
+from keras_transformer.types import Tensor
 
 
 class TokenMetric(keras.metrics.Mean):
     """Base: the mean of a value per token over the tokens that are not padding."""
 
-    def __init__(self, pad_id=PAD_ID, name=None, dtype=None):
+    def __init__(self, pad_id: int = PAD_ID, name: str | None = None, dtype: Any = None):
         super().__init__(name=name, dtype=dtype)
         arguments.check_integers(pad_id=pad_id)
         self.pad_id = pad_id
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:
         """Adds a batch.
 
         Args:
@@ -31,11 +34,11 @@ class TokenMetric(keras.metrics.Mean):
         values = ops.reshape(self.values(y_true, y_pred), (-1,))
         super().update_state(values, sample_weight=ops.reshape(weight, (-1,)))
 
-    def values(self, y_true, y_pred):
+    def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """One value for each token, (B, T)."""
         raise NotImplementedError
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "pad_id": self.pad_id}
 
 
@@ -47,13 +50,13 @@ class Perplexity(TokenMetric):
         pad_id: labels with this id count for nothing.
     """
 
-    def __init__(self, pad_id=PAD_ID, name="perplexity", dtype=None):
+    def __init__(self, pad_id: int = PAD_ID, name: str = "perplexity", dtype: Any = None):
         super().__init__(pad_id=pad_id, name=name, dtype=dtype)
 
-    def values(self, y_true, y_pred):
+    def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return smoothed_cross_entropy(y_true, y_pred)
 
-    def result(self):
+    def result(self) -> Tensor:
         return ops.exp(super().result())
 
 
@@ -65,8 +68,8 @@ class TokenAccuracy(TokenMetric):
         pad_id: labels with this id count for nothing.
     """
 
-    def __init__(self, pad_id=PAD_ID, name="token_accuracy", dtype=None):
+    def __init__(self, pad_id: int = PAD_ID, name: str = "token_accuracy", dtype: Any = None):
         super().__init__(pad_id=pad_id, name=name, dtype=dtype)
 
-    def values(self, y_true, y_pred):
+    def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return ops.cast(ops.equal(ops.argmax(y_pred, axis=-1), y_true), "float32")

@@ -7,6 +7,7 @@ two systems may be chance. Importing this module imports sacreBLEU.
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from keras_transformer.installation import needs
 from keras_transformer.texts import as_list
@@ -28,7 +29,7 @@ class ExactMatch(Metric):
         super().__init__()
         self.lowercase = lowercase
 
-    def get_signature(self):
+    def get_signature(self) -> Any:
         signature = super().get_signature()
         signature.update("case", "lc" if self.lowercase else "mixed")
         return signature
@@ -141,7 +142,9 @@ def measure(
     return measured
 
 
-def sentence_chrf(translations, references, lowercase: bool = False) -> list[float]:
+def sentence_chrf(
+    translations: Sequence[str], references: Sequence[str], lowercase: bool = False
+) -> list[float]:
     """chrF2 of each sentence, 0 to 100. Unlike BLEU it tells short sentences apart."""
     metric = MEASURES["chrf"](lowercase=lowercase)
     pairs = zip(_strings(translations, "translations"), _strings(references, "references"), strict=True)
@@ -187,8 +190,8 @@ def paired_bootstrap(
             p_value = result.p_value
             if p_value is not None and same(texts, next(iter(systems.values())), lowercase):
                 p_value = 1.0  # sacreBLEU's count gives 1 / (num_samples + 1) where all differences are 0
-            values = (float(value) for value in (result.score, result.mean, result.ci))
-            compared.append(Compared(system, name, *values, p_value, str(signature)))
+            value, mean, margin = (float(x) for x in (result.score, result.mean, result.ci))
+            compared.append(Compared(system, name, value, mean, margin, p_value, str(signature)))
     return compared
 
 
@@ -199,7 +202,7 @@ def _strings(texts, name):
     ]
 
 
-def same(texts, others, lowercase: bool) -> bool:
+def same(texts: Sequence[str], others: Sequence[str], lowercase: bool) -> bool:
     """Whether two systems say the same."""
     return all(a == b or (lowercase and a.lower() == b.lower()) for a, b in zip(texts, others, strict=True))
 

@@ -5,28 +5,30 @@ it is not lost to a rate of zero.
 """
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
 
 from keras_transformer import arguments
+from keras_transformer.types import Tensor
 
 
 class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
     """Base: checks and keeps `warmup_steps`, and counts from 1."""
 
-    def __init__(self, warmup_steps):
+    def __init__(self, warmup_steps: int):
         arguments.check_sizes(warmup_steps=warmup_steps)
         self.warmup_steps = warmup_steps
 
-    def __call__(self, step):
+    def __call__(self, step: int | Tensor) -> Tensor:
         return self.rate(ops.cast(step, "float32") + 1.0)
 
-    def rate(self, step):
+    def rate(self, step: Tensor) -> Tensor:
         """The learning rate of update number `step` (float, from 1 on)."""
         raise NotImplementedError
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"warmup_steps": self.warmup_steps}
 
 
@@ -42,18 +44,18 @@ class TransformerSchedule(WarmupSchedule):
         scale: factor on the whole; 1 in the paper.
     """
 
-    def __init__(self, hidden_dim, warmup_steps=4000, scale=1.0):
+    def __init__(self, hidden_dim: int, warmup_steps: int = 4000, scale: float = 1.0):
         super().__init__(warmup_steps)
         arguments.check_sizes(hidden_dim=hidden_dim)
         arguments.check_positive(scale=scale)
         self.hidden_dim = hidden_dim
         self.scale = scale
 
-    def rate(self, step):
+    def rate(self, step: Tensor) -> Tensor:
         growth = step * self.warmup_steps**-1.5
         return self.scale * self.hidden_dim**-0.5 * ops.minimum(ops.rsqrt(step), growth)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "hidden_dim": self.hidden_dim, "scale": self.scale}
 
 
@@ -68,16 +70,16 @@ class InverseSquareRootSchedule(WarmupSchedule):
         warmup_steps: optimizer steps of linear growth.
     """
 
-    def __init__(self, peak, warmup_steps=4000):
+    def __init__(self, peak: float, warmup_steps: int = 4000):
         super().__init__(warmup_steps)
         arguments.check_positive(peak=peak)
         self.peak = peak
 
-    def rate(self, step):
+    def rate(self, step: Tensor) -> Tensor:
         ratio = step / self.warmup_steps
         return self.peak * ops.minimum(ratio, ops.rsqrt(ratio))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "peak": self.peak}
 
 
@@ -92,7 +94,7 @@ class CosineSchedule(WarmupSchedule):
         floor: the last learning rate, 0 <= floor <= peak.
     """
 
-    def __init__(self, peak, warmup_steps, total_steps, floor=0.0):
+    def __init__(self, peak: float, warmup_steps: int, total_steps: int, floor: float = 0.0):
         super().__init__(warmup_steps)
         arguments.check_positive(peak=peak)
         arguments.check_sizes(total_steps=total_steps)
@@ -109,13 +111,13 @@ class CosineSchedule(WarmupSchedule):
         self.total_steps = total_steps
         self.floor = floor
 
-    def rate(self, step):
+    def rate(self, step: Tensor) -> Tensor:
         progress = (step - self.warmup_steps) / (self.total_steps - self.warmup_steps)
         half_cosine = 0.5 * (1.0 + ops.cos(math.pi * ops.clip(progress, 0.0, 1.0)))
         decayed = self.floor + (self.peak - self.floor) * half_cosine
         return ops.where(step < self.warmup_steps, self.peak * step / self.warmup_steps, decayed)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "peak": self.peak,

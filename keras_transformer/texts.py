@@ -1,9 +1,12 @@
 """Lists of texts, as users give them: checked, before a single string is taken for its characters."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
+
+from keras_transformer.types import Tensor
 
 
-def as_list(texts: Iterable[str | bytes], name: str = "texts") -> list[str | bytes]:
+def as_list(texts: Iterable[str | bytes], name: str = "texts") -> list[Any]:
     """The texts as a list of str and bytes.
 
     Args:
@@ -37,7 +40,7 @@ def as_list(texts: Iterable[str | bytes], name: str = "texts") -> list[str | byt
     return texts
 
 
-def shown(value):
+def shown(value: Tensor) -> str:
     """The beginning of a value, on one line."""
     text = " ".join(repr(value).split())
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -5,11 +5,17 @@ from keras import ops
 
 from keras_transformer import arguments
 from keras_transformer.special_ids import END_ID, PAD_ID
+from keras_transformer.types import Tensor
 
 FIRST_ORDINARY_ID = END_ID + 1
 
 
-def masked_tokens(token_ids, vocabulary_size, rate=0.15, seed=None):
+def masked_tokens(
+    token_ids: Tensor,
+    vocabulary_size: int,
+    rate: float = 0.15,
+    seed: int | keras.random.SeedGenerator | None = None,
+) -> tuple[Tensor, Tensor]:
     """Hides some tokens: 80 % become the mask, 10 % a random token, 10 % stay as they are.
 
     Each token is drawn on its own, where the paper draws 15 % of each text: the share is the same on

@@ -7,11 +7,12 @@ Importing this package is what finds it.
 import os
 import runpy
 import sys
+from typing import Any
 
 from keras_transformer_programs import IS_CLONE, ROOT
 
 
-def command(module: str, *arguments) -> list[str]:
+def command(module: str, *arguments: Any) -> list[str]:
     """What starts the module as `__main__`, in the environment of `environment`."""
     return [sys.executable, "-P", "-m", __spec__.name, module, *map(str, arguments)]
 

@@ -36,7 +36,7 @@ COMMANDS = {
 COMPLETION = "completion"
 
 
-def main():
+def main() -> None:
     """Runs the program that the command line names, or prints help."""
     try:
         with output.ends_quietly():
@@ -46,7 +46,7 @@ def main():
         _fail(error, 1)
 
 
-def start():
+def start() -> None:
     """What `main` does while somebody reads."""
     command, *arguments = sys.argv[1:] or ["--help"]
     known = [*COMMANDS, COMPLETION]

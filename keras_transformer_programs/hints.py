@@ -6,6 +6,7 @@ import shutil
 import sys
 import sysconfig
 from pathlib import Path
+from typing import Any
 
 from keras_transformer_programs import PROGRAMS
 
@@ -25,7 +26,7 @@ def program(module: str) -> str:
     return f"{CONSOLE} {module.rpartition('.')[2]}"
 
 
-def command(module: str, *arguments) -> str:
+def command(module: str, *arguments: Any) -> str:
     """A line that starts a program from this folder, with this environment active or not.
 
     Args:

@@ -4,10 +4,11 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def ends_quietly():
+def ends_quietly() -> Iterator[None]:
     """Ends the process without a word if whoever read standard output is gone (`| head -1`).
 
     The status is that of a program which SIGPIPE ended. All that was printed inside is written at the end.
@@ -28,7 +29,7 @@ def ends_quietly():
         sys.exit(128 + signal.SIGPIPE)
 
 
-def give_up():
+def give_up() -> None:
     """What still cannot be written is dropped: Python would try once more at its end, and complain."""
     try:
         _write_out()

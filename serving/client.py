@@ -8,6 +8,7 @@ line, any other with an object in JSON. --status tells the versions of the model
 import contextlib
 import dataclasses
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import command_line
@@ -33,7 +34,7 @@ class Tls:
     certificate: str | None = None
     key: str | None = None
 
-    def read(self):
+    def read(self) -> list[bytes | None]:
         """Contents of the ca, key and certificate; None for those that are not given.
 
         Raises:
@@ -125,7 +126,7 @@ class Client:
     def __exit__(self, *_):
         self.close()
 
-    def close(self):
+    def close(self) -> None:
         """Closes the connection."""
         self.transport.close()
 
@@ -188,12 +189,12 @@ class Client:
         return self.transport.status(self.spec, self.timeout)
 
 
-def is_text(value):
+def is_text(value) -> bool:
     """Whether a string can be sent: a command's argument that is no UTF-8 cannot."""
     return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
 
 
-def main(arguments=None):
+def main(arguments=None) -> None:
     """Reads the command line and asks."""
     parser = command_line.parser("serving.client", __doc__)
     parser.add_argument("texts", type=str, nargs="*", default=[], metavar="TEXT", help="texts")
@@ -223,7 +224,7 @@ def main(arguments=None):
             translate(client, options)
 
 
-def add_connection(parser):
+def add_connection(parser) -> None:
     """Adds whom to ask, and how."""
     parser.add_argument("--target", type=str, required=True, help="HOST:PORT")
     parser.add_argument("--model", type=str, required=True, help="name of the model")
@@ -251,7 +252,7 @@ def connect(options) -> Client:
 
 
 @contextlib.contextmanager
-def told(options):
+def told(options) -> Iterator[None]:
     """Says which server gave an error, or no answer."""
     try:
         yield
@@ -260,7 +261,7 @@ def told(options):
         raise OSError(f"{options.target} {said} {error}") from error
 
 
-def translate(client, options):
+def translate(client, options) -> None:
     """Answers each line, in order."""
     with contextlib.ExitStack() as files:
         source = files.enter_context(lines.reader(options.texts, options.input))

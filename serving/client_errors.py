@@ -1,6 +1,7 @@
 """What `serving.client` raises when a server cannot be asked or refuses."""
 
 import contextlib
+from collections.abc import Iterator
 
 # A server may say so as well as the library: gRPC does not tell which it was.
 NO_ANSWER = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED")
@@ -24,7 +25,7 @@ class ServingError(OSError):
 
 
 @contextlib.contextmanager
-def understood(*errors):
+def understood(*errors: type[Exception]) -> Iterator[None]:
     """For the reading of an answer: what has another form than TF Serving's is the server's error.
 
     Args:

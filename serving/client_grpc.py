@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from typing import Any
 
 # What is wrong is said in the error; the C library would say it again, in lines of its own.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -52,7 +53,7 @@ class Grpc:
         self.prediction = stubs.prediction_service_pb2_grpc.PredictionServiceStub(self.channel)
         self.models = stubs.model_service_pb2_grpc.ModelServiceStub(self.channel)
 
-    def close(self):
+    def close(self) -> None:
         self.channel.close()
 
     def predict(self, spec, inputs, timeout) -> dict:
@@ -85,7 +86,7 @@ class Grpc:
             raise ServingError(error.code().name, error.details() or "") from None
 
 
-def service_config(retries):
+def service_config(retries) -> str:
     """gRPC's own retries, with growing pauses, of what the server has not worked on."""
     policy = {
         "maxAttempts": retries + 1,
@@ -97,7 +98,7 @@ def service_config(retries):
     return json.dumps({"methodConfig": [{"name": [{}], **({"retryPolicy": policy} if retries else {})}]})
 
 
-def model_spec(spec):
+def model_spec(spec) -> Any:
     """ModelSpec of a `client.Spec`."""
     message = stubs.predict_pb2.PredictRequest().model_spec
     message.name = spec.model
@@ -117,7 +118,7 @@ def as_json(message) -> dict:
     )
 
 
-def to_tensor(value):
+def to_tensor(value) -> Any:
     """A TensorProto of nested lists of one type: texts, bytes, truth values, int32 or float32.
 
     Raises:
@@ -138,7 +139,7 @@ def to_tensor(value):
     return tensor
 
 
-def from_tensor(name, tensor):
+def from_tensor(name, tensor) -> list:
     """Nested lists of a TensorProto: texts, or bytes if the name ends in _bytes."""
     shape = [dim.size for dim in tensor.tensor_shape.dim]
     if tensor.dtype not in TYPES:

@@ -6,7 +6,7 @@ import json
 from command_line import lines
 
 
-def of_row(row):
+def of_row(row) -> str:
     """An answer as a line: its only text, or JSON."""
     if len(row) == 1:
         (value,) = row.values()
@@ -17,13 +17,13 @@ def of_row(row):
     )
 
 
-def of_version(version):
+def of_version(version) -> str:
     """A version as a line: number, state, and the error of one that failed."""
     error = version["status"].get("error_message", "")
     return " ".join([str(version["version"]), version["state"], " ".join(error.split())]).rstrip()
 
 
-def of_signature(name, signature):
+def of_signature(name, signature) -> str:
     """A signature as a line: name, inputs, outputs."""
     return f"{name}: {_tensors(signature['inputs'])} -> {_tensors(signature['outputs'])}"
 

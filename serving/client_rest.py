@@ -3,6 +3,7 @@
 import base64
 import json
 import urllib.parse
+from typing import Any
 
 import urllib3
 
@@ -45,7 +46,7 @@ class Rest:
         self.base = f"{'http' if tls is None else 'https'}://{target}/v1/models/"
         self.single_outputs = {}
 
-    def close(self):
+    def close(self) -> None:
         self.pool.clear()
 
     def predict(self, spec, inputs, timeout) -> dict:
@@ -113,14 +114,14 @@ class Rest:
         return found
 
 
-def plain(value):
+def plain(value) -> Any:
     """Nested lists with bytes as JSON has them."""
     if isinstance(value, bytes):
         return {"b64": base64.b64encode(value).decode()}
     return [plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def decoded(value):
+def decoded(value) -> Any:
     """Nested lists of an answer, with bytes for {"b64": ...}."""
     if isinstance(value, dict):
         return base64.b64decode(value["b64"])

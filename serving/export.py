@@ -22,7 +22,7 @@ TRANSLATORS = ("transformer", "rnn_seq2seq", "conv_seq2seq")
 QUANTIZATIONS = ("float32", "float16", "int16", "int8", "int8_float32", "int8_float16")
 
 
-def main(arguments=None):
+def main(arguments=None) -> None:
     """Reads the command line and exports."""
     parser = command_line.parser("serving.export", __doc__)
     command_line.add_run(parser)

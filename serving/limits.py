@@ -4,6 +4,7 @@ Nothing here imports TensorFlow, so that `--help` answers at once.
 """
 
 import dataclasses
+from typing import Self
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,10 +33,10 @@ class Limits:
                 raise ValueError(f"`{name}` must be from 1 to {2**29 - 1}. Received: {name}={value}.")
 
     @classmethod
-    def read(cls, options):
+    def read(cls, options) -> Self:
         """From the parsed options of a command."""
         return cls(**{field.name: options[field.name] for field in dataclasses.fields(cls)})
 
-    def of(self, *names) -> dict:
+    def of(self, *names: str) -> dict:
         """Those of these names."""
         return {name: getattr(self, name) for name in names}

@@ -150,7 +150,7 @@ def _timed(ask, number, since, result):
         result.latencies.append(time.perf_counter() - since)
 
 
-def picture(result, path):
+def picture(result, path) -> None:
     """Draws a histogram of the latencies."""
     import matplotlib
 
@@ -168,7 +168,7 @@ def picture(result, path):
     pyplot.close(figure)
 
 
-def main(arguments=None):
+def main(arguments=None) -> None:
     """Reads the command line, loads and reports."""
     parser = command_line.parser("serving.load_test", __doc__)
     add_connection(parser)

@@ -11,6 +11,7 @@ import json
 import math
 import os
 import re
+from typing import Any, NoReturn
 
 import numpy as np
 import tensorflow as tf
@@ -27,7 +28,7 @@ ESCAPE = re.compile(
 KINDS = {"NoneType": "Null", "bool": "Bool", "dict": "Object", "list": "Array", "str": "String"}
 
 
-def refuse(message):
+def refuse(message) -> NoReturn:
     raise StatusError("INVALID_ARGUMENT", message)
 
 
@@ -76,13 +77,13 @@ def parse(body: bytes) -> dict:
     return value
 
 
-def depth(value):
+def depth(value) -> int:
     """Of nested lists and objects: 0 of a bare value."""
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
     return 0 if parts is None else 1 + max(map(depth, parts), default=0)
 
 
-def quoted(value):
+def quoted(value) -> str:
     """A value as an error shows it."""
     text = json.dumps(value, indent=4, ensure_ascii=False).encode("utf-8", "surrogateescape")
     return text[:MAX_QUOTED].decode("utf-8", "replace")
@@ -134,15 +135,15 @@ def fill_request(body: bytes, request, signatures) -> bool:
     return "instances" in document
 
 
-def is_base64(value):
+def is_base64(value) -> bool:
     return isinstance(value, dict) and list(value) == ["b64"] and isinstance(value["b64"], str)
 
 
-def is_named(value):
+def is_named(value) -> bool:
     return isinstance(value, dict) and not is_base64(value)
 
 
-def of_rows(rows, infos):
+def of_rows(rows, infos) -> dict[str, tuple[list[int], list]]:
     """{input: (shape, flat values)} of a list of instances."""
     named = is_named(rows[0])
     if not named and len(infos) > 1:
@@ -186,7 +187,7 @@ def of_rows(rows, infos):
     return {name: ([len(rows), *shapes[name]], values[name]) for name in infos}
 
 
-def of_columns(columns, infos):
+def of_columns(columns, infos) -> dict[str, tuple[list[int], list]]:
     """{input: (shape, flat values)} of "inputs"."""
     if not is_named(columns):
         if len(infos) > 1:
@@ -201,7 +202,7 @@ def of_columns(columns, infos):
     return {name: dense(columns[name], info.dtype) for name, info in infos.items()}
 
 
-def dense(value, dtype):
+def dense(value, dtype) -> tuple[list[int], list]:
     """(shape, flat values) of nested lists; the first element of each list says what the shape is."""
     dtype = tf.dtypes.as_dtype(dtype)
     shape, first = [], value
@@ -230,7 +231,7 @@ def dense(value, dtype):
     return shape, flat
 
 
-def scalar(value, dtype):
+def scalar(value, dtype) -> Any:
     """A JSON value as an element of a tensor."""
     if dtype == tf.string and isinstance(value, dict):
         if not is_base64(value):
@@ -268,7 +269,7 @@ def answer(response, by_rows: bool) -> bytes:
     return dump({"predictions" if by_rows else "outputs": found})
 
 
-def column(name, tensor, by_rows):
+def column(name, tensor, by_rows) -> Any:
     """A tensor as JSON has it."""
     array = tf.make_ndarray(tensor)
     if by_rows and array.ndim == 0:

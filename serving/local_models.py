@@ -10,6 +10,7 @@ import asyncio
 import dataclasses
 from concurrent import futures
 from pathlib import Path
+from typing import Any
 
 from google.protobuf import text_format
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_management_pb2
@@ -20,7 +21,7 @@ from serving.local_servable import Servable, StatusError, of_model
 State = get_model_status_pb2.ModelVersionStatus.State
 
 
-def read_proto(text: str, message):
+def read_proto(text: str, message) -> Any:
     """Fills a message from its text form, that of TF Serving's configuration files, and returns it.
 
     Raises:
@@ -71,7 +72,7 @@ class Models:
         self.loader = futures.ThreadPoolExecutor(1, "loader")
         self.polling = asyncio.Lock()
 
-    async def poll(self):
+    async def poll(self) -> None:
         """Looks at the folders once: loads what is new, then drops what is no longer wanted.
 
         Raises:
@@ -94,7 +95,7 @@ class Models:
                     if version.servable and not version.aspired and (is_served or not wanted):
                         version.servable, version.state = None, State.END
 
-    def check_all_served(self):
+    def check_all_served(self) -> None:
         """Raises ValueError if a model has no version that is served, and says why."""
         for name, config in self.configs.items():
             versions = self.versions[name]
@@ -138,7 +139,7 @@ class Models:
             raise StatusError("NOT_FOUND", f"Servable not found for request: {wanted}")
         return served[number]
 
-    async def predict(self, request, seconds=None):
+    async def predict(self, request, seconds=None) -> Any:
         """Answers a PredictRequest when its turn comes, with the version that it means now.
 
         Args:
@@ -162,7 +163,7 @@ class Models:
         finally:
             self.in_flight -= 1
 
-    async def metadata(self, request):
+    async def metadata(self, request) -> get_model_metadata_pb2.GetModelMetadataResponse:
         """Answers a GetModelMetadataRequest: the signatures."""
         servable = self.find(_spec(request))
         if list(request.metadata_field) != ["signature_def"]:
@@ -176,7 +177,7 @@ class Models:
         response.metadata["signature_def"].Pack(signatures)
         return response
 
-    async def status(self, request):
+    async def status(self, request) -> get_model_status_pb2.GetModelStatusResponse:
         """Answers a GetModelStatusRequest; versions that have ended are told too."""
         spec = _spec(request)
         versions = self.versions.get(spec.name, {})
@@ -195,7 +196,7 @@ class Models:
                 status.error_code, status.error_message = version.error.code.value[0], str(version.error)
         return response
 
-    async def reload(self, request):
+    async def reload(self, request) -> model_management_pb2.ReloadConfigResponse:
         """Answers a ReloadConfigRequest, once what it names is loaded. The whole of it counts, or nothing."""
         configs = by_name(request.config)
         for name, model in configs.items():

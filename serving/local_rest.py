@@ -7,6 +7,7 @@ refused with 413, and a client that takes longer than `client_seconds` to send i
 import asyncio
 import re
 import urllib.parse
+from typing import Any
 
 from aiohttp import web
 from google.protobuf import json_format
@@ -124,12 +125,12 @@ class Rest:
         return local_json.answer(await self.models.predict(asked, self.seconds), by_rows)
 
 
-def text_of(part):
+def text_of(part) -> str:
     """A part of a path, URL-decoded."""
     return urllib.parse.unquote(part or "")
 
 
-def as_dict(message):
+def as_dict(message) -> dict[str, Any]:
     """A proto message as TF Serving's JSON has it."""
     return json_format.MessageToDict(
         message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True

@@ -80,7 +80,7 @@ class Servable:
         return response
 
 
-def check_inputs(infos, inputs):
+def check_inputs(infos, inputs) -> None:
     """Names as in predict_util.cc; dtypes as TensorFlow's call frame; shapes as a Python call."""
     given, wanted = set(inputs), set(infos)
     if len(given) != len(wanted):
@@ -105,7 +105,7 @@ def check_inputs(infos, inputs):
             raise StatusError("INVALID_ARGUMENT", message)
 
 
-def check_outputs(infos, names):
+def check_outputs(infos, names) -> None:
     """As predict_util.cc."""
     for place, name in enumerate(names):
         if name not in infos:

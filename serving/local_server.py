@@ -15,6 +15,7 @@ import logging
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import command_line
 from command_line import quiet
@@ -34,7 +35,7 @@ RANGES = {
 }
 
 
-def main(arguments=None):
+def main(arguments=None) -> None:
     """Reads the command line and serves until SIGTERM."""
     parser = command_line.parser("serving.local_server", __doc__)
     parser.add_argument("--model_name", type=str, help="the one model, with --model_base_path")
@@ -128,7 +129,7 @@ async def serve(options) -> None:
     await stop(rpc, http, options.rest_api_timeout_in_ms / 1000)
 
 
-async def start(models, options):
+async def start(models, options) -> tuple[Any, int, Any, int]:
     """Starts gRPC and REST, or none of them: each server and its port."""
     rpc, rpc_port = await start_grpc(models, options)
     try:
@@ -138,12 +139,12 @@ async def start(models, options):
         raise
 
 
-async def stop(rpc, http, seconds):
+async def stop(rpc, http, seconds) -> None:
     """Takes no new requests and answers those that came, for so many seconds at most."""
     await asyncio.gather(rpc.stop(seconds), http.cleanup())
 
 
-async def poll(models, seconds):
+async def poll(models, seconds) -> None:
     """Looks at the folders again and again; with 0 seconds never again."""
     from serving.local_servable import StatusError
 
@@ -153,7 +154,7 @@ async def poll(models, seconds):
             await models.poll()
 
 
-async def start_grpc(models, options):
+async def start_grpc(models, options) -> tuple[Any, int]:
     """The running gRPC server, and its port."""
     import grpc
     from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
@@ -202,12 +203,12 @@ async def start_grpc(models, options):
     return server, port
 
 
-def address(host, port):
+def address(host, port) -> str:
     """HOST:PORT, an IPv6 address in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def credentials(options):
+def credentials(options) -> Any:
     """Of the server: its key and certificate; with an authority, clients must have a certificate of it."""
     import grpc
 
@@ -216,7 +217,7 @@ def credentials(options):
     return grpc.ssl_server_credentials([(key, certificate)], ca, ca is not None)
 
 
-async def start_rest(models, options):
+async def start_rest(models, options) -> tuple[Any, int]:
     """The runner of the HTTP server, and its port."""
     from aiohttp import http_exceptions, web
 

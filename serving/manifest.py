@@ -115,7 +115,7 @@ def write_samples(folder, functions, requests) -> None:
     (Path(folder) / SAMPLES_FILE).write_text(text + "\n", encoding="utf-8")
 
 
-def plain(name, values):
+def plain(name, values) -> list:
     """An array as TF Serving writes it in JSON: of a name that ends in _bytes in base64."""
     values = np.asarray(values, dtype=object if np.asarray(values).dtype.kind in "SUO" else None)
 

@@ -7,6 +7,7 @@ make tensors of tensors, TF Text's, and for the weights those that TensorFlow sa
 """
 
 from pathlib import Path
+from typing import Any
 
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
@@ -66,7 +67,7 @@ RESTORING_OPS = frozenset({"RestoreV2", "AssignVariableOp"})
 XLA_ATTRIBUTE = "_XlaMustCompile"
 
 
-def read(path):
+def read(path) -> Any:
     """Parses a saved_model.pb, and runs nothing of it.
 
     Raises:

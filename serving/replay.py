@@ -10,11 +10,12 @@ import base64
 import json
 import os
 import sys
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
-def main():
+def main() -> None:
     """Answers all requests; the process may write no file while the model is there."""
     import tensorflow as tf
     import tensorflow_text  # noqa: F401  registers the tokenizer's ops
@@ -32,7 +33,7 @@ def main():
     json.dump({"weights": count, "not_finite": not_finite, "answers": answers}, sys.stdout)
 
 
-def check_weights(tf, prefix):
+def check_weights(tf, prefix) -> tuple[int, list[str]]:
     """How many arrays of floats a checkpoint has, and the names of those that are not finite."""
     import numpy as np
     from tensorflow.core.protobuf import trackable_object_graph_pb2
@@ -46,7 +47,7 @@ def check_weights(tf, prefix):
     return len(keys), sorted(known.get(key) or key for key in wrong)
 
 
-def answer(tf, folder, requests):
+def answer(tf, folder, requests) -> list[dict[str, Any]]:
     """The answers to the requests, {output: value} each."""
     model, answers = tf.saved_model.load(folder), []
     for request in requests:
@@ -60,14 +61,14 @@ def answer(tf, folder, requests):
     return answers
 
 
-def decoded(value):
+def decoded(value) -> Any:
     """{"b64": text} -> bytes, anywhere in nested lists."""
     if isinstance(value, list):
         return [decoded(part) for part in value]
     return base64.b64decode(value["b64"]) if isinstance(value, dict) else value
 
 
-def encoded(name, array):
+def encoded(name, array) -> list:
     """An array as nested lists; strings as text, or as {"b64": text} if the name ends in _bytes."""
 
     def plain(value):

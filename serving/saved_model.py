@@ -122,7 +122,7 @@ def write(signatures, resources, warm_up, base, version=None, samples=(), facts=
                 return whole_folder.into_place(beside, base / str(number))
 
 
-def write_warm_up(requests, path):
+def write_warm_up(requests, path) -> None:
     """Writes requests, (name of the signature, {input: value}), as the file that TF Serving plays."""
     path.parent.mkdir()
     with tf.io.TFRecordWriter(str(path)) as writer:

@@ -37,7 +37,7 @@ MAX_QUOTED = 300  # characters of what somebody else wrote, in an error
 REPLAY_SECONDS = 3600  # ends what hangs, also on a busy machine
 
 
-def main(arguments=None):
+def main(arguments=None) -> None:
     """Reads the command line and checks."""
     parser = command_line.parser("serving.verify", __doc__)
     parser.add_argument(

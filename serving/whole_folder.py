@@ -11,6 +11,7 @@ import re
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import tensorflow as tf
@@ -49,7 +50,7 @@ def check_absent(folder) -> None:
 
 
 @contextlib.contextmanager
-def beside(parent):
+def beside(parent) -> Iterator[Path]:
     """A new folder in `parent`, hence on the same disk; it is gone afterwards unless `into_place` moved it.
 
     Args:

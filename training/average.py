@@ -12,7 +12,7 @@ from command_line import quiet
 from training import run_folder, run_lock
 
 
-def main(arguments=None):
+def main(arguments=None) -> None:
     """Reads the command line and averages."""
     parser = command_line.parser("training.average", __doc__)
     parser.add_argument("--run", type=str, required=True, help="run folder that training.train made")
@@ -38,7 +38,7 @@ def main(arguments=None):
     average(run, output, options.select or "last", options.num, options.checkpoints)
 
 
-def average(run, output, select="last", num=None, names=None):
+def average(run, output, select="last", num=None, names=None) -> None:
     """Writes a run folder with the mean of a run's checkpoints.
 
     Args:

@@ -62,7 +62,7 @@ def early_stopping(config: CheckpointsConfig, metrics, averages=None) -> EarlySt
     return EarlyStopping(metrics, config.monitor, mode(config), config.patience, averages)
 
 
-def final_model(model, config: CheckpointsConfig, output):
+def final_model(model, config: CheckpointsConfig, output) -> keras.Model:
     """What becomes model.keras: the model as trained, or the mean of its checkpoints.
 
     Args:

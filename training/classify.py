@@ -4,7 +4,7 @@ import command_line
 from training import predict
 
 
-def main(arguments=None):
+def main(arguments=None) -> None:
     """Reads the command line and predicts."""
     predict.main(arguments, "attention_cnn")
 

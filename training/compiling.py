@@ -39,7 +39,9 @@ def compile_model(model, task, total_steps: int, jit_compile: bool, num_micro_ba
     model.optimizer.build(model.trainable_variables)
 
 
-def make_schedule(config: OptimizerConfig, hidden_dim: int, total_steps: int):
+def make_schedule(
+    config: OptimizerConfig, hidden_dim: int, total_steps: int
+) -> keras.optimizers.schedules.LearningRateSchedule:
     """The learning-rate schedule that the configuration names.
 
     Args:

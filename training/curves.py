@@ -10,7 +10,7 @@ import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import command_line
 from training import picture_files, report_pictures, run_folder
@@ -39,7 +39,7 @@ class Run:
     unread: list[int]
 
 
-def main(arguments=None):
+def main(arguments=None) -> None:
     """Reads the command line and draws."""
     parser = command_line.parser("training.curves", __doc__)
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders")
@@ -97,13 +97,13 @@ def panels(runs) -> dict[str, list[str]]:
     }
 
 
-def points(run, x, names):
+def points(run, x, names) -> dict[str, list[tuple[float, float]]]:
     """{name: list of (x, y)} of those entries that a run has numbers for."""
     found = {name: report_pictures.points_of(run.records, x, name) for name in names}
     return {name: pairs for name, pairs in found.items() if any(math.isfinite(y) for _, y in pairs)}
 
 
-def draw(runs, x="epoch"):
+def draw(runs, x="epoch") -> Any:
     """The curves of runs as a matplotlib figure.
 
     Args:

@@ -9,6 +9,8 @@ import hashlib
 import json
 import os
 import signal
+from collections.abc import Iterator
+from typing import Any
 
 import tensorflow as tf
 
@@ -70,7 +72,7 @@ def make_strategy(num_devices: int, config: dict | None = None) -> tf.distribute
 
 
 @contextlib.contextmanager
-def lost_workers_told():
+def lost_workers_told() -> Iterator[None]:
     """Raises ValueError in place of TensorFlow's errors when another worker has gone inside the block."""
     try:
         yield
@@ -150,7 +152,7 @@ def _gathered(strategy, number):
     return strategy.gather(value, axis=0).numpy()[:: len(replicas)].tolist()
 
 
-def share_out(batches: Batches, strategy, start: int = 0, endless: bool = True):
+def share_out(batches: Batches, strategy, start: int = 0, endless: bool = True) -> Any:
     """The batches as `fit` takes them: each replica gets its part of the rows.
 
     Args:

@@ -11,6 +11,7 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import command_line
 from command_line import lines, quiet
@@ -56,14 +57,14 @@ class Evaluation:
     measures: list
     compared: list
 
-    def lines(self):
+    def lines(self) -> list[str]:
         """The measures, a line each with the search that it is of, and the comparison."""
         # Perplexity is of the references: there is no search in it.
         found = [f"{x}" if x.name == PERPLEXITY else f"{x}  {self.search}" for x in self.measures]
         return found + comparison.as_lines(self.compared)
 
 
-def main(arguments=None):
+def main(arguments=None) -> None:
     """Reads the command line, translates and prints the measures."""
     parser = command_line.parser("training.evaluate", __doc__)
     command_line.add_run(parser)
@@ -118,7 +119,7 @@ def main(arguments=None):
 
 def evaluate(
     run, split="test", data_dir=None, search=None, ensemble=(), checkpoint=None, against=(), files=()
-):
+) -> Evaluation:
     """Translates a split with the run's model and measures the result.
 
     Args:
@@ -178,7 +179,7 @@ def evaluate(
     )
 
 
-def perplexity(translator, config, sources, references):
+def perplexity(translator, config, sources, references) -> Any:
     """The model's perplexity of the references, exp(-mean log P) of their tokens, with its own signature.
 
     It is of the run's tokens, ends included, without label smoothing: runs with other tokenizers have other

@@ -30,7 +30,7 @@ class ExportBest(keras.callbacks.Callback):
         self.run = Path(run).absolute()
         self.output = Path(output).absolute()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch, logs=None) -> None:
         folder = self.run / "checkpoints"
         index = read_index(folder)
         *before, newest = index["checkpoints"]

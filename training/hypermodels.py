@@ -9,6 +9,7 @@
 
 import copy
 import os
+from typing import Any
 
 import keras
 
@@ -59,7 +60,7 @@ class RunHyperModel(keras_tuner.HyperModel):
         self.space = spaces.parse(space, config) if isinstance(space, dict) else space
         self._prepared = None, None
 
-    def declare_hyperparameters(self, hp):
+    def declare_hyperparameters(self, hp) -> None:
         for field in self.space:
             field.declare(hp)
 
@@ -76,7 +77,7 @@ class RunHyperModel(keras_tuner.HyperModel):
             values["fit.epochs"] = hp.values["tuner/epochs"]
         return spaces.changed(self.config, values)
 
-    def build(self, hp):
+    def build(self, hp) -> keras.Model:
         """The compiled model of a trial; data and tokenizers are read again if they differ.
 
         Raises:
@@ -94,7 +95,7 @@ class RunHyperModel(keras_tuner.HyperModel):
         compiling.compile_model(model, task, steps, settled.jit_compile, settled.num_micro_batches)
         return model
 
-    def fit(self, hp, model, *args, **kwargs):
+    def fit(self, hp, model, *args: Any, **kwargs: Any) -> Any:
         """Trains on the data of the configuration, or on that of the arguments, as `model.fit` does.
 
         `epochs` are fit.epochs by default; quality is measured as in a run, so that val_bleu is in the logs.

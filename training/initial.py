@@ -103,7 +103,7 @@ def take_weights(model, task) -> None:
     print(f"initial weights: {path}")
 
 
-def common_pieces(tokenizer, other):
+def common_pieces(tokenizer, other) -> tuple[list[int], list[int]]:
     """The ids of the pieces that are in both vocabularies: in the first, and in the other."""
     places = {piece: index for index, piece in enumerate(vocabulary(other))}
     both = [(index, places[piece]) for index, piece in enumerate(vocabulary(tokenizer)) if piece in places]

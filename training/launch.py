@@ -23,7 +23,7 @@ from keras_transformer_programs import child
 POLL = 0.2  # seconds
 
 
-def main(arguments=None):
+def main(arguments=None) -> None:
     """Reads the command line, and runs the workers until the training is done."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     place = arguments.index("--") if "--" in arguments else len(arguments)

@@ -1,6 +1,7 @@
 """Which examples a run is measured on: a split of its own data, the same data elsewhere, or other files."""
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 
 from training import tasks
@@ -69,7 +70,7 @@ def located(config: RunConfig, data_dir=None, files=(), facts=None) -> RunConfig
 
 
 @contextlib.contextmanager
-def told(config: RunConfig, split: str, is_own: bool):
+def told(config: RunConfig, split: str, is_own: bool) -> Iterator[None]:
     """Tells which options help if the examples that are read inside are not where the training found them.
 
     Args:

@@ -7,7 +7,7 @@ from command_line.search_options import ABOUT_A_SOURCE
 from training import measured_data, run_folder, tasks
 
 
-def measure(run, split, data_dir=None, search=None, checkpoint=None, files=()):
+def measure(run, split, data_dir=None, search=None, checkpoint=None, files=()) -> list:
     """Measures a run on a split of its data.
 
     Args:

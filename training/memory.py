@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import keras
@@ -16,7 +17,7 @@ BYTES_PER_PARAMETER = 16
 
 
 @contextlib.contextmanager
-def too_little_told():
+def too_little_told() -> Iterator[None]:
     """Raises ValueError in place of what TensorFlow and NumPy raise when memory runs out inside the block."""
     try:
         yield

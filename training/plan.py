@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
@@ -135,7 +136,7 @@ def choose_jit_compile(task, batches, steps: int, num_micro_batches: int) -> boo
     return is_worth_it
 
 
-def most_frequent(batches):
+def most_frequent(batches) -> Any:
     """The `pipeline.Shape` that most of the batches have."""
     return max(batches.shapes, key=lambda shape: shape.num_batches)
 

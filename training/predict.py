@@ -13,7 +13,7 @@ import command_line
 from training import run_folder, tasks
 
 
-def main(arguments=None, kind: str | None = None):
+def main(arguments=None, kind: str | None = None) -> None:
     """Reads the command line and predicts.
 
     Args:

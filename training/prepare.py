@@ -21,7 +21,7 @@ from training.config.files import CONFIG_HELP, ConfigFile, check_given
 from training.tasks.translation import TranslationConfig
 
 
-def main(arguments=None):
+def main(arguments=None) -> None:
     """Reads the command line and prepares."""
     parser = command_line.parser("training.prepare", __doc__)
     parser.add_argument("--config", action=ConfigFile, help=CONFIG_HELP)

@@ -5,6 +5,8 @@ import html
 import io
 import math
 import re
+from collections.abc import Iterator
+from typing import Any
 
 # Stands for the page's own text colour, light or dark, until the picture is written.
 INK = "#010203"
@@ -15,7 +17,7 @@ NUM_BUCKETS = 8
 
 
 @contextlib.contextmanager
-def style():
+def style() -> Iterator[None]:
     """While a picture is drawn and written: lines and text in `INK`, text as text, equal names each time."""
     import matplotlib
 
@@ -70,7 +72,7 @@ def curves(records, quality: str, title: str) -> str:
     return svg(figure, "curves", "Curves of the training")
 
 
-def points_of(records, x_name, name):
+def points_of(records, x_name, name) -> list[tuple[float, float]]:
     """The points (x, y) of an entry of the records, of those that have numbers for both."""
     x_key = AXES[x_name]
     return [
@@ -101,7 +103,7 @@ def by_length(buckets, values, name: str) -> str:
     return svg(figure, "lengths", f"{name} by length of the source")
 
 
-def length_buckets(lengths):
+def length_buckets(lengths) -> Any:
     """Groups sentences by length: about `NUM_BUCKETS` ranges of a round size, the last one open.
 
     Args:
@@ -124,7 +126,7 @@ def length_buckets(lengths):
     return list(zip(labels, buckets, strict=True))
 
 
-def subplots(rows, columns, size):
+def subplots(rows, columns, size) -> tuple[Any, list]:
     """A figure without pyplot, and its axes as a list."""
     from matplotlib.figure import Figure
 

@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import asdict
 from pathlib import Path
+from typing import NoReturn
 
 import yaml
 
@@ -101,7 +102,7 @@ def find(folder: Path, config: RunConfig, continues: bool = False) -> int:
     return UNFINISHED
 
 
-def refuse_finished(folder: Path):
+def refuse_finished(folder: Path) -> NoReturn:
     """Raises ValueError: says how a finished run goes on."""
     raise ValueError(
         f"The run folder must not hold a finished run. Received: {folder}, which does. --continue with more "

@@ -6,11 +6,12 @@ import json
 import os
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 
 @contextlib.contextmanager
-def held(folder):
+def held(folder) -> Iterator[None]:
     """Keeps every other process from the same inside the block.
 
     The lock is on a file beside the folder, `.NAME.lock`, which need not exist yet. The system lets go of it

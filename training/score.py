@@ -12,6 +12,7 @@ standard error, or on standard output where the scores go to a file.
 import json
 import math
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -35,12 +36,12 @@ class Score:
     log_probs: list[float]
 
     @property
-    def total(self):
+    def total(self) -> float:
         """Log-probability of the target."""
         return math.fsum(self.log_probs)
 
 
-def main(arguments=None):
+def main(arguments=None) -> None:
     """Reads the command line and scores."""
     parser = command_line.parser("training.score", __doc__)
     parser.add_argument(
@@ -67,7 +68,7 @@ def main(arguments=None):
     print(summary, file=sys.stdout if options.output else sys.stderr)
 
 
-def score(options, write):
+def score(options, write) -> str:
     """Scores the pairs that the options name.
 
     Args:
@@ -108,7 +109,7 @@ def perplexity(total: float, num_tokens: int) -> float:
     return math.inf if by_token < -700 else math.exp(-by_token)  # beyond float64
 
 
-def read_pairs(options, config):
+def read_pairs(options, config) -> list[tuple[str, str]]:
     """The pairs of texts, str, that the options name."""
     if options.texts:
         texts = [lines.valid(text) for text in options.texts]
@@ -125,7 +126,7 @@ def read_pairs(options, config):
     return [tuple(text.decode("utf-8") for text in pair) for pair in zip(*sides, strict=True)]
 
 
-def scoring_graph(translator):
+def scoring_graph(translator) -> Callable:
     """Strings (B,) and (B,) -> log-probabilities and pieces, (B, T), empty at padding; one graph for all."""
     import tensorflow as tf
 
@@ -139,7 +140,7 @@ def scoring_graph(translator):
     return tf.function(scored, input_signature=[tf.TensorSpec([None], tf.string)] * 2, autograph=False)
 
 
-def score_pairs(graph, sources, targets, batch_size=64, progress=None):
+def score_pairs(graph, sources, targets, batch_size=64, progress=None) -> list[Score]:
     """Scores given translations, those of similar length together.
 
     Args:
@@ -167,7 +168,7 @@ def score_pairs(graph, sources, targets, batch_size=64, progress=None):
     return scores
 
 
-def as_line(source, target, score, options):
+def as_line(source, target, score, options) -> str:
     """A score as a line."""
     if options.format == "json":
         record = {"source": source, "target": target, "score": score.total}

@@ -17,7 +17,7 @@ from training.config import config_class, kind_of
 from training.config.files import CONFIG_HELP, ConfigFile, check_given
 
 
-def main(arguments=None):
+def main(arguments=None) -> None:
     """Reads the command line and trains."""
     parser = command_line.parser("training.train", __doc__)
     parser.add_argument("--config", action=ConfigFile, help=CONFIG_HELP)

@@ -88,7 +88,7 @@ def run(config: RunConfig, step: Step, memory_limit: int | None = None) -> Cost 
     return Cost(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def main():
+def main() -> None:
     """Reads what to try from standard input and prints what it costs."""
     task = json.load(sys.stdin)
     step = Step(**task["step"])

@@ -17,7 +17,7 @@ from training.config.files import CONFIG_HELP, ConfigFile, check_given
 from training.sweep import settings, space, worker
 
 
-def main(arguments=None):
+def main(arguments=None) -> None:
     """Reads the command line and searches."""
     parser = command_line.parser("training.tune", __doc__)
     parser.add_argument("--config", action=ConfigFile, help=CONFIG_HELP)

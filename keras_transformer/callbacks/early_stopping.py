@@ -1,10 +1,12 @@
 """The end of a training that learns nothing more, also after an interruption."""
 
 from pathlib import Path
+from typing import Any, Literal
 
 import keras
 
 from keras_transformer.callbacks.metrics_file import read_metrics
+from keras_transformer.types import StrPath
 
 
 class EarlyStopping(keras.callbacks.EarlyStopping):
@@ -26,7 +28,14 @@ class EarlyStopping(keras.callbacks.EarlyStopping):
         ValueError: `patience` or `mode` is out of range.
     """
 
-    def __init__(self, metrics_file, monitor, mode, patience, averages=None):
+    def __init__(
+        self,
+        metrics_file: StrPath,
+        monitor: str,
+        mode: Literal["max", "min"],
+        patience: int,
+        averages: keras.callbacks.Callback | None = None,
+    ):
         if patience < 1:
             raise ValueError(f"`patience` must be a positive integer. Received: patience={patience}.")
         if mode not in ("max", "min"):
@@ -36,18 +45,18 @@ class EarlyStopping(keras.callbacks.EarlyStopping):
         self.averages = averages
         self.is_first = True
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         super().on_train_begin(logs)
         self.is_first = True
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if self.is_first:
             for record in read_metrics(self.metrics_file, epoch):
                 if self.monitor in record:
                     super().on_epoch_end(record["epoch"] - 1, record)
         self.is_first = False
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if self.monitor not in (logs or {}):
             return
         super().on_epoch_end(epoch, logs)

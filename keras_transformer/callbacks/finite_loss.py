@@ -1,6 +1,7 @@
 """The end of a training whose loss is no number any more."""
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -29,10 +30,10 @@ class FiniteLoss(keras.callbacks.Callback):
     # It reads nothing but the logs that it is given; the training need not wait for it.
     async_safe = True
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.epoch = epoch
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         scale = getattr(self.model.optimizer, "dynamic_scale", None)
         if scale is not None:
             if float(keras.ops.convert_to_numpy(scale)) < SMALLEST_SCALE:
@@ -42,7 +43,7 @@ class FiniteLoss(keras.callbacks.Callback):
         if not math.isfinite(loss):
             self._end(f"{loss} in step {batch + 1}")
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         for weight in self.model.weights:
             value = keras.ops.convert_to_numpy(weight)
             if keras.backend.is_float_dtype(weight.dtype) and not np.isfinite(value).all():

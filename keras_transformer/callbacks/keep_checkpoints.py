@@ -4,10 +4,12 @@ import json
 import math
 import os
 from pathlib import Path
+from typing import Any, Literal
 
 import keras
 
 from keras_transformer.saving.checkpoints import INDEX_FILE, ranked, read_index
+from keras_transformer.types import StrPath
 
 
 class KeepCheckpoints(keras.callbacks.Callback):
@@ -32,7 +34,14 @@ class KeepCheckpoints(keras.callbacks.Callback):
         ValueError: `last`, `best` or `mode` is out of range.
     """
 
-    def __init__(self, folder, last=1, best=0, monitor="val_bleu", mode="max"):
+    def __init__(
+        self,
+        folder: StrPath,
+        last: int = 1,
+        best: int = 0,
+        monitor: str = "val_bleu",
+        mode: Literal["max", "min"] = "max",
+    ):
         super().__init__()
         if last < 1 or best < 0:
             raise ValueError(
@@ -46,10 +55,10 @@ class KeepCheckpoints(keras.callbacks.Callback):
         self.monitor = monitor
         self.mode = mode
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         read_index(self.folder)  # a damaged one is told now, and not after an epoch
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         name = f"epoch-{epoch + 1:05d}.keras"
         score = (logs or {}).get(self.monitor)
         self.folder.mkdir(parents=True, exist_ok=True)

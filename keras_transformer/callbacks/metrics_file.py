@@ -3,8 +3,11 @@
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import keras
+
+from keras_transformer.types import StrPath
 
 
 class MetricsFile(keras.callbacks.Callback):
@@ -17,15 +20,15 @@ class MetricsFile(keras.callbacks.Callback):
         path: the file; made if missing.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: StrPath):
         super().__init__()
         self.path = Path(path)
+        self.start: Any = None
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self.start = None
 
-    def on_train_begin(self, logs=None):
-        self.start = None
-
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if self.start is None:
             records = read_metrics(self.path, epoch)
             text = "".join(json.dumps(record) + "\n" for record in records)
@@ -36,7 +39,7 @@ class MetricsFile(keras.callbacks.Callback):
                 beside.replace(self.path)
             self.start = time.monotonic() - (records[-1].get("seconds", 0.0) if records else 0.0)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         record = {
             "epoch": epoch + 1,
             "steps": int(self.model.optimizer.iterations.numpy()),
@@ -48,7 +51,7 @@ class MetricsFile(keras.callbacks.Callback):
             file.write(json.dumps(record) + "\n")
 
 
-def read_metrics(path, epochs):
+def read_metrics(path: StrPath, epochs: int) -> list[dict[str, Any]]:
     """The records of a `MetricsFile`, those of the first `epochs` epochs; none if there is no file.
 
     Raises:

@@ -4,12 +4,14 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
 from keras_transformer.saving.model_files import load_model
 from keras_transformer.saving.run_files import read_json
+from keras_transformer.types import StrPath
 
 PATTERN = "epoch-*"
 TEMPORARY_NAME = ".incomplete"
@@ -38,15 +40,15 @@ class Resume(keras.callbacks.Callback):
             made if missing.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: StrPath):
         super().__init__()
         self.folder = Path(folder)
         self.is_first = True
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self.is_first = True
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if not self.is_first:
             self._save(epoch)
         self.is_first = False
@@ -66,16 +68,16 @@ class ResumeEnd(keras.callbacks.Callback):
         folder: that of the `Resume`.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: StrPath):
         super().__init__()
         self.folder = Path(folder)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if epoch + 1 == self.params["epochs"]:
             _write(self.model, self.folder / END_NAME)
 
 
-def finish(folder, epochs):
+def finish(folder: StrPath, epochs: int) -> None:
     """After all else is done: what `ResumeEnd` saved takes the place of the checkpoint before, if it did.
 
     Args:
@@ -89,12 +91,12 @@ def finish(folder, epochs):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def num_epochs(folder) -> int | None:
+def num_epochs(folder: StrPath) -> int | None:
     """The epochs that are complete in the newest checkpoint of `Resume`; None if there is no checkpoint."""
     return max(_checkpoints(folder), default=None)
 
 
-def restore(folder):
+def restore(folder: StrPath) -> tuple[keras.Model, int] | None:
     """What the newest checkpoint of `Resume` holds.
 
     Args:

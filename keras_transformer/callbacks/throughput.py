@@ -1,6 +1,7 @@
 """How fast a training goes, and how large its gradients are."""
 
 import time
+from typing import Any
 
 import keras
 
@@ -17,21 +18,21 @@ class Throughput(keras.callbacks.Callback):
     The model must be a `keras_transformer.models.trainer.TokenMeanTrainer`, as all models of the zoo are.
     """
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.model.step_statistics.reset()
         self.start = time.perf_counter()
-        self.measures = None
+        self.measures: dict[str, float] = {}
 
-    def on_test_begin(self, logs=None):
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._measure()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._measure()
         if logs is not None:
             logs.update(self.measures)
 
     def _measure(self):
-        if self.measures is None:
+        if not self.measures:
             statistics = self.model.step_statistics
             # Reading them waits for the last step.
             tokens, norm = float(statistics.weight.result()), float(statistics.gradient_norm.result())

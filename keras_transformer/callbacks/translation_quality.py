@@ -1,6 +1,7 @@
 """BLEU, chrF and exact match of the validation set, inside `fit`."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -39,7 +40,7 @@ class TranslationQuality(keras.callbacks.Callback):
 
     def __init__(
         self,
-        translator,
+        translator: Any,
         sources: Sequence[str],
         references: Sequence[str],
         frequency: int = 1,
@@ -70,7 +71,7 @@ class TranslationQuality(keras.callbacks.Callback):
         self.measure = quality.measure
         self.signatures = {}
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if (epoch + 1) % self.frequency:
             return
         logs = {} if logs is None else logs

@@ -1,6 +1,7 @@
 """Beam search."""
 
 from dataclasses import KW_ONLY, dataclass
+from typing import Any
 
 from keras import ops
 
@@ -51,11 +52,11 @@ class BeamSearch(Search):
         check_number(self, "coverage_penalty", least=0)
 
     @property
-    def num_hypotheses(self):
+    def num_hypotheses(self) -> int:
         return self.width
 
     @property
-    def needs(self):
+    def needs(self) -> dict[str, dict[str, Any]]:
         if not self.coverage_penalty:
             return super().needs
         own = {"coverage_penalty": self.coverage_penalty}

@@ -2,6 +2,7 @@
 
 import math
 from numbers import Real
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ MOST_HYPOTHESES = 2**16
 MOST_TOKENS = 2**20
 
 
-def check_size(search, name, least=1, most=LARGEST):
+def check_size(search: Any, name: str, least: int = 1, most: int = LARGEST) -> None:
     """Raises unless an attribute is an integer from `least` to `most`."""
     value = getattr(search, name)
     is_size = isinstance(value, int) and not isinstance(value, bool) and value >= least
@@ -21,7 +22,9 @@ def check_size(search, name, least=1, most=LARGEST):
         raise ValueError(f"`{name}` must be {rule}. Received: {name}={value!r}.")
 
 
-def check_number(search, name, least=None, above=None, most=None):
+def check_number(
+    search: Any, name: str, least: float | None = None, above: float | None = None, most: float | None = None
+) -> None:
     """Raises unless an attribute is a finite number, >= `least`, > `above` and <= `most`, as a float32."""
     value = getattr(search, name)
     is_number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(_float32(value))

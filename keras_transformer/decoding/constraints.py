@@ -1,7 +1,11 @@
 """Rules on what a hypothesis may go on with. Legend as in search.py."""
 
+from typing import Any
+
 import numpy as np
 from keras import ops
+
+from keras_transformer.types import Tensor
 
 # Added to the logit of a token that is not allowed. Beyond any log-probability of a whole text, and small
 # enough for float32 to tell one such hypothesis from another that does not exist at all.
@@ -21,7 +25,9 @@ class Rules:
         longest: int32, (B,), largest number of tokens of each row's results.
     """
 
-    def __init__(self, search, batch_size, source_mask, prefix_ids):
+    def __init__(
+        self, search: Any, batch_size: int | Tensor, source_mask: Tensor | None, prefix_ids: Tensor | None
+    ):
         self.search = search
         self.positions = ops.arange(search.max_length)
         self.longest = ops.full((batch_size,), search.max_length, "int32")
@@ -41,7 +47,7 @@ class Rules:
             self.longest = ops.minimum(ops.maximum(self.longest, length + 1), search.max_length)
             self.prefix = ops.repeat(prefix, search.num_hypotheses, axis=0)  # (R, L)
 
-    def penalised(self, logits, ids):
+    def penalised(self, logits: Tensor, ids: Tensor) -> Tensor:
         """Logits (R, V) with the repetition penalty, for the tokens so far, int32 (R, L)."""
         penalty = self.search.repetition_penalty
         if penalty == 1.0:
@@ -50,7 +56,7 @@ class Rules:
         penalised = ops.where(logits > 0, logits / penalty, logits * penalty)
         return ops.where(is_repeated, penalised, logits)
 
-    def allowed(self, logits, ids, index):
+    def allowed(self, logits: Tensor, ids: Tensor, index: int | Tensor) -> Tensor:
         """Logits (R, V) after the rules; near `BANNED` and less for what is not allowed.
 
         Args:

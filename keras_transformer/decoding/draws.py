@@ -9,16 +9,19 @@ import functools
 import operator
 import secrets
 import zlib
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_transformer.types import Tensor
+
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 PARITY = 0x1BD11BDA
 
 
-def threefry(key, counter):
+def threefry(key: Sequence[Tensor], counter: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """Two random words of two key words and two counter words, all int32 and broadcastable."""
     keys = [*key, ops.bitwise_xor(ops.bitwise_xor(*key), PARITY)]
     x, y = counter[0] + keys[0], counter[1] + keys[1]
@@ -31,7 +34,7 @@ def threefry(key, counter):
     return x, y
 
 
-def uniform(seed, streams, num_samples, num_positions):
+def uniform(seed: Tensor, streams: Tensor, num_samples: int, num_positions: int) -> Tensor:
     """Numbers from 0 on, below 1.
 
     Args:
@@ -51,14 +54,14 @@ def uniform(seed, streams, num_samples, num_positions):
     return ops.minimum(fractions, 1 - 1e-6)
 
 
-def seed_word(seed):
+def seed_word(seed: int) -> int:
     """A seed, an integer >= 0, as int32: itself if it is small enough, else a sum over all its digits."""
     if seed >= 2**31:
         seed = zlib.crc32(str(seed).encode())
     return int(np.array(seed, "uint32").view("int32"))
 
 
-def fresh_seed():
+def fresh_seed() -> int | Tensor:
     """A seed that nobody knows before, as int32: also of every call of a TensorFlow graph."""
     if keras.backend.backend() != "tensorflow":
         return secrets.randbits(31)
@@ -69,7 +72,7 @@ def fresh_seed():
     return tf.raw_ops.RandomUniformInt(shape=tf.constant([], tf.int32), minval=low, maxval=high)
 
 
-def row_streams(*arrays, is_counted=True):
+def row_streams(*arrays: Tensor, is_counted: bool = True) -> Tensor:
     """A name for each row, which what is in it decides, and how many equal rows come before it.
 
     So the draws of a row do not depend on its neighbours or its place among them, and equal rows have draws

@@ -5,9 +5,13 @@ has beyond it is forced step by step. It is read in pieces: the state's room gro
 logits of a piece are in memory together. Legend as in search.py.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from keras import ops
 
 from keras_transformer.decoding.vocabulary import log_normaliser
+from keras_transformer.types import Tensor, Tree
 
 # Most positions of a piece. Its logits are (R, PIECE, V).
 PIECE = 64
@@ -26,7 +30,7 @@ class Prefix:
         last: int32, (R,), the last of them; the start token if there is none.
     """
 
-    def __init__(self, search, prefix):
+    def __init__(self, search: Any, prefix: Tensor):
         self.prefix = prefix
         is_forced = ops.logical_and(prefix != search.pad_id, prefix != search.end_id)
         lengths = ops.sum(ops.cumprod(ops.cast(is_forced, "int32"), axis=1), axis=1)  # up to the first gap
@@ -38,7 +42,15 @@ class Prefix:
         self.seen = ops.concatenate([start, prefix], axis=1)  # (R, 1 + L), what the model is given
         self.last = ops.take(self.seen, self.length, axis=1)
 
-    def read(self, read, source, target, index, room, new_room):
+    def read(
+        self,
+        read: Callable[..., tuple[Tensor, Tree]],
+        source: Tree,
+        target: Tree,
+        index: int | Tensor,
+        room: int,
+        new_room: int,
+    ) -> tuple[Tensor, Tensor, Tree]:
         """Reads as far as there is room.
 
         Args:

@@ -7,8 +7,13 @@ import contextlib
 import threading
 import weakref
 from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
 
 import keras
+
+from keras_transformer.types import Tree
 
 # Of one model; the one that has not been used for the longest time goes first.
 MAX_PROGRAMS = 32
@@ -18,7 +23,7 @@ _lock = threading.Lock()
 _kept = weakref.WeakKeyDictionary()
 
 
-def call(function, model, arrays, *settings):
+def call(function: Callable[..., Tree], model: Any, arrays: Tree, *settings: Any) -> Tree:
     """`function(model, arrays, *settings)`, compiled on TensorFlow and JAX.
 
     Weights that change are seen. A model whose variables or dtype policies are others than before is compiled
@@ -50,7 +55,7 @@ def call(function, model, arrays, *settings):
     return program(arrays)
 
 
-def is_traced(arrays):
+def is_traced(arrays: Tree) -> bool:
     """Whether the caller is compiling already."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
@@ -63,7 +68,7 @@ def is_traced(arrays):
     return False
 
 
-def without_gradients():
+def without_gradients() -> AbstractContextManager:
     """A context in which PyTorch keeps nothing for a gradient; the other backends keep nothing anyway."""
     if keras.backend.backend() == "torch":
         import torch

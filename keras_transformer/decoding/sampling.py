@@ -88,7 +88,7 @@ class Sampling(_TokenByToken):
             check_size(self, "seed", least=0, most=math.inf)
 
     @property
-    def num_hypotheses(self):
+    def num_hypotheses(self) -> int:
         return self.num_samples
 
     def _pick(self, logits, loop):

@@ -3,6 +3,7 @@
 Legend: B batch, W hypotheses of a source, R = B * W rows, L longest result, S source, V vocabulary.
 """
 
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from keras_transformer.decoding.checks import MOST_TOKENS, check_number, check_s
 from keras_transformer.decoding.constraints import Rules
 from keras_transformer.decoding.prefix import Prefix
 from keras_transformer.special_ids import END_ID, PAD_ID, START_ID
+from keras_transformer.types import Tensor, Tree
 
 # Positions that there is room for at first; doubled whenever they are used up. A step reads and writes
 # its whole room, so room for a long text would make every short one pay.
@@ -87,18 +89,18 @@ class Search:
                 )
 
     @property
-    def num_hypotheses(self):
+    def num_hypotheses(self) -> int:
         """W, hypotheses that are followed for each source."""
         return 1
 
     @property
-    def needs(self):
+    def needs(self) -> dict[str, dict[str, Any]]:
         """The optional arguments of a call that this search cannot do without: {name: {setting: value}}."""
         ratios = {name: value for name in ("max_ratio", "min_ratio") if (value := getattr(self, name))}
         return {"source_mask": ratios} if ratios else {}
 
     @property
-    def lengths(self):
+    def lengths(self) -> list[int]:
         """Numbers of steps that the state has room for, one after the other; the last is L."""
         lengths = [FIRST_LENGTH]
         while lengths[-1] < self.max_length:
@@ -107,19 +109,19 @@ class Search:
 
     def __call__(
         self,
-        step_function,
-        state,
-        batch_size,
+        step_function: Callable[[Tensor, Tree, Tensor], tuple[Tensor, Tree]],
+        state: Tree,
+        batch_size: int | Tensor,
         *,
-        grow=None,
-        source_mask=None,
-        prefix_ids=None,
-        attention=None,
-        keep_attention=False,
-        seed=None,
-        streams=None,
-        read=None,
-    ):
+        grow: Callable[[Tree, int], Tree] | None = None,
+        source_mask: Tensor | None = None,
+        prefix_ids: Tensor | None = None,
+        attention: Callable[[Tree], Tensor] | None = None,
+        keep_attention: bool = False,
+        seed: Tensor | None = None,
+        streams: Tensor | None = None,
+        read: Callable[[Tensor, Tree, Tensor], tuple[Tensor, Tree]] | None = None,
+    ) -> Result:
         """Searches. Each row is on its own: what else is in the batch changes nothing.
 
         Args:
@@ -236,7 +238,7 @@ class Search:
         is_real = ops.cast(ids != self.pad_id, kept.dtype)
         return Result(ids, scores, kept * ops.reshape(is_real, (*ops.shape(ids), *[1] * len(flat.shape[1:]))))
 
-    def check_prefix(self, prefix_ids):
+    def check_prefix(self, prefix_ids: Tensor | None) -> None:
         """Raises ValueError if a prefix (B, P), or None, leaves no room; where P is not known it is cut."""
         if prefix_ids is not None and (prefix_ids.shape[1] or 0) >= self.max_length:
             raise ValueError(

@@ -1,17 +1,20 @@
 """What the functions of this package are given: as tensors, of matching rows, and on JAX of few shapes."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from keras_transformer.decoding import programs
 from keras_transformer.special_ids import PAD_ID
+from keras_transformer.types import Tree
 
 # Columns that are there at least on JAX; beyond it powers of two.
 FEWEST_COLUMNS = 16
 
 
-def checked(given, max_length=None):
+def checked(given: dict[str, Any], max_length: int | None = None) -> Tree:
     """Tensors of a tree of arrays whose first axis is the row; ids as int32.
 
     Args:
@@ -54,7 +57,9 @@ def _tensor(name, x):
     return ops.cast(x, "int32") if is_ids else x
 
 
-def padded(arrays, pad_id, max_length=None, most_prefix_ids=None):
+def padded(
+    arrays: Tree, pad_id: int, max_length: int | None = None, most_prefix_ids: int | None = None
+) -> Tree:
     """On JAX, which compiles each shape anew: rows and columns filled up to powers of two.
 
     Added rows repeat the first, which ends no later than without them; added columns are padding. No rows

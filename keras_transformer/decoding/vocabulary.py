@@ -2,11 +2,13 @@
 
 from keras import ops
 
+from keras_transformer.types import Tensor
+
 # Rows that the vocabulary is folded into. The k largest values lie in the k columns with the largest maxima.
 FOLDS = 16
 
 
-def top_k(x, k):
+def top_k(x: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The k largest values of each row and their places, as `ops.top_k` gives them, sooner.
 
     On two CPU cores TensorFlow's kernel takes 3.5 ms for 128 rows of 10,000 values and k = 4; the maxima
@@ -37,7 +39,7 @@ def top_k(x, k):
     return values, ops.take_along_axis(places, order, axis=1)
 
 
-def log_normaliser(logits):
+def log_normaliser(logits: Tensor) -> Tensor:
     """log of the sum of exp(logits), (R, 1): log-probabilities are the logits less this.
 
     From the soft-max, one kernel, where `ops.logsumexp` has five: 0.8 ms in place of 1.25 for 128 rows of

@@ -3,6 +3,9 @@
 Legend: B batch, T queries, S keys, H heads, G heads of keys, D hidden, K one head's keys, V its values.
 """
 
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
 import keras
 from keras import ops
 
@@ -15,6 +18,7 @@ from keras_transformer.layers.position_bias import PositionBias
 from keras_transformer.layers.projection import heads_first
 from keras_transformer.layers.score_bias import ScoreBias
 from keras_transformer.layers.visible_keys import distance_mask
+from keras_transformer.types import Identifier, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -75,29 +79,29 @@ class MultiHeadAttention(BaseMultiHeadAttention):
 
     def __init__(
         self,
-        num_heads,
-        key_dim,
-        value_dim=None,
-        dropout=0.0,
-        use_bias=True,
-        output_shape=None,
-        attention_axes=None,
-        sliding_window=None,
-        flash_attention=None,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        kernel_constraint=None,
-        bias_constraint=None,
-        use_gate=False,
-        seed=None,
-        rotary=None,
-        position_bias=None,
-        qk_norm=None,
-        num_key_value_heads=None,
-        **kwargs,
+        num_heads: int,
+        key_dim: int,
+        value_dim: int | None = None,
+        dropout: float = 0.0,
+        use_bias: bool = True,
+        output_shape: int | Sequence[int] | None = None,
+        attention_axes: int | Sequence[int] | None = None,
+        sliding_window: int | None = None,
+        flash_attention: bool | None = None,
+        kernel_initializer: Identifier = "glorot_uniform",
+        bias_initializer: Identifier = "zeros",
+        kernel_regularizer: Identifier | None = None,
+        bias_regularizer: Identifier | None = None,
+        activity_regularizer: Identifier | None = None,
+        kernel_constraint: Identifier | None = None,
+        bias_constraint: Identifier | None = None,
+        use_gate: bool = False,
+        seed: int | None = None,
+        rotary: Callable[..., Tensor] | None = None,
+        position_bias: Any = None,
+        qk_norm: str | None = None,
+        num_key_value_heads: int | None = None,
+        **kwargs: Any,
     ):
         super().__init__(
             num_heads=num_heads,
@@ -129,7 +133,9 @@ class MultiHeadAttention(BaseMultiHeadAttention):
         self.position_bias = position_bias
         self.qk_norm = qk_norm
 
-    def build(self, query_shape, value_shape=None, key_shape=None):
+    def build(
+        self, query_shape: Shape, value_shape: Shape | None = None, key_shape: Shape | None = None
+    ) -> None:
         super().build(query_shape, value_shape, key_shape)
         if self.qk_norm is not None:
             policy = self.dtype_policy
@@ -168,7 +174,9 @@ class MultiHeadAttention(BaseMultiHeadAttention):
         # A layer of another dtype policy returns its own dtype.
         return ops.cast(self.rotary(heads, start_index=start_index), heads.dtype)
 
-    def project(self, value, key=None, start_index=0):
+    def project(
+        self, value: Tensor, key: Tensor | None = None, start_index: int | Tensor = 0
+    ) -> dict[str, Tensor]:
         """Projects what is attended to, once for any number of queries.
 
         Args:
@@ -186,7 +194,13 @@ class MultiHeadAttention(BaseMultiHeadAttention):
             "value": heads_first(self._value_dense(value)),
         }
 
-    def attend(self, query, projected, attention_mask=None, start_index=0):
+    def attend(
+        self,
+        query: Tensor,
+        projected: dict[str, Tensor],
+        attention_mask: Tensor | None = None,
+        start_index: int | Tensor = 0,
+    ) -> tuple[Tensor, Tensor]:
         """Attends to keys and values that `project` made.
 
         Args:
@@ -227,7 +241,7 @@ class MultiHeadAttention(BaseMultiHeadAttention):
     def _score_bias(self):
         return None if self.position_bias is None else ScoreBias(self.position_bias)
 
-    def initial_state(self, batch_size, max_length):
+    def initial_state(self, batch_size: int, max_length: int) -> dict[str, Tensor]:
         """The empty key/value state of a self-attention, for `step`.
 
         Args:
@@ -243,7 +257,9 @@ class MultiHeadAttention(BaseMultiHeadAttention):
             for name, width in widths.items()
         }
 
-    def step(self, query, state, index):
+    def step(
+        self, query: Tensor, state: dict[str, Tensor], index: int | Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Causal self-attention of the next positions: equals these rows of a full causal `call`.
 
         Args:
@@ -262,7 +278,7 @@ class MultiHeadAttention(BaseMultiHeadAttention):
         output, _ = self.attend(query, state, mask, start_index=index)
         return output, state
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
         return {
             **super().get_config(),
@@ -272,7 +288,7 @@ class MultiHeadAttention(BaseMultiHeadAttention):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         extensions = {
             name: keras.saving.deserialize_keras_object(config[name])
             for name in ("rotary", "position_bias")

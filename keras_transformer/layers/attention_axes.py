@@ -6,15 +6,20 @@ Legend: F free axes, H heads, T queries, S keys, K one head's width; T and S sta
 """
 
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from keras import ops
 
 from keras_transformer.arguments import is_size
 from keras_transformer.layers.projection import heads_first
+from keras_transformer.types import Shape, Tensor
 
 
-def checked_shapes(query_shape, value_shape=None, key_shape=None):
+def checked_shapes(
+    query_shape: Shape, value_shape: Shape | None = None, key_shape: Shape | None = None
+) -> tuple[Shape, Shape, Shape]:
     """The shapes of query, value and key as tuples; `value` is the query by default, `key` the value.
 
     Raises:
@@ -42,13 +47,13 @@ def checked_shapes(query_shape, value_shape=None, key_shape=None):
     return query_shape, value_shape, key_shape
 
 
-def each(holds, value):
+def each(holds: Callable[[Any], bool], value: Any) -> bool:
     """Whether a property holds of a value, or of all in a list or tuple that is not empty."""
     values = value if isinstance(value, list | tuple) else (value,)
     return bool(values) and all(map(holds, values))
 
 
-def check_axes(attention_axes):
+def check_axes(attention_axes: int | Sequence[int] | None) -> None:
     """Raises unless it is None, an axis, or several; whether inputs have them `AttentionAxes` says."""
     if attention_axes is not None and not each(_is_axis, attention_axes):
         raise ValueError(
@@ -78,7 +83,7 @@ class AttentionAxes:
         ValueError: an axis is not between the first and the last, or is named twice.
     """
 
-    def __init__(self, rank, axes=None):
+    def __init__(self, rank: int, axes: Sequence[int] | None = None):
         found = range(1, rank - 1) if axes is None else [axis + rank if axis < 0 else axis for axis in axes]
         if not found or len({*found}) < len(found) or not {*found} <= {*range(1, rank - 1)}:
             raise ValueError(
@@ -92,7 +97,7 @@ class AttentionAxes:
         # Of (B, ..., H, K): where each axis of (B, F, H, T, K) comes from.
         self._order = (0, *self.free, rank - 1, *self.attended, rank)
 
-    def heads_first(self, x):
+    def heads_first(self, x: Tensor) -> Tensor:
         """(B, ..., H, K) -> (B, F, H, T, K), with one axis T."""
         if self.are_flat:
             return heads_first(x)
@@ -102,7 +107,7 @@ class AttentionAxes:
         sizes, before = ops.shape(x), 2 + len(self.free)
         return ops.reshape(x, (*sizes[:before], math.prod(sizes[before:-1]), sizes[-1]))
 
-    def heads_last(self, x, query):
+    def heads_last(self, x: Tensor, query: Tensor) -> Tensor:
         """(B, F, H, T, V) -> (B, ..., H, V), of which `query`, (B, ..., H, K), gives the axes."""
         if self.are_flat:
             return heads_first(x)
@@ -110,7 +115,7 @@ class AttentionAxes:
         x = ops.reshape(x, (*[sizes[axis] for axis in self._order[:-1]], x.shape[-1]))
         return ops.transpose(x, np.argsort(self._order).tolist())
 
-    def split_weights(self, weights, query, key):
+    def split_weights(self, weights: Tensor, query: Tensor, key: Tensor) -> Tensor:
         """(B, F, H, T, S), with one axis each, to the axes that heads (B, ..., H, K) of both have."""
         if len(self.attended) == 1:
             return weights
@@ -121,11 +126,11 @@ class AttentionAxes:
 
     # Masks have the axes (B, F, T, S), those of scores without heads, until they meet them.
 
-    def query_mask(self, mask):
+    def query_mask(self, mask: Tensor) -> Tensor:
         """A mask of the query's positions, (B, ...), of which trailing axes may be missing."""
         return self._over_scores(mask, len(self.free) + 1 + len(self.attended))
 
-    def key_mask(self, mask):
+    def key_mask(self, mask: Tensor) -> Tensor:
         """A mask of the key's positions, (B, ...), of which trailing axes may be missing."""
         return self._over_scores(mask, len(self.free) + 1)
 
@@ -140,18 +145,18 @@ class AttentionAxes:
         return mask
 
     @property
-    def scores_rank(self):
+    def scores_rank(self) -> int:
         """Number of axes of scores, (B, F, H, T, S)."""
         return 2 + len(self.free) + 2 * len(self.attended)
 
-    def expanded(self, mask, rank):
+    def expanded(self, mask: Tensor, rank: int) -> Tensor:
         """A mask over (T, S) and possibly more, with sizes of 1 for the axes that are missing before T."""
         while len(mask.shape) < rank:
             behind = 2 * len(self.attended)
             mask = ops.expand_dims(mask, max(0, len(mask.shape) - behind))
         return mask
 
-    def heads_mask(self, mask, query, key):
+    def heads_mask(self, mask: Tensor | None, query: Tensor, key: Tensor) -> Tensor | None:
         """A mask over (B, F, T, S) or (B, F, H, T, S) as one over scores with one axis T and one axis S."""
         if mask is None:
             return None
@@ -163,13 +168,20 @@ class AttentionAxes:
         mask = ops.broadcast_to(mask, (*sizes, *lengths))
         return ops.reshape(mask, (*sizes, math.prod(lengths[:count]), math.prod(lengths[count:])))
 
-    def scores_shape(self, query_shape, key_shape, num_heads):
+    def scores_shape(self, query_shape: Shape, key_shape: Shape, num_heads: int) -> Shape:
         """Static shape of the weights, None where a size is not known."""
         kept = [query_shape[axis] for axis in (0, *self.free)]
         lengths = [shape[axis] for shape in (query_shape, key_shape) for axis in self.attended]
         return (*kept, num_heads, *lengths)
 
-    def check(self, query_shape, value_shape, num_heads, attention_mask=None, **padding_masks):
+    def check(
+        self,
+        query_shape: Shape,
+        value_shape: Shape,
+        num_heads: int,
+        attention_mask: Tensor | None = None,
+        **padding_masks: Tensor | None,
+    ) -> None:
         """Raises unless query and value have the same free axes, and each mask that is given fits.
 
         Args:

@@ -1,13 +1,26 @@
 """Which way attention is computed: the one place that chooses."""
 
+from collections.abc import Callable
+from typing import Any
+
 from keras import ops
 
 from keras_transformer.layers.blockwise import blockwise_attention
 from keras_transformer.layers.dot_product import scaled_dot_product_attention
 from keras_transformer.layers.fused_attention import fused_attention
+from keras_transformer.types import Tensor
 
 
-def attention(query, key, value, visible, bias=None, dropout=None, weights=True, fused=True):
+def attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    visible: Any,
+    bias: Any = None,
+    dropout: Callable[[Tensor], Tensor] | None = None,
+    weights: bool = True,
+    fused: bool = True,
+) -> tuple[Tensor, Tensor | None]:
     """softmax(Q K^T / sqrt(K)) V by equation 1, or by what gives the same without a (T, S) matrix.
 
     Where neither weights nor dropout of them is asked for: the backend's kernel if it has one for these heads

@@ -5,6 +5,8 @@ D width of the queries, U units.
 """
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import ops
@@ -12,6 +14,7 @@ from keras import ops
 from keras_transformer import arguments
 from keras_transformer.layers.projection import rowwise
 from keras_transformer.saving.quantization import KeepsQuantization
+from keras_transformer.types import Shape, Tensor
 
 
 class AttentionScore(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):
@@ -25,12 +28,12 @@ class AttentionScore(KeepsQuantization, arguments.KnownArguments, keras.layers.L
         (B, T, S) in the compute dtype: `compare(query, project(keys))`.
     """
 
-    def call(self, query, keys):
+    def call(self, query: Tensor, keys: Tensor) -> Tensor:
         arguments.check_vectors((None, None, self.query_width), query=query)
         arguments.check_vectors((query.shape[0], None, self.key_width), keys=keys)
         return self.compare(query, self.project(keys))
 
-    def project(self, keys):
+    def project(self, keys: Tensor) -> Tensor:
         """What of the score depends on the keys alone, to be given to `compare`.
 
         Args:
@@ -41,7 +44,7 @@ class AttentionScore(KeepsQuantization, arguments.KnownArguments, keras.layers.L
         """
         raise NotImplementedError
 
-    def compare(self, query, projected):
+    def compare(self, query: Tensor, projected: Tensor) -> Tensor:
         """The scores of all pairs.
 
         Args:
@@ -53,11 +56,11 @@ class AttentionScore(KeepsQuantization, arguments.KnownArguments, keras.layers.L
         """
         raise NotImplementedError
 
-    def build(self, query_shape, keys_shape):
+    def build(self, query_shape: Shape, keys_shape: Shape) -> None:
         arguments.check_shapes(3, query=query_shape, keys=keys_shape)
         self.query_width, self.key_width = query_shape[-1], keys_shape[-1]
 
-    def compute_output_shape(self, query_shape, keys_shape):
+    def compute_output_shape(self, query_shape: Shape, keys_shape: Shape) -> Shape:
         return (*query_shape[:-1], keys_shape[1])
 
     def _dense(self, name, units, width):
@@ -76,7 +79,7 @@ class ProductScore(AttentionScore):
             key alone, and no gradient comes back from it.
     """
 
-    def __init__(self, scaled=False, **kwargs):
+    def __init__(self, scaled: bool = False, **kwargs: Any):
         super().__init__(**kwargs)
         self.scaled = scaled
 
@@ -85,10 +88,10 @@ class ProductScore(AttentionScore):
         keys = ops.swapaxes(keys, 1, 2)
         return keys * keys.shape[1] ** -0.5 if self.scaled else keys
 
-    def compare(self, query, projected):
+    def compare(self, query: Tensor, projected: Tensor) -> Tensor:
         return ops.matmul(query, projected)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "scaled": self.scaled}
 
 
@@ -103,7 +106,7 @@ class DotScore(ProductScore):
         ValueError: queries and keys do not have one width.
     """
 
-    def build(self, query_shape, keys_shape):
+    def build(self, query_shape: Shape, keys_shape: Shape) -> None:
         super().build(query_shape, keys_shape)
         if query_shape[-1] != keys_shape[-1]:
             raise ValueError(
@@ -111,7 +114,7 @@ class DotScore(ProductScore):
                 f"Received: query_shape={tuple(query_shape)}, keys_shape={tuple(keys_shape)}."
             )
 
-    def project(self, keys):
+    def project(self, keys: Tensor) -> Tensor:
         return self._laid_out(keys)
 
 
@@ -123,11 +126,11 @@ class GeneralScore(ProductScore):
         scaled: see `ProductScore`; not in the paper.
     """
 
-    def build(self, query_shape, keys_shape):
+    def build(self, query_shape: Shape, keys_shape: Shape) -> None:
         super().build(query_shape, keys_shape)
         self.key_dense = self._dense("key", query_shape[-1], keys_shape[-1])
 
-    def project(self, keys):
+    def project(self, keys: Tensor) -> Tensor:
         return self._laid_out(rowwise(self.key_dense, keys))
 
 
@@ -142,12 +145,12 @@ class AdditiveScore(AttentionScore):
         ValueError: `units` is not a positive integer.
     """
 
-    def __init__(self, units=None, **kwargs):
+    def __init__(self, units: int | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         arguments.check_optional_sizes(units=units)
         self.units = units
 
-    def build(self, query_shape, keys_shape):
+    def build(self, query_shape: Shape, keys_shape: Shape) -> None:
         super().build(query_shape, keys_shape)
         units = query_shape[-1] if self.units is None else self.units
         self._build_inner(units, query_shape[-1], keys_shape[-1])
@@ -160,14 +163,14 @@ class AdditiveScore(AttentionScore):
     def _project_query(self, query):
         return rowwise(self.query_dense, query)
 
-    def project(self, keys):
+    def project(self, keys: Tensor) -> Tensor:
         return rowwise(self.key_dense, keys)
 
-    def compare(self, query, projected):
+    def compare(self, query: Tensor, projected: Tensor) -> Tensor:
         inner = ops.tanh(self._project_query(query)[:, :, None] + projected[:, None])  # (B, T, S, U)
         return rowwise(self.score_dense, inner)[..., 0]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "units": self.units}
 
 
@@ -185,7 +188,7 @@ class ConcatScore(AdditiveScore):
     def _project_query(self, query):
         return self._times(query, slice(None, self.query_width))
 
-    def project(self, keys):
+    def project(self, keys: Tensor) -> Tensor:
         return self._times(keys, slice(self.query_width, None))
 
     def _times(self, x, rows):
@@ -194,7 +197,7 @@ class ConcatScore(AdditiveScore):
         return rowwise(lambda x: ops.matmul(x, kernel), x)
 
 
-SCORES = {
+SCORES: dict[str, Callable[..., AttentionScore]] = {
     "additive": AdditiveScore,
     "dot": DotScore,
     "general": GeneralScore,

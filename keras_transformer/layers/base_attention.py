@@ -5,6 +5,8 @@ Legend: B batch, T queries, S keys, H heads, D hidden, K one head's keys, V one 
 
 import functools
 import string
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import keras
 from keras import ops
@@ -17,6 +19,7 @@ from keras_transformer.layers.attention_paths import attention
 from keras_transformer.layers.projection import HeadsProjection, heads_first
 from keras_transformer.layers.visible_keys import VisibleKeys
 from keras_transformer.saving.quantization import KeepsQuantization
+from keras_transformer.types import Shape, Tensor
 
 # Arguments that Keras keeps under private names only.
 _KEPT = (
@@ -41,16 +44,16 @@ class BaseMultiHeadAttention(
 
     def __init__(
         self,
-        num_heads,
-        key_dim,
-        value_dim=None,
-        dropout=0.0,
-        output_shape=None,
-        attention_axes=None,
-        sliding_window=None,
-        flash_attention=None,
-        num_key_value_heads=None,
-        **kwargs,
+        num_heads: int,
+        key_dim: int,
+        value_dim: int | None = None,
+        dropout: float = 0.0,
+        output_shape: int | Sequence[int] | None = None,
+        attention_axes: int | Sequence[int] | None = None,
+        sliding_window: int | None = None,
+        flash_attention: bool | None = None,
+        num_key_value_heads: int | None = None,
+        **kwargs: Any,
     ):
         sizes = {"num_heads": num_heads, "key_dim": key_dim}
         optional = {
@@ -94,7 +97,9 @@ class BaseMultiHeadAttention(
         for name in _KEPT:
             setattr(self, name, getattr(self, f"_{name}"))
 
-    def build(self, query_shape, value_shape=None, key_shape=None):
+    def build(
+        self, query_shape: Shape, value_shape: Shape | None = None, key_shape: Shape | None = None
+    ) -> None:
         query_shape, value_shape, key_shape = checked_shapes(query_shape, value_shape, key_shape)
         rank = len(query_shape)
         self._axes = AttentionAxes(rank, self._attention_axes)
@@ -137,23 +142,23 @@ class BaseMultiHeadAttention(
         )
 
     @property
-    def gate_dense(self):
+    def gate_dense(self) -> keras.layers.Layer:
         """Projection of the gate. With this name, as the others', in files."""
         return self._gate_dense
 
     def call(
         self,
-        query,
-        value=None,
-        key=None,
-        query_mask=None,
-        value_mask=None,
-        key_mask=None,
-        attention_mask=None,
-        return_attention_scores=False,
-        training=None,
-        use_causal_mask=False,
-    ):
+        query: Tensor,
+        value: Tensor | None = None,
+        key: Tensor | None = None,
+        query_mask: Tensor | None = None,
+        value_mask: Tensor | None = None,
+        key_mask: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        return_attention_scores: bool = False,
+        training: bool | None = None,
+        use_causal_mask: bool = False,
+    ) -> Tensor | tuple[Tensor, Tensor]:
         if value is None:
             value = query
             # Keras fills in `query_mask` only beside a second tensor argument.
@@ -270,24 +275,26 @@ class BaseMultiHeadAttention(
         """(B, T, H, V) -> (B, T, D)."""
         return self._output_dense(heads * self._gate_dense(query) if self._use_gate else heads)
 
-    def compute_output_shape(self, query_shape, value_shape=None, key_shape=None):
+    def compute_output_shape(
+        self, query_shape: Shape, value_shape: Shape | None = None, key_shape: Shape | None = None
+    ) -> Shape:
         query_shape, value_shape, key_shape = checked_shapes(query_shape, value_shape, key_shape)
         return (*query_shape[:-1], *(self._output_shape or query_shape[-1:]))
 
     def compute_output_spec(
         self,
-        query,
-        value=None,
-        key=None,
-        query_mask=None,
-        value_mask=None,
-        key_mask=None,
-        attention_mask=None,
-        return_attention_scores=False,
-        training=None,
-        use_causal_mask=False,
-    ):
-        shapes = (None if x is None else x.shape for x in (query, value, key))
+        query: Tensor,
+        value: Tensor | None = None,
+        key: Tensor | None = None,
+        query_mask: Tensor | None = None,
+        value_mask: Tensor | None = None,
+        key_mask: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        return_attention_scores: bool = False,
+        training: bool | None = None,
+        use_causal_mask: bool = False,
+    ) -> keras.KerasTensor | tuple[keras.KerasTensor, keras.KerasTensor]:
+        shapes: Iterator[Any] = (None if x is None else x.shape for x in (query, value, key))
         query_shape, value_shape, key_shape = checked_shapes(*shapes)
         output_shape = self.compute_output_shape(query_shape, value_shape, key_shape)
         axes = AttentionAxes(len(query_shape), self._attention_axes)
@@ -298,6 +305,6 @@ class BaseMultiHeadAttention(
         weights = keras.KerasTensor(weights_shape, dtype=self.compute_dtype)
         return (output, weights) if return_attention_scores else output
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         kept = ("flash_attention", "num_key_value_heads")
         return {**super().get_config(), **{name: getattr(self, name) for name in kept}}

@@ -4,11 +4,14 @@ Rabe & Staats 2021, "Self-attention Does Not Need O(n^2) Memory". Legend: B batc
 C queries of one block, N blocks.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_transformer import masks
 from keras_transformer.layers.dot_product import scaled_dot_product_attention
+from keras_transformer.types import Tensor
 
 # Scores of one head in one block, which stay in a CPU's cache. A matrix that is no larger is faster at once
 # (benchmarks/README.md, "Attention and length").
@@ -16,7 +19,9 @@ BLOCK_SCORES = 2**18
 SMALLEST_BLOCK = 128  # queries; fewer make slow products
 
 
-def blockwise_attention(query, key, value, visible, bias=None):
+def blockwise_attention(
+    query: Tensor, key: Tensor, value: Tensor, visible: Any, bias: Any = None
+) -> Tensor | None:
     """softmax(Q K^T / sqrt(K)) V, or None where the whole matrix is small or a length is not known.
 
     One block's scores are there at a time, and are computed again on the way back: memory grows with T and S.

@@ -1,5 +1,7 @@
 """The decoder of ConvS2S, with attention in every layer (Gehring et al. 2017, sections 3.2 and 3.3)."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -7,6 +9,7 @@ from keras_transformer import arguments, masks
 from keras_transformer.layers.dot_product import scaled_dot_product_attention
 from keras_transformer.layers.gated_convolution import SQRT_HALF, ConvStack, GatedConvolution, linear
 from keras_transformer.saving.quantization import KeepsQuantization
+from keras_transformer.types import Shape, Tensor, Tree
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -44,7 +47,7 @@ class ConvDecoderLayer(KeepsQuantization, arguments.KnownArguments, keras.layers
         ValueError: `kernel_size` is not a positive integer.
     """
 
-    def __init__(self, kernel_size, dropout=0.0, **kwargs):
+    def __init__(self, kernel_size: int, dropout: float = 0.0, **kwargs: Any):
         super().__init__(**kwargs)
         arguments.check_sizes(kernel_size=kernel_size)
         arguments.check_rates(dropout=dropout)
@@ -54,7 +57,13 @@ class ConvDecoderLayer(KeepsQuantization, arguments.KnownArguments, keras.layers
             kernel_size, causal=True, dropout=dropout, dtype=self.dtype_policy, name="convolution"
         )
 
-    def build(self, hidden_shape, embedded_shape, key_shape=None, value_shape=None):
+    def build(
+        self,
+        hidden_shape: Shape,
+        embedded_shape: Shape,
+        key_shape: Shape | None = None,
+        value_shape: Shape | None = None,
+    ) -> None:
         arguments.check_shapes(3, hidden=hidden_shape, embedded=embedded_shape)
         width, embedded_width = hidden_shape[-1], embedded_shape[-1]
         self.width, self.embedded_width = width, embedded_width
@@ -64,7 +73,15 @@ class ConvDecoderLayer(KeepsQuantization, arguments.KnownArguments, keras.layers
         self.context_dense = linear(width, dtype=self.dtype_policy, name="context")
         self.context_dense.build((None, None, embedded_width))
 
-    def call(self, hidden, embedded, key, value, key_mask=None, training=None):
+    def call(
+        self,
+        hidden: Tensor,
+        embedded: Tensor,
+        key: Tensor,
+        value: Tensor,
+        key_mask: Tensor | None = None,
+        training: bool | None = None,
+    ) -> Tensor:
         if key_mask is None:
             key_mask = masks.implicit_mask(key)
         if key_mask is None:
@@ -94,11 +111,13 @@ class ConvDecoderLayer(KeepsQuantization, arguments.KnownArguments, keras.layers
         context = context[:, 0] * ops.cast(ops.sqrt(count), context.dtype)[:, None, None]
         return (self.context_dense(context) + hidden) * SQRT_HALF, weights[:, 0]
 
-    def initial_state(self, batch_size):
+    def initial_state(self, batch_size: int) -> Tensor:
         """What the convolution has seen before the first position, (B, k - 1, D)."""
         return self.convolution.initial_state(batch_size)
 
-    def step(self, hidden, embedded, source, state):
+    def step(
+        self, hidden: Tensor, embedded: Tensor, source: dict[str, Tensor], state: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """One position: equals its row of a full `call`.
 
         Args:
@@ -119,10 +138,16 @@ class ConvDecoderLayer(KeepsQuantization, arguments.KnownArguments, keras.layers
         weights = ops.reshape(weights, (-1, 1, ops.shape(weights)[-1]))
         return (ops.reshape(output, (-1, 1, output.shape[-1])) + hidden) * SQRT_HALF, state, weights
 
-    def compute_output_shape(self, hidden_shape, embedded_shape=None, key_shape=None, value_shape=None):
+    def compute_output_shape(
+        self,
+        hidden_shape: Shape,
+        embedded_shape: Shape | None = None,
+        key_shape: Shape | None = None,
+        value_shape: Shape | None = None,
+    ) -> Shape:
         return hidden_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "kernel_size": self.kernel_size, "dropout": self.dropout}
 
 
@@ -153,10 +178,19 @@ class ConvDecoder(ConvStack):
     def _layer(self, name):
         return ConvDecoderLayer(self.kernel_size, self.dropout, dtype=self.dtype_policy, name=name)
 
-    def build(self, embedded_shape, key_shape=None, value_shape=None):
+    def build(
+        self, embedded_shape: Shape, key_shape: Shape | None = None, value_shape: Shape | None = None
+    ) -> None:
         self._build_stack(embedded_shape, embedded_shape)
 
-    def call(self, embedded, key, value, key_mask=None, training=None):
+    def call(
+        self,
+        embedded: Tensor,
+        key: Tensor,
+        value: Tensor,
+        key_mask: Tensor | None = None,
+        training: bool | None = None,
+    ) -> Tensor:
         if key_mask is None:
             key_mask = masks.implicit_mask(key)
         arguments.check_vectors((None, None, self.width), embedded=embedded)
@@ -165,7 +199,7 @@ class ConvDecoder(ConvStack):
             hidden = layer(hidden, embedded, key, value, key_mask=key_mask, training=training)
         return self.output_dense(hidden)
 
-    def initial_state(self, key, value, key_mask):
+    def initial_state(self, key: Tensor, value: Tensor, key_mask: Tensor) -> Tree:
         """What `step` needs.
 
         Args:
@@ -184,7 +218,7 @@ class ConvDecoder(ConvStack):
             "attention": [zeros] * self.num_layers,
         }
 
-    def step(self, embedded, state):
+    def step(self, embedded: Tensor, state: Tree) -> tuple[Tensor, Tree]:
         """One position (R, 1, F) through all layers, and the new state; see `ConvDecoderLayer.step`."""
         hidden, histories, attention = self.input_dense(embedded), [], []
         for layer, history in zip(self.layers, state["target"], strict=True):
@@ -193,5 +227,7 @@ class ConvDecoder(ConvStack):
             attention.append(weights)
         return self.output_dense(hidden), {**state, "target": histories, "attention": attention}
 
-    def compute_output_shape(self, embedded_shape, key_shape=None, value_shape=None):
+    def compute_output_shape(
+        self, embedded_shape: Shape, key_shape: Shape | None = None, value_shape: Shape | None = None
+    ) -> Shape:
         return embedded_shape

@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_transformer import arguments, masks
 from keras_transformer.layers.gated_convolution import SQRT_HALF, ConvStack, GatedConvolution
+from keras_transformer.types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -37,10 +38,12 @@ class ConvEncoder(ConvStack):
     def _layer(self, name):
         return GatedConvolution(self.kernel_size, dropout=self.dropout, dtype=self.dtype_policy, name=name)
 
-    def build(self, embedded_shape):
+    def build(self, embedded_shape: Shape) -> None:
         self._build_stack(embedded_shape)
 
-    def call(self, embedded, hidden_mask=None, training=None):
+    def call(
+        self, embedded: Tensor, hidden_mask: Tensor | None = None, training: bool | None = None
+    ) -> Tensor:
         if hidden_mask is None:
             hidden_mask = masks.implicit_mask(embedded)
         arguments.check_vectors((None, None, self.width), embedded=embedded)
@@ -52,5 +55,5 @@ class ConvEncoder(ConvStack):
             hidden = (layer(hidden, training=training) + hidden) * SQRT_HALF
         return self.output_dense(hidden)
 
-    def compute_output_shape(self, embedded_shape):
+    def compute_output_shape(self, embedded_shape: Shape) -> Shape:
         return embedded_shape

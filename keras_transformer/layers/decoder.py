@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_transformer import arguments, masks
 from keras_transformer.layers.transformer_layer import TransformerLayer, TransformerStack
+from keras_transformer.types import Shape, Tensor, Tree
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -40,7 +41,7 @@ class DecoderLayer(TransformerLayer):
         ValueError: `key_dim` is None and D is not a multiple of `num_heads`.
     """
 
-    def build(self, hidden_shape, memory_shape=None):
+    def build(self, hidden_shape: Shape, memory_shape: Shape | None = None) -> None:
         self._check_build(hidden_shape, memory_shape)
         self.self_attention = self._attention("self_attention", self.width)
         self.cross_attention = self._attention("cross_attention", self.width, memory_shape)
@@ -48,13 +49,13 @@ class DecoderLayer(TransformerLayer):
 
     def call(
         self,
-        hidden,
-        memory,
-        hidden_mask=None,
-        memory_mask=None,
-        attention_mask=None,
-        training=None,
-    ):
+        hidden: Tensor,
+        memory: Tensor,
+        hidden_mask: Tensor | None = None,
+        memory_mask: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        training: bool | None = None,
+    ) -> Tensor:
         if hidden_mask is None:
             hidden_mask = masks.implicit_mask(hidden)
         if memory_mask is None:
@@ -79,7 +80,7 @@ class DecoderLayer(TransformerLayer):
         hidden = self.cross_attention.after(hidden, x)
         return self.feed_forward(hidden)
 
-    def initial_state(self, memory, max_length, memory_mask=None):
+    def initial_state(self, memory: Tensor, max_length: int, memory_mask: Tensor | None = None) -> Tree:
         """What `step` needs: memory projected once, and room for `max_length` keys and values.
 
         Args:
@@ -100,7 +101,7 @@ class DecoderLayer(TransformerLayer):
             "attention": ops.zeros((batch_size, self.num_heads, memory_length), self.compute_dtype),
         }
 
-    def step(self, hidden, state, index):
+    def step(self, hidden: Tensor, state: Tree, index: int | Tensor) -> tuple[Tensor, Tree]:
         """One position: equals row `index` of a full `call`.
 
         Args:
@@ -129,7 +130,7 @@ class DecoderLayer(TransformerLayer):
         weights = ops.reshape(ops.swapaxes(weights, 1, 2), (-1, self.num_heads, memory_length))
         return ops.reshape(x, (-1, 1, x.shape[-1])), weights
 
-    def compute_output_shape(self, hidden_shape, memory_shape=None):
+    def compute_output_shape(self, hidden_shape: Shape, memory_shape: Shape | None = None) -> Shape:
         return hidden_shape
 
 
@@ -155,18 +156,18 @@ class Decoder(TransformerStack):
 
     layer_class = DecoderLayer
 
-    def build(self, hidden_shape, memory_shape=None):
+    def build(self, hidden_shape: Shape, memory_shape: Shape | None = None) -> None:
         self._build_stack(hidden_shape, memory_shape)
 
     def call(
         self,
-        hidden,
-        memory,
-        hidden_mask=None,
-        memory_mask=None,
-        attention_mask=None,
-        training=None,
-    ):
+        hidden: Tensor,
+        memory: Tensor,
+        hidden_mask: Tensor | None = None,
+        memory_mask: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        training: bool | None = None,
+    ) -> Tensor:
         if hidden_mask is None:
             hidden_mask = masks.implicit_mask(hidden)
         if memory_mask is None:
@@ -181,12 +182,12 @@ class Decoder(TransformerStack):
             )
         return self._finish(hidden)
 
-    def initial_state(self, memory, max_length, memory_mask=None):
+    def initial_state(self, memory: Tensor, max_length: int, memory_mask: Tensor | None = None) -> Tree:
         """Lists with one entry for each layer; see `DecoderLayer.initial_state`."""
         states = [layer.initial_state(memory, max_length, memory_mask) for layer in self.layers]
         return {part: [state[part] for state in states] for part in states[0]}
 
-    def step(self, hidden, state, index):
+    def step(self, hidden: Tensor, state: Tree, index: int | Tensor) -> tuple[Tensor, Tree]:
         """One position through all layers; see `DecoderLayer.step`."""
         states = []
         for layer, source, target in zip(self.layers, state["source"], state["target"], strict=True):
@@ -194,5 +195,5 @@ class Decoder(TransformerStack):
             states.append(layer_state)
         return self._finish(hidden), {part: [state[part] for state in states] for part in states[0]}
 
-    def compute_output_shape(self, hidden_shape, memory_shape=None):
+    def compute_output_shape(self, hidden_shape: Shape, memory_shape: Shape | None = None) -> Shape:
         return hidden_shape

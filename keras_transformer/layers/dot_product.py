@@ -1,12 +1,14 @@
 """Scaled dot-product attention as a pure function (Vaswani et al. 2017, section 3.2.1)."""
 
 import math
+from collections.abc import Callable
 
 import keras
 from keras import ops
 
 from keras_transformer import masks
 from keras_transformer.layers.position_bias import BiasAt
+from keras_transformer.types import Tensor
 
 # The lowest float32: -inf would turn a fully masked row into NaN.
 MASKED_SCORE = -3.4028234663852886e38
@@ -14,7 +16,15 @@ MASKED_SCORE = -3.4028234663852886e38
 LARGEST_SCORE = 1e38
 
 
-def scaled_dot_product_attention(query, key, value, mask=None, bias=None, dropout=None, scale=None):
+def scaled_dot_product_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None = None,
+    bias: Tensor | None = None,
+    dropout: Callable[[Tensor], Tensor] | None = None,
+    scale: float | None = None,
+) -> tuple[Tensor, Tensor]:
     """softmax(scale Q K^T) V: equation 1.
 
     Soft-max and scores are float32; of float16 heads the product is, too, because it can exceed their range.
@@ -65,7 +75,7 @@ def _product(x, shared):
     return ops.reshape(x, (*ops.shape(x)[:-3], num_heads, length, ops.shape(shared)[-1]))
 
 
-def masked_softmax(scores, mask=None):
+def masked_softmax(scores: Tensor, mask: Tensor | None = None) -> Tensor:
     """Soft-max over the keys that may be attended to.
 
     Args:

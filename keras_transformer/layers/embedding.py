@@ -1,12 +1,14 @@
 """Token embedding whose transpose gives the logits (Vaswani et al. 2017, section 3.4)."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
 from keras.src.backend import set_keras_mask  # no public name
 
 from keras_transformer import arguments
+from keras_transformer.types import Identifier, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -41,14 +43,14 @@ class TokenEmbedding(arguments.KnownArguments, keras.layers.ReversibleEmbedding)
 
     def __init__(
         self,
-        vocabulary_size,
-        hidden_dim,
-        mask_zero=False,
-        embeddings_initializer=None,
-        scale=None,
-        logits_scale=None,
-        use_logits_bias=False,
-        **kwargs,
+        vocabulary_size: int,
+        hidden_dim: int,
+        mask_zero: bool = False,
+        embeddings_initializer: Identifier | None = None,
+        scale: float | None = None,
+        logits_scale: float | None = None,
+        use_logits_bias: bool = False,
+        **kwargs: Any,
     ):
         arguments.check_sizes(vocabulary_size=vocabulary_size, hidden_dim=hidden_dim)
         factors = {"scale": scale, "logits_scale": logits_scale}
@@ -69,7 +71,7 @@ class TokenEmbedding(arguments.KnownArguments, keras.layers.ReversibleEmbedding)
         self.logits_scale = logits_scale
         self.use_logits_bias = use_logits_bias
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Shape | None = None) -> None:
         super().build(input_shape)
         if self.use_logits_bias:
             self.logits_bias = self.add_weight(
@@ -77,15 +79,15 @@ class TokenEmbedding(arguments.KnownArguments, keras.layers.ReversibleEmbedding)
             )
 
     @property
-    def variable_serialization_spec(self):
+    def variable_serialization_spec(self) -> dict[str, list[str]]:
         # What Keras saves, by mode of quantization.
         spec = super().variable_serialization_spec
         return {mode: [*names, *["logits_bias"] * self.use_logits_bias] for mode, names in spec.items()}
 
-    def call(self, inputs, reverse=False):
+    def call(self, inputs: Tensor, reverse: bool = False) -> Tensor:
         return self._scaled(super().call, inputs, reverse)
 
-    def quantized_call(self, inputs, reverse=False):
+    def quantized_call(self, inputs: Tensor, reverse: bool = False) -> Tensor:
         return self._scaled(super().quantized_call, inputs, reverse)
 
     def _scaled(self, looked_up, inputs, reverse):
@@ -102,7 +104,7 @@ class TokenEmbedding(arguments.KnownArguments, keras.layers.ReversibleEmbedding)
             set_keras_mask(scaled, ops.not_equal(inputs, 0))
         return scaled
 
-    def quantize(self, mode=None, type_check=True, config=None):
+    def quantize(self, mode: str | None = None, type_check: bool = True, config: Any = None) -> None:
         # Keras refuses subclasses, whose `call` it does not know.
         super().quantize(mode, type_check=False, config=config)
 
@@ -117,11 +119,11 @@ class TokenEmbedding(arguments.KnownArguments, keras.layers.ReversibleEmbedding)
                 f"Received: ids from {known.min()} to {known.max()}."
             )
 
-    def compute_output_spec(self, inputs, reverse=False):
+    def compute_output_spec(self, inputs: Tensor, reverse: bool = False) -> keras.KerasTensor:
         spec = super().compute_output_spec(inputs, reverse=reverse)
         return keras.KerasTensor(spec.shape, dtype="float32") if reverse else spec
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         for name in ("input_dim", "output_dim", "tie_weights", "reverse_dtype", "logit_soft_cap"):
             config.pop(name)

@@ -8,6 +8,7 @@ import keras
 
 from keras_transformer import arguments, masks
 from keras_transformer.layers.transformer_layer import TransformerLayer, TransformerStack
+from keras_transformer.types import Shape, Tensor, Tree
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -41,12 +42,19 @@ class EncoderLayer(TransformerLayer):
         ValueError: `key_dim` is None and D is not a multiple of `num_heads`.
     """
 
-    def build(self, hidden_shape):
+    def build(self, hidden_shape: Shape) -> None:
         self._check_build(hidden_shape)
         self.self_attention = self._attention("self_attention", self.width)
         self.feed_forward = self._feed_forward(self.width)
 
-    def call(self, hidden, hidden_mask=None, attention_mask=None, use_causal_mask=False, training=None):
+    def call(
+        self,
+        hidden: Tensor,
+        hidden_mask: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        use_causal_mask: bool = False,
+        training: bool | None = None,
+    ) -> Tensor:
         if hidden_mask is None:
             hidden_mask = masks.implicit_mask(hidden)
         arguments.check_vectors((None, None, self.width), hidden=hidden)
@@ -63,11 +71,11 @@ class EncoderLayer(TransformerLayer):
         hidden = self.self_attention.after(hidden, x)
         return self.feed_forward(hidden)
 
-    def initial_state(self, batch_size, max_length):
+    def initial_state(self, batch_size: int, max_length: int) -> Tree:
         """The empty state of `step`: see `MultiHeadAttention.initial_state`."""
         return self.self_attention.layer.initial_state(batch_size, max_length)
 
-    def step(self, hidden, state, index):
+    def step(self, hidden: Tensor, state: Tree, index: int | Tensor) -> tuple[Tensor, Tree]:
         """The next positions: equals these rows of a full `call` with `use_causal_mask`.
 
         Args:
@@ -81,7 +89,7 @@ class EncoderLayer(TransformerLayer):
         hidden, state = self._step_of_self_attention(hidden, state, index)
         return self.feed_forward(hidden), state
 
-    def compute_output_shape(self, hidden_shape):
+    def compute_output_shape(self, hidden_shape: Shape) -> Shape:
         return hidden_shape
 
 
@@ -107,10 +115,17 @@ class Encoder(TransformerStack):
 
     layer_class = EncoderLayer
 
-    def build(self, hidden_shape):
+    def build(self, hidden_shape: Shape) -> None:
         self._build_stack(hidden_shape)
 
-    def call(self, hidden, hidden_mask=None, attention_mask=None, use_causal_mask=False, training=None):
+    def call(
+        self,
+        hidden: Tensor,
+        hidden_mask: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        use_causal_mask: bool = False,
+        training: bool | None = None,
+    ) -> Tensor:
         if hidden_mask is None:
             hidden_mask = masks.implicit_mask(hidden)
         for layer in self.layers:
@@ -122,11 +137,11 @@ class Encoder(TransformerStack):
             )
         return self._finish(hidden)
 
-    def initial_state(self, batch_size, max_length):
+    def initial_state(self, batch_size: int, max_length: int) -> Tree:
         """A list with one entry for each layer; see `EncoderLayer.initial_state`."""
         return [layer.initial_state(batch_size, max_length) for layer in self.layers]
 
-    def step(self, hidden, state, index):
+    def step(self, hidden: Tensor, state: Tree, index: int | Tensor) -> tuple[Tensor, Tree]:
         """The next positions through all layers; see `EncoderLayer.step`."""
         states = []
         for layer, layer_state in zip(self.layers, state, strict=True):
@@ -134,5 +149,5 @@ class Encoder(TransformerStack):
             states.append(layer_state)
         return self._finish(hidden), states
 
-    def compute_output_shape(self, hidden_shape):
+    def compute_output_shape(self, hidden_shape: Shape) -> Shape:
         return hidden_shape

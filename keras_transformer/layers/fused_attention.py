@@ -3,10 +3,13 @@
 Dao et al. 2022, "FlashAttention". Legend: B batch, H heads, T queries, S keys.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_transformer.layers.projection import heads_first
+from keras_transformer.types import Tensor
 
 # What cuDNN takes on every GPU from Ampere on, forward and backward.
 LARGEST_WIDTH = 128
@@ -17,7 +20,7 @@ SMALLEST_MATRIX_FOR_LENGTHS = 2**20
 IMPLEMENTATION = "cudnn"
 
 
-def fused_attention(query, key, value, visible):
+def fused_attention(query: Tensor, key: Tensor, value: Tensor, visible: Any) -> Tensor | None:
     """softmax(Q K^T / sqrt(K)) V, or None where the backend has no kernel for it.
 
     Args:
@@ -28,7 +31,7 @@ def fused_attention(query, key, value, visible):
     Returns:
         (B, H, T, K) in the query's dtype; a query that sees no key gives zeros.
     """
-    kernel = {"jax": _cudnn, "torch": _torch}.get(keras.backend.backend())
+    kernel: Any = {"jax": _cudnn, "torch": _torch}.get(keras.backend.backend())
     one_batch_size = query.shape[0] == key.shape[0] == value.shape[0]
     if kernel is None or visible.window is not None or len(query.shape) != 4 or not one_batch_size:
         return None

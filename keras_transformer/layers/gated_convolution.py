@@ -1,18 +1,20 @@
 """The convolution of ConvS2S and how its weights begin (Gehring et al. 2017, sections 3.2, 3.4 and 3.5)."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
 
 from keras_transformer import arguments
 from keras_transformer.saving.quantization import KeepsQuantization
+from keras_transformer.types import Shape, Tensor
 
 # Times a sum of two terms of equal variance: keeps that variance (section 3.4).
 SQRT_HALF = math.sqrt(0.5)
 
 
-def scaled_normal(dropout=0.0, gain=1.0):
+def scaled_normal(dropout: float = 0.0, gain: float = 1.0) -> keras.Initializer:
     """Initial weights from N(0, gain * p / n) for n inputs each kept with probability p: section 3.5.
 
     Args:
@@ -22,7 +24,7 @@ def scaled_normal(dropout=0.0, gain=1.0):
     return keras.initializers.VarianceScaling(gain * (1.0 - dropout), "fan_in", "untruncated_normal")
 
 
-def linear(units, dropout=0.0, **kwargs):
+def linear(units: int, dropout: float = 0.0, **kwargs: Any) -> keras.layers.Dense:
     """A `Dense` that begins as section 3.5 has it: a map between two of the model's widths."""
     return keras.layers.Dense(units, kernel_initializer=scaled_normal(dropout), **kwargs)
 
@@ -51,7 +53,7 @@ class GatedConvolution(KeepsQuantization, arguments.KnownArguments, keras.layers
         ValueError: `kernel_size` is not a positive integer.
     """
 
-    def __init__(self, kernel_size, causal=False, dropout=0.0, **kwargs):
+    def __init__(self, kernel_size: int, causal: bool = False, dropout: float = 0.0, **kwargs: Any):
         super().__init__(**kwargs)
         arguments.check_sizes(kernel_size=kernel_size)
         arguments.check_rates(dropout=dropout)
@@ -60,7 +62,7 @@ class GatedConvolution(KeepsQuantization, arguments.KnownArguments, keras.layers
         self.dropout = dropout
         self.dropout_layer = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         arguments.check_shapes(3, x=input_shape)
         self.width = input_shape[-1]
         self.convolution = keras.layers.Conv1D(
@@ -72,7 +74,7 @@ class GatedConvolution(KeepsQuantization, arguments.KnownArguments, keras.layers
         )
         self.convolution.build((None, None, self.width))
 
-    def call(self, x, training=None):
+    def call(self, x: Tensor, training: bool | None = None) -> Tensor:
         arguments.check_vectors((None, None, self.width), x=x)
         if 0 in x.shape[:2]:
             return x  # nothing to convolve, which TensorFlow's convolution gets wrong
@@ -86,11 +88,11 @@ class GatedConvolution(KeepsQuantization, arguments.KnownArguments, keras.layers
         value, gate = ops.split(self.convolution(x), 2, axis=-1)
         return value * ops.sigmoid(gate)
 
-    def initial_state(self, batch_size):
+    def initial_state(self, batch_size: int) -> Tensor:
         """What a causal convolution has seen before the first position: zeros, (B, k - 1, D)."""
         return ops.zeros((batch_size, self.kernel_size - 1, self.width), self.compute_dtype)
 
-    def step(self, x, state):
+    def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """One position: equals its row of a full causal `call`.
 
         Args:
@@ -103,10 +105,10 @@ class GatedConvolution(KeepsQuantization, arguments.KnownArguments, keras.layers
         window = ops.concatenate([state, ops.cast(x, state.dtype)], axis=1)  # (B, k, D)
         return self._of_windows(window), window[:, 1:]
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "kernel_size": self.kernel_size,
@@ -118,7 +120,9 @@ class GatedConvolution(KeepsQuantization, arguments.KnownArguments, keras.layers
 class ConvStack(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):
     """Base of `ConvEncoder` and `ConvDecoder`: equal layers of width D between maps F -> D and D -> F."""
 
-    def __init__(self, num_layers, hidden_dim, kernel_size=3, dropout=0.0, **kwargs):
+    def __init__(
+        self, num_layers: int, hidden_dim: int, kernel_size: int = 3, dropout: float = 0.0, **kwargs: Any
+    ):
         super().__init__(**kwargs)
         arguments.check_sizes(num_layers=num_layers, hidden_dim=hidden_dim, kernel_size=kernel_size)
         arguments.check_rates(dropout=dropout)
@@ -144,7 +148,7 @@ class ConvStack(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer)
         self.output_dense = linear(embedded_shape[-1], dtype=policy, name="output")
         self.output_dense.build(width)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "num_layers": self.num_layers,

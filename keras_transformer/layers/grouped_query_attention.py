@@ -1,9 +1,13 @@
 """Grouped-query attention (Ainslie et al. 2023) under the names of Keras's layer."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 
 from keras_transformer.arguments import check_sizes
 from keras_transformer.layers.attention import MultiHeadAttention
+from keras_transformer.types import Identifier, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -25,25 +29,25 @@ class GroupedQueryAttention(MultiHeadAttention):
 
     def __init__(
         self,
-        head_dim,
-        num_query_heads,
-        num_key_value_heads,
-        dropout=0.0,
-        use_bias=True,
-        sliding_window=None,
-        flash_attention=None,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        kernel_constraint=None,
-        bias_constraint=None,
-        use_gate=False,
-        seed=None,
-        rotary=None,
-        position_bias=None,
-        **kwargs,
+        head_dim: int,
+        num_query_heads: int,
+        num_key_value_heads: int,
+        dropout: float = 0.0,
+        use_bias: bool = True,
+        sliding_window: int | None = None,
+        flash_attention: bool | None = None,
+        kernel_initializer: Identifier = "glorot_uniform",
+        bias_initializer: Identifier = "zeros",
+        kernel_regularizer: Identifier | None = None,
+        bias_regularizer: Identifier | None = None,
+        activity_regularizer: Identifier | None = None,
+        kernel_constraint: Identifier | None = None,
+        bias_constraint: Identifier | None = None,
+        use_gate: bool = False,
+        seed: int | None = None,
+        rotary: Callable[..., Tensor] | None = None,
+        position_bias: Any = None,
+        **kwargs: Any,
     ):
         check_sizes(
             head_dim=head_dim, num_query_heads=num_query_heads, num_key_value_heads=num_key_value_heads
@@ -77,7 +81,9 @@ class GroupedQueryAttention(MultiHeadAttention):
         self._return_attention_scores = return_attention_scores
         return super()._changed_attention(query, key, value, attention_mask, training)
 
-    def compute_output_shape(self, query_shape, value_shape=None, key_shape=None):
+    def compute_output_shape(
+        self, query_shape: Shape, value_shape: Shape | None = None, key_shape: Shape | None = None
+    ) -> Shape:
         if value_shape is not None and query_shape[-1] != value_shape[-1]:
             raise ValueError(
                 "The last dimensions of query and value must be equal. "
@@ -85,7 +91,7 @@ class GroupedQueryAttention(MultiHeadAttention):
             )
         return super().compute_output_shape(query_shape, value_shape, key_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         names = {"key_dim": "head_dim", "num_heads": "num_query_heads"}
         fixed = ("value_dim", "output_shape", "attention_axes")

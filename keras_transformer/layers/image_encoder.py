@@ -1,10 +1,14 @@
 """A small residual network from an image to a grid of vectors (He et al. 2016)."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
 from keras_transformer import arguments
 from keras_transformer.layers.spatial_attention import SpatialSelfAttention
 from keras_transformer.saving.quantization import KeepsQuantization
+from keras_transformer.types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -29,12 +33,12 @@ class ResidualBlock(arguments.KnownArguments, keras.layers.Layer):
         ValueError: `filters` is not a positive integer.
     """
 
-    def __init__(self, filters, **kwargs):
+    def __init__(self, filters: int, **kwargs: Any):
         super().__init__(**kwargs)
         arguments.check_sizes(filters=filters)
         self.filters = filters
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         arguments.check_shapes(4, x=input_shape)
         self.channels = input_shape[-1]
         output_shape = (*input_shape[:-1], self.filters)
@@ -61,16 +65,16 @@ class ResidualBlock(arguments.KnownArguments, keras.layers.Layer):
         norm.build((*input_shape[:-1], self.filters))
         return [convolution, norm]
 
-    def call(self, x, training=None):
+    def call(self, x: Tensor, training: bool | None = None) -> Tensor:
         arguments.check_vectors((None, None, None, self.channels), x=x)
         hidden = keras.ops.relu(_through(self.first, x, training))
         hidden = _through(self.second, hidden, training)
         return keras.ops.relu(hidden + _through(self.shortcut, x, training))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.filters)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "filters": self.filters}
 
 
@@ -106,7 +110,7 @@ class ImageEncoder(KeepsQuantization, arguments.KnownArguments, keras.layers.Lay
         ValueError: `filters` is empty, or one of them is not a positive integer.
     """
 
-    def __init__(self, filters, attention=True, **kwargs):
+    def __init__(self, filters: Sequence[int], attention: bool = True, **kwargs: Any):
         super().__init__(**kwargs)
         if not isinstance(filters, list | tuple) or not filters:
             raise ValueError(f"`filters` must name at least one block. Received: filters={filters}.")
@@ -128,7 +132,7 @@ class ImageEncoder(KeepsQuantization, arguments.KnownArguments, keras.layers.Lay
         without = [None] * (len(self.blocks) - len(self.attentions))
         return zip(self.blocks, [*without, *self.attentions], strict=True)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         arguments.check_shapes(4, image=input_shape)
         self.channels = input_shape[-1]
         shape = (None, None, None, self.channels)
@@ -138,7 +142,7 @@ class ImageEncoder(KeepsQuantization, arguments.KnownArguments, keras.layers.Lay
             if attention is not None:
                 attention.build(shape)
 
-    def call(self, image, training=None):
+    def call(self, image: Tensor, training: bool | None = None) -> Tensor:
         hidden = image
         if keras.backend.standardize_dtype(image.dtype) == "uint8":
             hidden = keras.ops.cast(image, self.compute_dtype) / 255
@@ -149,13 +153,13 @@ class ImageEncoder(KeepsQuantization, arguments.KnownArguments, keras.layers.Lay
             hidden = hidden if attention is None else attention(hidden)
         return hidden
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], *self.grid_shape(*input_shape[1:3]), self.filters[-1])
 
-    def grid_shape(self, height, width):
+    def grid_shape(self, height: int | None, width: int | None) -> Shape:
         """(H', W') of an image of so many pixels; None stays None."""
         step = 2 ** (len(self.filters) - 1)
         return tuple(None if size is None else -(-size // step) for size in (height, width))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "filters": list(self.filters), "attention": self.attention}

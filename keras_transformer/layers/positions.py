@@ -1,13 +1,14 @@
 """Position information that is added to the input (Vaswani et al. 2017, section 3.5)."""
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
 from keras import ops
 
 from keras_transformer import arguments
+from keras_transformer.types import Identifier, Shape, Tensor
 
 # Where the two numbers of a pair stand among the channels: side by side, or all first ones before all second.
 LAYOUTS = ("interleaved", "halves")
@@ -21,7 +22,13 @@ def positions_from(start_index: Any, length: Any) -> Any:
     return start_index + ops.arange(length)
 
 
-def sinusoid(positions, width, max_wavelength=10_000, layout="interleaved", endpoint=False):
+def sinusoid(
+    positions: Tensor,
+    width: int,
+    max_wavelength: int = 10_000,
+    layout: Literal["interleaved", "halves"] = "interleaved",
+    endpoint: bool = False,
+) -> Tensor:
     """PE(pos, 2i) = sin(pos / wavelength^(2i / d)), PE(pos, 2i + 1) = cos(the same).
 
     Vaswani et al. 2017, section 3.5. See `PositionalEncoding` for its relatives.
@@ -76,7 +83,12 @@ class PositionalEncoding(arguments.KnownArguments, keras.layers.Layer):
     """
 
     def __init__(
-        self, max_wavelength=10_000, layout="interleaved", endpoint=False, first_position=0, **kwargs
+        self,
+        max_wavelength: int = 10_000,
+        layout: Literal["interleaved", "halves"] = "interleaved",
+        endpoint: bool = False,
+        first_position: int = 0,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         arguments.check_positive(max_wavelength=max_wavelength)
@@ -88,20 +100,20 @@ class PositionalEncoding(arguments.KnownArguments, keras.layers.Layer):
         self.first_position = first_position
         self.supports_masking = True
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         arguments.check_shapes(3, x=input_shape)
 
-    def call(self, x, start_index=0):
+    def call(self, x: Tensor, start_index: int | Tensor = 0) -> Tensor:
         arguments.check_vectors((None, None, None), x=x)
         known_start(start_index, x.shape[0])
         positions = positions_from(start_index, ops.shape(x)[1]) + self.first_position
         encoded = sinusoid(positions, x.shape[-1], self.max_wavelength, self.layout, self.endpoint)
         return x + ops.cast(encoded, x.dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "max_wavelength": self.max_wavelength,
@@ -125,10 +137,10 @@ class GridPositionalEncoding(arguments.KnownArguments, keras.layers.Layer):
         (B, H, W, D) in the compute dtype.
     """
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         arguments.check_shapes(4, x=input_shape)
 
-    def call(self, x):
+    def call(self, x: Tensor) -> Tensor:
         arguments.check_vectors((None, None, None, None), x=x)
         _, height, width, channels = ops.shape(x)
         rows = sinusoid(ops.arange(height), channels // 2)[:, None, :]  # (H, 1, D / 2)
@@ -138,7 +150,7 @@ class GridPositionalEncoding(arguments.KnownArguments, keras.layers.Layer):
         columns = ops.pad(columns, [[0, 0], [0, 0], [channels // 2, 0]])
         return x + ops.cast(rows + columns, x.dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
 
@@ -162,14 +174,14 @@ class LearnedPositionalEncoding(arguments.KnownArguments, keras.layers.Layer):
         ValueError: a position that is known when called (not inside a graph) has no vector.
     """
 
-    def __init__(self, max_length, initializer="glorot_uniform", **kwargs):
+    def __init__(self, max_length: int, initializer: Identifier = "glorot_uniform", **kwargs: Any):
         super().__init__(**kwargs)
         arguments.check_sizes(max_length=max_length)
         self.max_length = max_length
         self.initializer = keras.initializers.get(initializer)
         self.supports_masking = True
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         arguments.check_shapes(3, x=input_shape)
         self.embeddings = self.add_weight(
             name="embeddings",
@@ -177,7 +189,7 @@ class LearnedPositionalEncoding(arguments.KnownArguments, keras.layers.Layer):
             initializer=self.initializer,
         )
 
-    def call(self, x, start_index=0):
+    def call(self, x: Tensor, start_index: int | Tensor = 0) -> Tensor:
         arguments.check_vectors((None, None, self.embeddings.shape[-1]), x=x)
         length, first = x.shape[1], known_start(start_index, x.shape[0])
         if length is not None and first + length > self.max_length:
@@ -188,10 +200,10 @@ class LearnedPositionalEncoding(arguments.KnownArguments, keras.layers.Layer):
         positions = positions_from(start_index, ops.shape(x)[1])
         return x + ops.take(self.embeddings, positions, axis=0)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "max_length": self.max_length,
@@ -218,7 +230,9 @@ def known_start(start_index: Any, batch_size: int | None = None) -> int:
     return 0 if known is None or not known.size else int(known.max())
 
 
-def positional_encoding(max_length=None, **kwargs):
+def positional_encoding(
+    max_length: int | None = None, **kwargs: Any
+) -> PositionalEncoding | LearnedPositionalEncoding:
     """The sinusoid, which has no limit, if `max_length` is None; else so many learned positions."""
     if max_length is None:
         return PositionalEncoding(**kwargs)

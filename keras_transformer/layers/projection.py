@@ -2,9 +2,13 @@
 
 import math
 import re
+from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import ops
+
+from keras_transformer.types import Tensor
 
 
 class HeadsProjection(keras.layers.EinsumDense):
@@ -17,13 +21,13 @@ class HeadsProjection(keras.layers.EinsumDense):
     The last axes of the input must be the first of the kernel, and the bias over all that the kernel adds.
     """
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.supports_masking = True  # else Keras warns that an implicit mask is lost here
         inputs, _, outputs = re.split(",|->", self.equation)
         self._inner_rank = sum(axis not in outputs for axis in inputs)
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         kernel = self.kernel
         inner, outer = kernel.shape[: self._inner_rank], kernel.shape[self._inner_rank :]
         rows = ops.reshape(inputs, (-1, math.prod(inner)))
@@ -33,12 +37,12 @@ class HeadsProjection(keras.layers.EinsumDense):
         x = ops.reshape(x, (*leading_sizes(inputs, len(inputs.shape) - self._inner_rank), *outer))
         return x if self.activation is None else self.activation(x)
 
-    def quantize(self, mode=None, type_check=True, config=None):
+    def quantize(self, mode: str | None = None, type_check: bool = True, config: Any = None) -> None:
         # Keras refuses subclasses, whose `call` it does not know. This one is the einsum of its base.
         super().quantize(mode, type_check=False, config=config)
 
 
-def leading_sizes(x, count):
+def leading_sizes(x: Tensor, count: int) -> tuple[Any, ...]:
     """The first `count` sizes of `x`, for a reshape that keeps these axes.
 
     -1 for the batch where the others are known and none is zero: it costs nothing, where reading a size that
@@ -50,7 +54,7 @@ def leading_sizes(x, count):
     return batch_size, *others
 
 
-def heads_first(x):
+def heads_first(x: Tensor) -> Tensor:
     """(B, T, H, K) -> (B, H, T, K), and back."""
     if 1 in x.shape[1:3]:  # nothing to move
         batch_size, first, second = leading_sizes(x, 3)
@@ -58,7 +62,7 @@ def heads_first(x):
     return ops.swapaxes(x, 1, 2)
 
 
-def rowwise(function, x):
+def rowwise(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """A linear map of the last axis, (..., D) -> (..., K), as one matrix product, whatever the rank."""
     rows = function(ops.reshape(x, (-1, x.shape[-1])))
     return ops.reshape(rows, (*ops.shape(x)[:-1], rows.shape[-1]))

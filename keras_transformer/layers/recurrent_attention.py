@@ -3,12 +3,15 @@
 Legend: B batch, S source, R = B * W queries, of which row r belongs to source r // W, D width.
 """
 
+from typing import Any, Self
+
 import keras
 from keras import ops
 
 from keras_transformer import arguments, masks
 from keras_transformer.layers.dot_product import masked_softmax
 from keras_transformer.saving.quantization import KeepsQuantization
+from keras_transformer.types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -42,14 +45,14 @@ class RecurrentAttention(KeepsQuantization, arguments.KnownArguments, keras.laye
         ValueError: `score` is no layer, or `window` is not a positive integer.
     """
 
-    def __init__(self, score, window=None, **kwargs):
+    def __init__(self, score: keras.layers.Layer, window: int | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         arguments.check_layers(score=score)
         arguments.check_optional_sizes(window=window)
         self.score = score
         self.window = window
 
-    def build(self, query_shape, keys_shape, values_shape=None):
+    def build(self, query_shape: Shape, keys_shape: Shape, values_shape: Shape | None = None) -> None:
         arguments.check_shapes(2, query=query_shape)
         arguments.check_shapes(3, keys=keys_shape, values=values_shape)
         width = query_shape[-1]
@@ -67,7 +70,9 @@ class RecurrentAttention(KeepsQuantization, arguments.KnownArguments, keras.laye
         dense.build((None, width))
         return dense
 
-    def call(self, query, keys, values=None, keys_mask=None):
+    def call(
+        self, query: Tensor, keys: Tensor, values: Tensor | None = None, keys_mask: Tensor | None = None
+    ) -> Tensor:
         if keys_mask is None:
             keys_mask = masks.implicit_mask(keys)
         arguments.check_vectors((None, self.query_width), query=query)
@@ -75,7 +80,9 @@ class RecurrentAttention(KeepsQuantization, arguments.KnownArguments, keras.laye
         _check_sources(query, keys, values, keys_mask)
         return self.attend(query, self.project(keys, keys_mask, values))[0]
 
-    def project(self, keys, keys_mask=None, values=None):
+    def project(
+        self, keys: Tensor, keys_mask: Tensor | None = None, values: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """What depends on the source alone, once for any number of queries.
 
         Args:
@@ -89,7 +96,7 @@ class RecurrentAttention(KeepsQuantization, arguments.KnownArguments, keras.laye
         values = keys if values is None else values
         return {"key": self.score.project(keys), "value": values, "mask": ops.cast(keys_mask, "bool")}
 
-    def attend(self, query, projected):
+    def attend(self, query: Tensor, projected: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Attends to what `project` made.
 
         Args:
@@ -121,10 +128,12 @@ class RecurrentAttention(KeepsQuantization, arguments.KnownArguments, keras.laye
         length = ops.sum(ops.cast(mask, "float32"), axis=1)[:, None, None]
         return ops.arange(ops.shape(mask)[1], dtype="float32") - length * share
 
-    def compute_output_shape(self, query_shape, keys_shape, values_shape=None):
+    def compute_output_shape(
+        self, query_shape: Shape, keys_shape: Shape, values_shape: Shape | None = None
+    ) -> Shape:
         return (query_shape[0], (values_shape or keys_shape)[-1])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "score": keras.saving.serialize_keras_object(self.score),
@@ -132,7 +141,7 @@ class RecurrentAttention(KeepsQuantization, arguments.KnownArguments, keras.laye
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**{**config, "score": keras.saving.deserialize_keras_object(config["score"])})
 
 
@@ -145,11 +154,13 @@ class FinalState(arguments.KnownArguments, keras.layers.Layer):
     Call arguments and returns: those of `RecurrentAttention`; the attention weights are zeros.
     """
 
-    def build(self, query_shape, keys_shape, values_shape=None):
+    def build(self, query_shape: Shape, keys_shape: Shape, values_shape: Shape | None = None) -> None:
         arguments.check_shapes(2, query=query_shape)
         arguments.check_shapes(3, keys=keys_shape, values=values_shape)
 
-    def call(self, query, keys, values=None, keys_mask=None):
+    def call(
+        self, query: Tensor, keys: Tensor, values: Tensor | None = None, keys_mask: Tensor | None = None
+    ) -> Tensor:
         if keys_mask is None:
             keys_mask = masks.implicit_mask(keys)
         arguments.check_vectors((None, None), query=query)
@@ -157,7 +168,9 @@ class FinalState(arguments.KnownArguments, keras.layers.Layer):
         _check_sources(query, keys, values, keys_mask)
         return self.attend(query, self.project(keys, keys_mask, values))[0]
 
-    def project(self, keys, keys_mask=None, values=None):
+    def project(
+        self, keys: Tensor, keys_mask: Tensor | None = None, values: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """{"value": (B, V), "mask": (B, S)}: see `RecurrentAttention.project`."""
         if keys_mask is None:
             keys_mask = ops.ones(ops.shape(keys)[:2], "bool")
@@ -168,7 +181,7 @@ class FinalState(arguments.KnownArguments, keras.layers.Layer):
         is_last = ops.cast(positions == last, values.dtype)
         return {"value": ops.sum(values * is_last[..., None], axis=1), "mask": mask}
 
-    def attend(self, query, projected):
+    def attend(self, query: Tensor, projected: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """The same context (R, V) for every query, and zeros (R, S)."""
         value, mask = projected["value"], projected["mask"]
         folded = _folded(query, ops.shape(mask)[0])
@@ -176,7 +189,9 @@ class FinalState(arguments.KnownArguments, keras.layers.Layer):
         context = ops.reshape(value[:, None] + ops.zeros_like(folded[..., :1]), (-1, value.shape[-1]))
         return context, ops.zeros((ops.shape(query)[0], ops.shape(mask)[1]), value.dtype)
 
-    def compute_output_shape(self, query_shape, keys_shape, values_shape=None):
+    def compute_output_shape(
+        self, query_shape: Shape, keys_shape: Shape, values_shape: Shape | None = None
+    ) -> Shape:
         return (query_shape[0], (values_shape or keys_shape)[-1])
 
 

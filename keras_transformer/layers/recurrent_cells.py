@@ -3,12 +3,15 @@
 Legend: B batch, T positions, D units. Keras's own cells project the input at each step.
 """
 
+from typing import Any, Literal
+
 import keras
 from keras import ops
 
 from keras_transformer import arguments
 from keras_transformer.layers.projection import rowwise
 from keras_transformer.saving.quantization import KeepsQuantization
+from keras_transformer.types import Shape, Tensor, Tree
 
 
 class RecurrentCell(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):
@@ -23,15 +26,16 @@ class RecurrentCell(KeepsQuantization, arguments.KnownArguments, keras.layers.La
         ValueError: `units` is not a positive integer.
     """
 
-    num_gates, num_states = None, None
+    num_gates: int
+    num_states: int
     has_recurrent_bias = False
 
-    def __init__(self, units, **kwargs):
+    def __init__(self, units: int, **kwargs: Any):
         super().__init__(**kwargs)
         arguments.check_sizes(units=units)
         self.units = units
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         width = self.num_gates * self.units
         self.input_dense = keras.layers.Dense(
             width, bias_initializer=self._first_bias, name="input", dtype=self.dtype_policy
@@ -49,11 +53,11 @@ class RecurrentCell(KeepsQuantization, arguments.KnownArguments, keras.layers.La
     def _first_bias(self, shape, dtype=None):
         return ops.zeros(shape, dtype)
 
-    def initial_states(self, batch_size):
+    def initial_states(self, batch_size: int) -> list[Tensor]:
         """Zeros: a list of (B, D)."""
         return [ops.zeros((batch_size, self.units), self.compute_dtype) for _ in range(self.num_states)]
 
-    def project(self, x):
+    def project(self, x: Tensor) -> Tensor:
         """The input's share of the gates.
 
         Args:
@@ -64,7 +68,7 @@ class RecurrentCell(KeepsQuantization, arguments.KnownArguments, keras.layers.La
         """
         return rowwise(self.input_dense, x)
 
-    def step(self, projected, states):
+    def step(self, projected: Tensor, states: Tree) -> tuple[Tensor, list[Tensor]]:
         """One position.
 
         Args:
@@ -76,7 +80,7 @@ class RecurrentCell(KeepsQuantization, arguments.KnownArguments, keras.layers.La
         """
         raise NotImplementedError
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "units": self.units}
 
 
@@ -94,7 +98,7 @@ class GRUCell(RecurrentCell):
     num_gates, num_states = 3, 1
     has_recurrent_bias = True
 
-    def step(self, projected, states):
+    def step(self, projected: Tensor, states: Tree) -> tuple[Tensor, list[Tensor]]:
         (hidden,) = states
         input_z, input_r, input_h = ops.split(projected, 3, axis=-1)
         state_z, state_r, state_h = ops.split(self.recurrent_dense(hidden), 3, axis=-1)
@@ -121,7 +125,7 @@ class LSTMCell(RecurrentCell):
         gate = ops.arange(shape[0]) // self.units
         return ops.cast(gate == 1, dtype)
 
-    def step(self, projected, states):
+    def step(self, projected: Tensor, states: Tree) -> tuple[Tensor, list[Tensor]]:
         hidden, memory = states
         gates = projected + self.recurrent_dense(hidden)
         input_gate, forget_gate, candidate, output_gate = ops.split(gates, 4, axis=-1)
@@ -133,7 +137,7 @@ class LSTMCell(RecurrentCell):
 CELLS = {"gru": GRUCell, "lstm": LSTMCell}
 
 
-def make_cell(cell, units, **kwargs):
+def make_cell(cell: Literal["gru", "lstm"], units: int, **kwargs: Any) -> RecurrentCell:
     """A cell by its name.
 
     Raises:

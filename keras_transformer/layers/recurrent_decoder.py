@@ -1,5 +1,7 @@
 """The recurrent decoder with attention and input feeding (Luong et al. 2015, section 3)."""
 
+from typing import Any, Literal, Self
+
 import keras
 from keras import ops
 
@@ -7,6 +9,7 @@ from keras_transformer import arguments, masks
 from keras_transformer.layers.recurrent_cells import make_cell
 from keras_transformer.layers.recurrent_loop import loop
 from keras_transformer.saving.quantization import KeepsQuantization
+from keras_transformer.types import Shape, Tensor, Tree
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -45,7 +48,16 @@ class RecurrentDecoder(KeepsQuantization, arguments.KnownArguments, keras.layers
         ValueError: a size is not a positive integer, there is no such cell, or `attention` is no layer.
     """
 
-    def __init__(self, num_layers, hidden_dim, output_dim, attention, cell="gru", dropout=0.0, **kwargs):
+    def __init__(
+        self,
+        num_layers: int,
+        hidden_dim: int,
+        output_dim: int,
+        attention: keras.layers.Layer,
+        cell: Literal["gru", "lstm"] = "gru",
+        dropout: float = 0.0,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         arguments.check_sizes(num_layers=num_layers, hidden_dim=hidden_dim, output_dim=output_dim)
         arguments.check_rates(dropout=dropout)
@@ -68,7 +80,7 @@ class RecurrentDecoder(KeepsQuantization, arguments.KnownArguments, keras.layers
         self.dropout_layer = keras.layers.Dropout(dropout, dtype=policy)
         self.supports_masking = True
 
-    def build(self, inputs_shape, memory_shape):
+    def build(self, inputs_shape: Shape, memory_shape: Shape) -> None:
         arguments.check_shapes(3, inputs=inputs_shape, memory=memory_shape)
         self.width, self.memory_width = inputs_shape[-1], memory_shape[-1]
         for number, cell in enumerate(self.cells):
@@ -78,7 +90,9 @@ class RecurrentDecoder(KeepsQuantization, arguments.KnownArguments, keras.layers
             self.attention.build((None, self.hidden_dim), memory_shape)
         self.output_dense.build((None, memory_shape[-1] + self.hidden_dim))
 
-    def call(self, inputs, memory, memory_mask=None, training=None):
+    def call(
+        self, inputs: Tensor, memory: Tensor, memory_mask: Tensor | None = None, training: bool | None = None
+    ) -> Tensor:
         if memory_mask is None:
             memory_mask = masks.implicit_mask(memory)
         arguments.check_vectors((None, None, self.width), inputs=inputs)
@@ -87,7 +101,7 @@ class RecurrentDecoder(KeepsQuantization, arguments.KnownArguments, keras.layers
         zeros = [cell.initial_states(ops.shape(inputs)[0]) for cell in self.cells]
         return self.decode(inputs, self.initial_state(memory, zeros, memory_mask), training=training)
 
-    def initial_state(self, memory, cell_states, memory_mask=None):
+    def initial_state(self, memory: Tensor, cell_states: Tree, memory_mask: Tensor | None = None) -> Tree:
         """What `step` needs: the memory projected once, and where the cells begin.
 
         Args:
@@ -109,11 +123,11 @@ class RecurrentDecoder(KeepsQuantization, arguments.KnownArguments, keras.layers
             "attention": ops.zeros((batch_size, length), self.compute_dtype),
         }
 
-    def project(self, inputs):
+    def project(self, inputs: Tensor) -> Tensor:
         """The embedding's share of the lowest cell's gates: (..., width) -> (..., gates)."""
         return self.cells[0].project(inputs)
 
-    def decode(self, inputs, state, training=None):
+    def decode(self, inputs: Tensor, state: Tree, training: bool | None = None) -> Tensor:
         """All positions, one after the other.
 
         Args:
@@ -140,7 +154,7 @@ class RecurrentDecoder(KeepsQuantization, arguments.KnownArguments, keras.layers
         vectors, _ = loop(step, xs, state["target"])
         return vectors
 
-    def step(self, projected, state, kept=None):
+    def step(self, projected: Tensor, state: Tree, kept: Tree | None = None) -> tuple[Tensor, Tree]:
         """One position.
 
         Args:
@@ -168,10 +182,10 @@ class RecurrentDecoder(KeepsQuantization, arguments.KnownArguments, keras.layers
         vector = self.output_dense(ops.concatenate([context, hidden], axis=-1))
         return vector, {**state, "target": {"cells": cell_states, "fed": vector}, "attention": weights}
 
-    def compute_output_shape(self, inputs_shape, memory_shape):
+    def compute_output_shape(self, inputs_shape: Shape, memory_shape: Shape) -> Shape:
         return (*inputs_shape[:-1], self.output_dim)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "num_layers": self.num_layers,
@@ -183,5 +197,5 @@ class RecurrentDecoder(KeepsQuantization, arguments.KnownArguments, keras.layers
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**{**config, "attention": keras.saving.deserialize_keras_object(config["attention"])})

@@ -1,5 +1,7 @@
 """The recurrent encoder (Bahdanau et al. 2015, section 3.2)."""
 
+from typing import Any, Literal
+
 import keras
 from keras import ops
 
@@ -7,6 +9,7 @@ from keras_transformer import arguments, masks
 from keras_transformer.layers.recurrent_cells import make_cell
 from keras_transformer.layers.recurrent_loop import loop
 from keras_transformer.saving.quantization import KeepsQuantization
+from keras_transformer.types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -37,7 +40,15 @@ class RecurrentEncoder(KeepsQuantization, arguments.KnownArguments, keras.layers
         ValueError: a size is out of range or odd where it must be even, or there is no such cell.
     """
 
-    def __init__(self, num_layers, hidden_dim, cell="gru", bidirectional=True, dropout=0.0, **kwargs):
+    def __init__(
+        self,
+        num_layers: int,
+        hidden_dim: int,
+        cell: Literal["gru", "lstm"] = "gru",
+        bidirectional: bool = True,
+        dropout: float = 0.0,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         arguments.check_sizes(num_layers=num_layers, hidden_dim=hidden_dim)
         arguments.check_rates(dropout=dropout)
@@ -62,7 +73,7 @@ class RecurrentEncoder(KeepsQuantization, arguments.KnownArguments, keras.layers
         self.dropout_layer = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
         self.supports_masking = True
 
-    def build(self, inputs_shape):
+    def build(self, inputs_shape: Shape) -> None:
         arguments.check_shapes(3, inputs=inputs_shape)
         self.width = width = inputs_shape[-1]
         for layer in self.cells:
@@ -70,10 +81,12 @@ class RecurrentEncoder(KeepsQuantization, arguments.KnownArguments, keras.layers
                 cell.build((None, width))
             width = self.hidden_dim
 
-    def call(self, inputs, mask=None, training=None):
+    def call(self, inputs: Tensor, mask: Tensor | None = None, training: bool | None = None) -> Tensor:
         return self.encode(inputs, mask, training=training)[0]
 
-    def encode(self, inputs, mask=None, training=None):
+    def encode(
+        self, inputs: Tensor, mask: Tensor | None = None, training: bool | None = None
+    ) -> tuple[Tensor, list[list[Tensor]]]:
         """Reads the source.
 
         Args:
@@ -108,10 +121,10 @@ class RecurrentEncoder(KeepsQuantization, arguments.KnownArguments, keras.layers
             finals.append([ops.concatenate(state, axis=-1) for state in states])
         return hidden, finals
 
-    def compute_output_shape(self, inputs_shape):
+    def compute_output_shape(self, inputs_shape: Shape) -> Shape:
         return (*inputs_shape[:-1], self.hidden_dim)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "num_layers": self.num_layers,

@@ -1,5 +1,7 @@
 """The loop over positions that encoder and decoder share."""
 
+from collections.abc import Callable
+
 import keras
 from keras import ops
 
@@ -7,8 +9,16 @@ from keras import ops
 # it turns, without which XLA cannot compile its gradient, and stacks every state, not the output alone.
 from keras.src.backend import rnn
 
+from keras_transformer.types import Tensor, Tree
 
-def loop(step, inputs, states, mask=None, backward=False):
+
+def loop(
+    step: Callable[[Tensor, Tree], tuple[Tensor, Tree]],
+    inputs: Tensor,
+    states: Tree,
+    mask: Tensor | None = None,
+    backward: bool = False,
+) -> tuple[Tensor, Tree]:
     """Runs a step over all positions; on TensorFlow and JAX a loop of the graph.
 
     Args:

@@ -1,9 +1,12 @@
 """What is added to the scores of attention: a tensor, or a function of positions."""
 
+from typing import Any
+
 from keras import ops
 
 from keras_transformer.layers.position_bias import BiasAt, PositionBias
 from keras_transformer.layers.positions import positions_from
+from keras_transformer.types import Tensor
 
 
 class ScoreBias:
@@ -14,13 +17,13 @@ class ScoreBias:
             one, `bias(query_length=T, key_length=S, start_index=0)`.
     """
 
-    def __init__(self, bias):
+    def __init__(self, bias: Any):
         self.bias = bias
         self.is_function = callable(bias)
         # What a function reads beside its arguments.
         self.variables = getattr(bias, "variables", []) if self.is_function else []
 
-    def rows(self, query_length, key_length, start_index=0):
+    def rows(self, query_length: int, key_length: int, start_index: int | Tensor = 0) -> Any:
         """The bias of the queries from `start_index` on: broadcastable to (B, H, T, S), or a `BiasAt`."""
         if isinstance(self.bias, PositionBias):
             return BiasAt(self.bias, positions_from(start_index, query_length), ops.arange(key_length))

@@ -1,11 +1,14 @@
 """Self-attention over the positions of a grid (Zhang et al. 2019; Wang et al. 2018, non-local networks)."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_transformer import arguments
 from keras_transformer.layers.attention import MultiHeadAttention
 from keras_transformer.saving.quantization import KeepsQuantization
+from keras_transformer.types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -33,12 +36,12 @@ class SpatialSelfAttention(KeepsQuantization, arguments.KnownArguments, keras.la
         ValueError: `reduction` is not a positive integer, or an input is not of rank 4.
     """
 
-    def __init__(self, reduction=8, **kwargs):
+    def __init__(self, reduction: int = 8, **kwargs: Any):
         super().__init__(**kwargs)
         arguments.check_sizes(reduction=reduction)
         self.reduction = reduction
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         arguments.check_shapes(4, x=input_shape)
         self.channels = channels = input_shape[-1]
         self.attention = MultiHeadAttention(
@@ -51,7 +54,7 @@ class SpatialSelfAttention(KeepsQuantization, arguments.KnownArguments, keras.la
         self.attention.build((None, None, channels), (None, None, channels))
         self.gamma = self.add_weight(name="gamma", shape=(), initializer="zeros")
 
-    def call(self, x, return_attention_scores=False):
+    def call(self, x: Tensor, return_attention_scores: bool = False) -> Tensor | tuple[Tensor, Tensor]:
         arguments.check_vectors((None, None, None, self.channels), x=x)
         _, height, width, channels = ops.shape(x)
         positions = ops.reshape(x, (-1, height * width, channels))
@@ -59,15 +62,17 @@ class SpatialSelfAttention(KeepsQuantization, arguments.KnownArguments, keras.la
         output = self.gamma * ops.reshape(output, ops.shape(x)) + x
         return (output, weights[:, 0]) if return_attention_scores else output
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def compute_output_spec(self, x, return_attention_scores=False):
+    def compute_output_spec(
+        self, x: Tensor, return_attention_scores: bool = False
+    ) -> keras.KerasTensor | tuple[keras.KerasTensor, keras.KerasTensor]:
         output = keras.KerasTensor(x.shape, dtype=self.compute_dtype)
         _, height, width, _ = x.shape
         length = None if None in (height, width) else height * width
         weights = keras.KerasTensor((x.shape[0], length, length), dtype=self.compute_dtype)
         return (output, weights) if return_attention_scores else output
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "reduction": self.reduction}

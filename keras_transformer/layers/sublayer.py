@@ -1,11 +1,14 @@
 """The two pieces that every layer of the Transformer repeats (Vaswani et al. 2017, section 3.1, 3.3)."""
 
+from typing import Any, Self
+
 import keras
 from keras import ops
 
 from keras_transformer import arguments
 from keras_transformer.layers.normalization import norm_layer
 from keras_transformer.saving.quantization import KeepsQuantization
+from keras_transformer.types import Identifier, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -33,12 +36,12 @@ class Sublayer(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):
 
     def __init__(
         self,
-        layer,
-        dropout=0.0,
-        norm_first=False,
-        norm_epsilon=1e-6,
-        normalization="layer_norm",
-        **kwargs,
+        layer: keras.layers.Layer,
+        dropout: float = 0.0,
+        norm_first: bool = False,
+        norm_epsilon: float = 1e-6,
+        normalization: str = "layer_norm",
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         arguments.check_layers(layer=layer)
@@ -53,18 +56,18 @@ class Sublayer(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):
         self.dropout_layer = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
         self.supports_masking = True
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         arguments.check_shapes(None, x=input_shape)
         self.width = input_shape[-1]
         self.norm.build(input_shape)
         if not self.layer.built:
             self.layer.build(input_shape)
 
-    def call(self, x, training=None):
+    def call(self, x: Tensor, training: bool | None = None) -> Tensor:
         arguments.check_vectors((*x.shape[:-1], self.width), x=x)
         return self.after(x, self.layer(self.before(x)))
 
-    def before(self, x):
+    def before(self, x: Tensor) -> Tensor:
         """f's input. With `after`, for an f that takes or returns more than one tensor.
 
         Args:
@@ -75,7 +78,7 @@ class Sublayer(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):
         """
         return self.norm(x) if self.norm_first else x
 
-    def after(self, x, output):
+    def after(self, x: Tensor, output: Tensor) -> Tensor:
         """The sub-layer's result.
 
         Args:
@@ -90,10 +93,10 @@ class Sublayer(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):
         total = ops.convert_to_tensor(x) + self.dropout_layer(output)
         return total if self.norm_first else self.norm(total)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "layer": keras.saving.serialize_keras_object(self.layer),
@@ -104,7 +107,7 @@ class Sublayer(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**{**config, "layer": keras.saving.deserialize_keras_object(config["layer"])})
 
 
@@ -128,7 +131,14 @@ class FeedForward(KeepsQuantization, arguments.KnownArguments, keras.layers.Laye
         (B, T, D) in the compute dtype.
     """
 
-    def __init__(self, intermediate_dim, dropout=0.0, activation="relu", use_bias=True, **kwargs):
+    def __init__(
+        self,
+        intermediate_dim: int,
+        dropout: float = 0.0,
+        activation: Identifier = "relu",
+        use_bias: bool = True,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         arguments.check_sizes(intermediate_dim=intermediate_dim)
         arguments.check_rates(dropout=dropout)
@@ -138,7 +148,7 @@ class FeedForward(KeepsQuantization, arguments.KnownArguments, keras.layers.Laye
         self.use_bias = use_bias
         self.supports_masking = True
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         arguments.check_shapes(None, x=input_shape)
         self.width = input_shape[-1]
         policy, use_bias = self.dtype_policy, self.use_bias
@@ -152,7 +162,7 @@ class FeedForward(KeepsQuantization, arguments.KnownArguments, keras.layers.Laye
         self.output_dense.build((*input_shape[:-1], self.intermediate_dim))
         self.dropout_layer = keras.layers.Dropout(self.dropout, dtype=policy)
 
-    def call(self, x, training=None):
+    def call(self, x: Tensor, training: bool | None = None) -> Tensor:
         arguments.check_vectors((*x.shape[:-1], self.width), x=x)
         # As one matrix product each: with rank 3, TensorFlow's `Dense` costs ten small operations more and
         # keeps the product, the bias and the activation apart.
@@ -163,10 +173,10 @@ class FeedForward(KeepsQuantization, arguments.KnownArguments, keras.layers.Laye
     def _inner(self, rows):
         return self.intermediate_dense(rows)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "intermediate_dim": self.intermediate_dim,

@@ -1,5 +1,7 @@
 """Ids -> hidden states that have seen both sides: BERT's encoder (Devlin et al. 2019)."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -8,6 +10,7 @@ from keras_transformer.layers.embedding import TokenEmbedding
 from keras_transformer.layers.encoder import Encoder
 from keras_transformer.layers.positions import LearnedPositionalEncoding
 from keras_transformer.saving.quantization import KeepsQuantization
+from keras_transformer.types import Identifier, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -46,18 +49,18 @@ class TextEncoder(KeepsQuantization, arguments.KnownArguments, keras.layers.Laye
 
     def __init__(
         self,
-        vocabulary_size,
-        num_layers=12,
-        hidden_dim=768,
-        num_heads=12,
-        intermediate_dim=3072,
-        dropout=0.1,
-        attention_dropout=0.1,
-        activation="gelu",
-        norm_first=False,
-        max_length=512,
-        num_segments=2,
-        **kwargs,
+        vocabulary_size: int,
+        num_layers: int = 12,
+        hidden_dim: int = 768,
+        num_heads: int = 12,
+        intermediate_dim: int = 3072,
+        dropout: float = 0.1,
+        attention_dropout: float = 0.1,
+        activation: Identifier = "gelu",
+        norm_first: bool = False,
+        max_length: int = 512,
+        num_segments: int = 2,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         arguments.check_sizes(
@@ -107,14 +110,16 @@ class TextEncoder(KeepsQuantization, arguments.KnownArguments, keras.layers.Laye
             name="encoder",
         )
 
-    def build(self, token_ids_shape=None, segment_ids_shape=None):
+    def build(self, token_ids_shape: Shape | None = None, segment_ids_shape: Shape | None = None) -> None:
         width = (None, None, self.hidden_dim)
         self.token_embedding.build((None, None))
         self.segment_embedding.build((None, None))
         for layer in (self.positions, self.norm, self.encoder):
             layer.build(width)
 
-    def call(self, token_ids, segment_ids=None, training=None):
+    def call(
+        self, token_ids: Tensor, segment_ids: Tensor | None = None, training: bool | None = None
+    ) -> Tensor:
         if segment_ids is None:
             segment_ids = ops.zeros_like(token_ids)
         if len(token_ids.shape) != 2 or len(segment_ids.shape) != 2:
@@ -127,10 +132,10 @@ class TextEncoder(KeepsQuantization, arguments.KnownArguments, keras.layers.Laye
         hidden = self.dropout_layer(self.norm(self.positions(hidden)))
         return self.encoder(hidden, hidden_mask=masks.padding_mask(token_ids))
 
-    def compute_output_shape(self, token_ids_shape, segment_ids_shape=None):
+    def compute_output_shape(self, token_ids_shape: Shape, segment_ids_shape: Shape | None = None) -> Shape:
         return (*token_ids_shape, self.hidden_dim)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "vocabulary_size": self.vocabulary_size,

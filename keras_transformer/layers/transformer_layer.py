@@ -1,5 +1,7 @@
 """What the encoder's and the decoder's layers and stacks share: sizes, sub-layers, configuration."""
 
+from typing import Any
+
 import keras
 
 from keras_transformer import arguments
@@ -7,6 +9,7 @@ from keras_transformer.layers import heads_state
 from keras_transformer.layers.attention import MultiHeadAttention
 from keras_transformer.layers.sublayer import FeedForward, Sublayer
 from keras_transformer.saving.quantization import KeepsQuantization
+from keras_transformer.types import Identifier, Tree
 
 
 class TransformerLayer(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):
@@ -14,15 +17,15 @@ class TransformerLayer(KeepsQuantization, arguments.KnownArguments, keras.layers
 
     def __init__(
         self,
-        num_heads,
-        intermediate_dim,
-        key_dim=None,
-        dropout=0.0,
-        attention_dropout=0.0,
-        activation="relu",
-        norm_first=False,
-        norm_epsilon=1e-6,
-        **kwargs,
+        num_heads: int,
+        intermediate_dim: int,
+        key_dim: int | None = None,
+        dropout: float = 0.0,
+        attention_dropout: float = 0.0,
+        activation: Identifier = "relu",
+        norm_first: bool = False,
+        norm_epsilon: float = 1e-6,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         arguments.check_sizes(num_heads=num_heads, intermediate_dim=intermediate_dim)
@@ -90,11 +93,11 @@ class TransformerLayer(KeepsQuantization, arguments.KnownArguments, keras.layers
         x, state = self.self_attention.layer.step(x, state, index)
         return self.self_attention.after(hidden, x), state
 
-    def grow(self, state, max_length):
+    def grow(self, state: Tree, max_length: int) -> Tree:
         """The self-attention's state with room for `max_length` positions, at least as many as it has."""
         return {name: heads_state.grown(heads, max_length) for name, heads in state.items()}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "num_heads": self.num_heads,
@@ -115,19 +118,19 @@ class TransformerStack(TransformerLayer):
 
     def __init__(
         self,
-        num_layers,
-        num_heads,
-        intermediate_dim,
-        key_dim=None,
-        dropout=0.0,
-        attention_dropout=0.0,
-        activation="relu",
-        norm_first=False,
-        norm_epsilon=1e-6,
-        **kwargs,
+        num_layers: int,
+        num_heads: int,
+        intermediate_dim: int,
+        key_dim: int | None = None,
+        dropout: float = 0.0,
+        attention_dropout: float = 0.0,
+        activation: Identifier = "relu",
+        norm_first: bool = False,
+        norm_epsilon: float = 1e-6,
+        **kwargs: Any,
     ):
         arguments.check_sizes(num_layers=num_layers)
-        self._layer_arguments = {
+        self._layer_arguments: dict[str, Any] = {
             "num_heads": num_heads,
             "intermediate_dim": intermediate_dim,
             "key_dim": key_dim,
@@ -156,9 +159,9 @@ class TransformerStack(TransformerLayer):
     def _finish(self, hidden):
         return self.final_norm(hidden) if self.norm_first else hidden
 
-    def grow(self, state, max_length):
+    def grow(self, state: Tree, max_length: int) -> Tree:
         """Of all layers, a list; see `TransformerLayer.grow`."""
         return [layer.grow(one, max_length) for layer, one in zip(self.layers, state, strict=True)]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_layers": self.num_layers}

@@ -6,6 +6,7 @@ from typing import Any
 from keras import ops
 
 from keras_transformer import masks
+from keras_transformer.types import Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,12 +27,18 @@ class VisibleKeys:
     causal: bool = False
     window: int | None = None
 
-    def whole(self, query_length, key_length):
+    def whole(self, query_length: int, key_length: int) -> Tensor | None:
         """All of it as one mask, broadcastable to (B, H, T, S), or None for no restriction."""
         mask = self.block(ops.arange(query_length), ops.arange(key_length), self.mask, self.keys)
         return mask if self.queries is None else masks.combine(self.queries[:, None, :, None], mask)
 
-    def block(self, query_positions, key_positions, mask=None, keys=None):
+    def block(
+        self,
+        query_positions: Tensor,
+        key_positions: Tensor,
+        mask: Tensor | None = None,
+        keys: Tensor | None = None,
+    ) -> Tensor | None:
         """The mask of some queries and some keys, `queries` aside.
 
         Args:
@@ -46,12 +53,14 @@ class VisibleKeys:
         near = distance_mask(query_positions, key_positions, self.causal, self.window)
         return masks.combine(mask, None if keys is None else keys[:, None, None, :], near)
 
-    def without_masked_queries(self, heads):
+    def without_masked_queries(self, heads: Tensor) -> Tensor:
         """Heads (B, H, T, V) with zeros for the queries that see nothing because of `queries`."""
         return heads if self.queries is None else ops.where(self.queries[:, None, :, None], heads, 0)
 
 
-def distance_mask(query_positions, key_positions, causal, window):
+def distance_mask(
+    query_positions: Tensor, key_positions: Tensor, causal: bool, window: int | None
+) -> Tensor | None:
     """(T, S) mask of what depends on positions alone, or None.
 
     Args:

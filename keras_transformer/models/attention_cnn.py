@@ -1,9 +1,13 @@
 """A small image classifier with self-attention over the grid (Zhang et al. 2019; He et al. 2016)."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
 from keras_transformer import arguments, layers
 from keras_transformer.models.base import ZooModel, image_spec
+from keras_transformer.types import Tensor, Tree
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -30,7 +34,14 @@ class AttentionCNN(ZooModel):
         ValueError: `num_classes` or a number of filters is out of range.
     """
 
-    def __init__(self, num_classes, filters=(32, 64, 64), attention=True, dropout=0.2, **kwargs):
+    def __init__(
+        self,
+        num_classes: int,
+        filters: Sequence[int] = (32, 64, 64),
+        attention: bool = True,
+        dropout: float = 0.2,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         arguments.check_classes(num_classes)
         arguments.check_rates(dropout=dropout)
@@ -44,7 +55,7 @@ class AttentionCNN(ZooModel):
         self.dropout_layer = keras.layers.Dropout(dropout, dtype=policy)
         self.classifier = keras.layers.Dense(num_classes, dtype="float32", name="classifier")
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         if input_shape is None:
             raise ValueError(
                 "`input_shape` must be (None, None, None, C): before the first call, the number of channels "
@@ -54,15 +65,15 @@ class AttentionCNN(ZooModel):
         self.encoder.build(input_shape)
         self.classifier.build((None, self.filters[-1]))
 
-    def call(self, image, training=None):
+    def call(self, image: Tensor, training: bool | None = None) -> Tensor:
         pooled = self.pooling(self.encoder(image, training=training))
         return self.classifier(self.dropout_layer(pooled, training=training))
 
-    def input_specs(self):
+    def input_specs(self) -> Tree:
         """See `ZooModel`."""
         return image_spec(self.channels)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "num_classes": self.num_classes,

@@ -1,20 +1,31 @@
 """What every model of the zoo promises, so that one search and one export serve them all."""
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import keras
 
 from keras_transformer.arguments import KnownArguments
 from keras_transformer.models.freezing import Freezable
 from keras_transformer.models.trainer import TokenMeanTrainer
+from keras_transformer.types import StrPath, Tensor, Tree
 
 
 class ZooModel(KnownArguments, Freezable, TokenMeanTrainer, keras.Model):
     """Base of all models of the zoo, which give `input_specs`."""
 
-    def input_specs(self):
+    def input_specs(self) -> Tree:
         """What `call` takes, as `keras.layers.InputSpec` in its structure: batch and lengths are free."""
         raise NotImplementedError
 
-    def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):
+    def export(
+        self,
+        filepath: StrPath,
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
+        input_signature: Any = None,
+        **kwargs: Any,
+    ) -> None:
         """As `keras.Model.export`, of a model that was never called too.
 
         Keras takes the lengths of the first call, and floats for ids. Here the signature is `input_specs`
@@ -26,12 +37,12 @@ class ZooModel(KnownArguments, Freezable, TokenMeanTrainer, keras.Model):
         super().export(filepath, format=format, verbose=verbose, input_signature=signature, **kwargs)
 
 
-def id_specs(*names):
+def id_specs(*names: str) -> dict[str, keras.layers.InputSpec]:
     """Ids (B, T) by name, for `ZooModel.input_specs`; every T may be another."""
     return {name: keras.layers.InputSpec(shape=(None, None), dtype="int32", name=name) for name in names}
 
 
-def image_spec(channels):
+def image_spec(channels: int) -> keras.layers.InputSpec:
     """Images (B, H, W, C), floats from 0 to 1, for `ZooModel.input_specs`."""
     return keras.layers.InputSpec(shape=(None, None, None, channels), dtype="float32", name="image")
 
@@ -50,7 +61,7 @@ class AutoregressiveModel(ZooModel):
     step's attention, say; zeros before the first) are not handed on to the next step.
     """
 
-    def initial_state(self, inputs, max_length):
+    def initial_state(self, inputs: Mapping[str, Tensor], max_length: int) -> Tree:
         """Computes what stays the same at every step, and makes room for what is decoded.
 
         Args:
@@ -62,7 +73,7 @@ class AutoregressiveModel(ZooModel):
         """
         raise NotImplementedError
 
-    def grow(self, target_state, max_length):
+    def grow(self, target_state: Tree, max_length: int) -> Tree:
         """Makes room for more steps.
 
         Args:
@@ -82,7 +93,7 @@ class AutoregressiveModel(ZooModel):
                 f"Received: max_length={max_length}."
             )
 
-    def decode_step(self, token_ids, state, index):
+    def decode_step(self, token_ids: Tensor, state: Tree, index: int | Tensor) -> tuple[Tensor, Tree]:
         """Predicts the token after `token_ids`.
 
         Args:
@@ -98,9 +109,9 @@ class AutoregressiveModel(ZooModel):
     # A model that can read several tokens at once has a method here: `read(token_ids, state, index)`, with
     # tokens (R, T) at the positions from `index` on -> logits (R, T, V) and the new state: equal to T calls
     # of `decode_step`. A search then reads what all rows begin with in one pass.
-    read = None
+    read: Callable[..., tuple[Tensor, Tree]] | None = None
 
-    def attention(self, state):
+    def attention(self, state: Tree) -> Tensor:
         """The attention to the source that the last `decode_step` computed.
 
         Args:
@@ -112,7 +123,7 @@ class AutoregressiveModel(ZooModel):
         raise NotImplementedError
 
 
-def check_inputs(inputs, *names):
+def check_inputs(inputs: Any, *names: str) -> None:
     """Raises unless inputs are a dictionary that holds these, all with the same number of rows."""
     if not isinstance(inputs, dict) or any(name not in inputs for name in names):
         came = sorted(inputs) if isinstance(inputs, dict) else type(inputs).__name__
@@ -125,7 +136,7 @@ def check_inputs(inputs, *names):
         raise ValueError(f"Ids must have the shape (batch, length). Received: ranks {ranks}.")
 
 
-def check_shared(share_embeddings, source_vocabulary_size, target_vocabulary_size):
+def check_shared(share_embeddings: bool, source_vocabulary_size: int, target_vocabulary_size: int) -> None:
     """Raises ValueError if two vocabularies of different sizes are to share embeddings."""
     if share_embeddings and source_vocabulary_size != target_vocabulary_size:
         raise ValueError(

@@ -1,11 +1,15 @@
 """A language model: the Transformer's decoder alone (Radford et al. 2019, "GPT-2")."""
 
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
 import keras
 from keras import ops
 
 from keras_transformer import arguments, layers
 from keras_transformer.layers.positions import positional_encoding
 from keras_transformer.models.base import AutoregressiveModel, check_inputs, id_specs
+from keras_transformer.types import Identifier, Tensor, Tree
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -51,18 +55,18 @@ class CausalLM(AutoregressiveModel):
 
     def __init__(
         self,
-        vocabulary_size,
-        num_layers=12,
-        hidden_dim=768,
-        num_heads=12,
-        intermediate_dim=3072,
-        dropout=0.1,
-        attention_dropout=0.1,
-        activation="gelu",
-        norm_first=True,
-        max_length=None,
-        tie_embeddings=True,
-        **kwargs,
+        vocabulary_size: int,
+        num_layers: int = 12,
+        hidden_dim: int = 768,
+        num_heads: int = 12,
+        intermediate_dim: int = 3072,
+        dropout: float = 0.1,
+        attention_dropout: float = 0.1,
+        activation: Identifier = "gelu",
+        norm_first: bool = True,
+        max_length: int | None = None,
+        tie_embeddings: bool = True,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         arguments.check_sizes(
@@ -109,11 +113,11 @@ class CausalLM(AutoregressiveModel):
             )
 
     @property
-    def target_vocabulary_size(self):
+    def target_vocabulary_size(self) -> int:
         """V, by the name that it has in models with a source."""
         return self.vocabulary_size
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         width = (None, None, self.hidden_dim)
         self.embedding.build((None, None))
         self.positions.build(width)
@@ -121,7 +125,7 @@ class CausalLM(AutoregressiveModel):
         if not self.tie_embeddings:
             self.logits_dense.build(width)
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Mapping[str, Tensor], training: bool | None = None) -> Tensor:
         check_inputs(inputs, "target_ids")
         hidden = self.positions(self.embedding(inputs["target_ids"]))
         hidden = self.embedding_dropout(hidden, training=training)
@@ -134,11 +138,11 @@ class CausalLM(AutoregressiveModel):
             return self.embedding(hidden, reverse=True)
         return self.logits_dense(hidden)
 
-    def input_specs(self):
+    def input_specs(self) -> Tree:
         """See `ZooModel`."""
         return id_specs("target_ids")
 
-    def initial_state(self, inputs, max_length):
+    def initial_state(self, inputs: Mapping[str, Tensor], max_length: int) -> Tree:
         """See `AutoregressiveModel`; `inputs` is {"prompt_ids": (B, P)}, and only its B counts here.
 
         The search forces the prompts: what all have in length it reads in one pass.
@@ -154,30 +158,30 @@ class CausalLM(AutoregressiveModel):
         batch_size = ops.shape(inputs["prompt_ids"])[0]
         return {"source": [], "target": self.decoder.initial_state(batch_size, max_length)}
 
-    def grow(self, target_state, max_length):
+    def grow(self, target_state: Tree, max_length: int) -> Tree:
         """See `AutoregressiveModel`."""
         self._check_length(max_length)
         return self.decoder.grow(target_state, max_length)
 
-    def read(self, token_ids, state, index):
+    def read(self, token_ids: Tensor, state: Tree, index: int | Tensor) -> tuple[Tensor, Tree]:
         """See `AutoregressiveModel`."""
         hidden = self.positions(self.embedding(token_ids), start_index=index)
         hidden, target = self.decoder.step(hidden, state["target"], index)
         return self._logits(hidden), {**state, "target": target}
 
-    def decode_step(self, token_ids, state, index):
+    def decode_step(self, token_ids: Tensor, state: Tree, index: int | Tensor) -> tuple[Tensor, Tree]:
         """See `AutoregressiveModel`."""
         logits, state = self.read(ops.expand_dims(token_ids, 1), state, index)
         return logits[:, 0], state
 
-    def attention(self, state):
+    def attention(self, state: Tree) -> NoReturn:
         """Raises ValueError: there is no source that could be attended to."""
         raise ValueError(
             "A language model has no source, and no attention to one that could be kept or counted: use "
             "`decoding.generate` or `generate_n_best`. Received: a CausalLM."
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "vocabulary_size": self.vocabulary_size,

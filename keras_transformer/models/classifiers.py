@@ -1,10 +1,14 @@
 """Classes of texts and of tokens, on an encoder that a masked language model has trained."""
 
+from collections.abc import Mapping
+from typing import Any, Self
+
 import keras
 
 from keras_transformer import arguments, layers
 from keras_transformer.models.text_model import TextModel
 from keras_transformer.saving.layer_paths import layer_paths
+from keras_transformer.types import Tensor
 
 
 class EncoderClassifier(TextModel):
@@ -20,7 +24,7 @@ class EncoderClassifier(TextModel):
         ValueError: `num_classes` is out of range.
     """
 
-    def __init__(self, encoder, num_classes, dropout=0.1, **kwargs):
+    def __init__(self, encoder: keras.layers.Layer, num_classes: int, dropout: float = 0.1, **kwargs: Any):
         super().__init__(encoder, **kwargs)
         arguments.check_classes(num_classes)
         arguments.check_rates(dropout=dropout)
@@ -30,7 +34,7 @@ class EncoderClassifier(TextModel):
         self.classifier = keras.layers.Dense(num_classes, dtype="float32", name="classifier")
 
     @classmethod
-    def from_masked_lm(cls, masked_lm, num_classes, **kwargs):
+    def from_masked_lm(cls, masked_lm: keras.Model, num_classes: int, **kwargs: Any) -> Self:
         """A classifier that begins with a copy of the encoder of a `MaskedLM`.
 
         Args:
@@ -43,14 +47,14 @@ class EncoderClassifier(TextModel):
         encoder.set_weights(masked_lm.encoder.get_weights())
         return cls(encoder, num_classes, **kwargs)
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         super().build(input_shape)
         if not self.encoder.trainable:
             for layer in layer_paths(self.encoder).values():
                 layer.trainable = False  # what the build made knows nothing of it, in a loaded model too
         self.classifier.build((None, self.encoder.hidden_dim))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "num_classes": self.num_classes,
@@ -75,17 +79,17 @@ class SequenceClassifier(EncoderClassifier):
         Logits, float32, (B, num_classes).
     """
 
-    def __init__(self, encoder, num_classes, dropout=0.1, **kwargs):
+    def __init__(self, encoder: keras.layers.Layer, num_classes: int, dropout: float = 0.1, **kwargs: Any):
         super().__init__(encoder, num_classes, dropout, **kwargs)
         self.pooler = keras.layers.Dense(
             encoder.hidden_dim, activation="tanh", dtype=self.dtype_policy, name="pooler"
         )
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         super().build(input_shape)
         self.pooler.build((None, self.encoder.hidden_dim))
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Mapping[str, Tensor], training: bool | None = None) -> Tensor:
         pooled = self.pooler(self.encode(inputs, training=training)[:, 0])
         return self.classifier(self.dropout_layer(pooled, training=training))
 
@@ -107,6 +111,6 @@ class TokenClassifier(EncoderClassifier):
         Logits, float32, (B, T, num_classes).
     """
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Mapping[str, Tensor], training: bool | None = None) -> Tensor:
         hidden = self.encode(inputs, training=training)
         return self.classifier(self.dropout_layer(hidden, training=training))

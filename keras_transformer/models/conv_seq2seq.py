@@ -1,11 +1,15 @@
 """The convolutional encoder-decoder (Gehring et al. 2017, "Convolutional Sequence to Sequence Learning")."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_transformer import arguments, layers, masks
 from keras_transformer.layers.gated_convolution import SQRT_HALF, linear
 from keras_transformer.models.base import AutoregressiveModel, check_inputs, check_shared, id_specs
+from keras_transformer.types import Tensor, Tree
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -45,16 +49,16 @@ class ConvSeq2Seq(AutoregressiveModel):
 
     def __init__(
         self,
-        source_vocabulary_size,
-        target_vocabulary_size,
-        num_layers=15,
-        hidden_dim=512,
-        embedding_dim=None,
-        kernel_size=3,
-        dropout=0.1,
-        max_length=1024,
-        share_embeddings=False,
-        **kwargs,
+        source_vocabulary_size: int,
+        target_vocabulary_size: int,
+        num_layers: int = 15,
+        hidden_dim: int = 512,
+        embedding_dim: int | None = None,
+        kernel_size: int = 3,
+        dropout: float = 0.1,
+        max_length: int = 1024,
+        share_embeddings: bool = False,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         arguments.check_sizes(
@@ -123,7 +127,7 @@ class ConvSeq2Seq(AutoregressiveModel):
     def _embedding_dim(self):
         return self.hidden_dim if self.embedding_dim is None else self.embedding_dim
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         width = (None, None, self._embedding_dim)
         self.target_embedding.build((None, None))
         self.source_embedding.build((None, None))
@@ -134,14 +138,14 @@ class ConvSeq2Seq(AutoregressiveModel):
         if not self.share_embeddings:
             self.logits_dense.build(width)
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Mapping[str, Tensor], training: bool | None = None) -> Tensor:
         check_inputs(inputs, "source_ids", "target_ids")
         source_ids = inputs["source_ids"]
         memory = self.encode(source_ids, training=training)
         memory_mask = masks.padding_mask(source_ids)
         return self.decode(inputs["target_ids"], memory, memory_mask, training=training)
 
-    def encode(self, source_ids, training=None):
+    def encode(self, source_ids: Tensor, training: bool | None = None) -> dict[str, Tensor]:
         """Source ids (B, S) -> memory {"key": z, "value": (z + e) sqrt(0.5)}, (B, S, F) each."""
         embedded = self.source_positions(self.source_embedding(source_ids))
         embedded = self.dropout_layer(embedded, training=training)
@@ -151,7 +155,9 @@ class ConvSeq2Seq(AutoregressiveModel):
             key = scale_gradient(key, 1.0 / (2 * self.num_layers))
         return {"key": key, "value": (key + embedded) * SQRT_HALF}
 
-    def decode(self, target_ids, memory, memory_mask, training=None):
+    def decode(
+        self, target_ids: Tensor, memory: dict[str, Tensor], memory_mask: Tensor, training: bool | None = None
+    ) -> Tensor:
         """Target ids (B, T), memory of `encode` and its mask (B, S) -> logits, float32, (B, T, V)."""
         embedded = self.target_positions(self.target_embedding(target_ids))
         embedded = self.dropout_layer(embedded, training=training)
@@ -164,11 +170,11 @@ class ConvSeq2Seq(AutoregressiveModel):
             return self.target_embedding(hidden, reverse=True)
         return self.logits_dense(hidden)
 
-    def input_specs(self):
+    def input_specs(self) -> Tree:
         """See `ZooModel`."""
         return id_specs("source_ids", "target_ids")
 
-    def initial_state(self, inputs, max_length):
+    def initial_state(self, inputs: Mapping[str, Tensor], max_length: int) -> Tree:
         """See `AutoregressiveModel`; `inputs` is {"source_ids": (B, S)}."""
         self._check_length(max_length)
         if not self.built:  # it was never called
@@ -177,23 +183,23 @@ class ConvSeq2Seq(AutoregressiveModel):
         memory = self.encode(source_ids, training=False)
         return self.decoder.initial_state(**memory, key_mask=masks.padding_mask(source_ids))
 
-    def grow(self, target_state, max_length):
+    def grow(self, target_state: Tree, max_length: int) -> Tree:
         """See `AutoregressiveModel`: the state has no length, but the positions have an end."""
         self._check_length(max_length)
         return target_state
 
-    def decode_step(self, token_ids, state, index):
+    def decode_step(self, token_ids: Tensor, state: Tree, index: int | Tensor) -> tuple[Tensor, Tree]:
         """See `AutoregressiveModel`."""
         embedded = self.target_embedding(ops.expand_dims(token_ids, 1))
         embedded = self.target_positions(embedded, start_index=index)
         hidden, state = self.decoder.step(embedded, state)
         return self._logits(hidden[:, 0]), state
 
-    def attention(self, state):
+    def attention(self, state: Tree) -> Tensor:
         """See `AutoregressiveModel`; one head."""
         return ops.stack(state["attention"], axis=1)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "source_vocabulary_size": self.source_vocabulary_size,
@@ -208,7 +214,7 @@ class ConvSeq2Seq(AutoregressiveModel):
         }
 
 
-def scale_gradient(x, factor):
+def scale_gradient(x: Tensor, factor: float) -> Tensor:
     """x, bit for bit; its gradient is multiplied by `factor`."""
     constant = ops.stop_gradient(x)
     return constant + factor * (x - constant)

@@ -1,6 +1,8 @@
 """Layers that are kept from training."""
 
 import fnmatch
+from collections.abc import Sequence
+from typing import Any
 
 from keras_transformer.saving.layer_paths import layer_paths
 from keras_transformer.saving.quantization import KeepsQuantization
@@ -9,7 +11,7 @@ from keras_transformer.saving.quantization import KeepsQuantization
 class Freezable(KeepsQuantization):
     """Mixed into a `keras.Model`: `class MyModel(Freezable, keras.Model)`."""
 
-    def freeze(self, patterns):
+    def freeze(self, patterns: Sequence[str]) -> None:
         """Keeps layers from training; call it before `compile`. A saved model remembers it.
 
         Args:
@@ -36,13 +38,13 @@ class Freezable(KeepsQuantization):
         if patterns and not self.trainable_variables:
             raise ValueError(f"Something must be left to train. Received: {list(patterns)} to freeze.")
 
-    def get_build_config(self):
+    def get_build_config(self) -> dict[str, Any] | None:
         config = super().get_build_config()
         # Keras saves this of a model's own arguments only: without it, an optimizer's state would not fit.
         frozen = [path for path, layer in layer_paths(self).items() if not layer.trainable]
         return {**config, "frozen": frozen} if config and frozen else config
 
-    def build_from_config(self, config):
+    def build_from_config(self, config: dict[str, Any]) -> None:
         super().build_from_config({name: value for name, value in config.items() if name != "frozen"})
         if "frozen" in config:
             for path, layer in layer_paths(self).items():  # outer layers first: each sets those inside

@@ -1,10 +1,14 @@
 """Image captioning with attention (Xu et al. 2015, "Show, Attend and Tell")."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
 import keras
 from keras import ops
 
 from keras_transformer import arguments, layers
 from keras_transformer.models.base import AutoregressiveModel, check_inputs, id_specs, image_spec
+from keras_transformer.types import Shape, Tensor, Tree
 
 DECODERS = ("gru", "transformer")
 
@@ -50,16 +54,16 @@ class ImageCaptioner(AutoregressiveModel):
 
     def __init__(
         self,
-        vocabulary_size,
-        decoder="transformer",
-        num_layers=2,
-        hidden_dim=128,
-        num_heads=None,
-        intermediate_dim=None,
-        filters=(16, 32, 64, 64),
-        channels=3,
-        dropout=0.1,
-        **kwargs,
+        vocabulary_size: int,
+        decoder: Literal["transformer", "gru"] = "transformer",
+        num_layers: int = 2,
+        hidden_dim: int = 128,
+        num_heads: int | None = None,
+        intermediate_dim: int | None = None,
+        filters: Sequence[int] = (16, 32, 64, 64),
+        channels: int = 3,
+        dropout: float = 0.1,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         if decoder not in DECODERS:
@@ -117,7 +121,7 @@ class ImageCaptioner(AutoregressiveModel):
     def _is_recurrent(self):
         return self.decoder_name == "gru"
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         width = (None, None, self.hidden_dim)
         self.encoder.build((None, None, None, self.channels))
         self.memory_dense.build((None, None, None, self.filters[-1]))
@@ -127,23 +131,23 @@ class ImageCaptioner(AutoregressiveModel):
         if self._is_recurrent:
             self.first_states.build((None, self.hidden_dim))
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Mapping[str, Tensor], training: bool | None = None) -> Tensor:
         check_inputs(inputs, "image", "target_ids")
         memory = self.encode(inputs["image"], training=training)
         return self.decode(inputs["target_ids"], memory, training=training)
 
-    def encode(self, image, training=None):
+    def encode(self, image: Tensor, training: bool | None = None) -> Tensor:
         """Image (B, H, W, C) -> memory (B, H' W', D), positions row by row."""
         grid = self.memory_norm(self.memory_dense(self.encoder(image, training=training)))
         grid = self.dropout_layer(self.grid_positions(grid), training=training)
         _, height, width, _ = ops.shape(grid)
         return ops.reshape(grid, (-1, height * width, self.hidden_dim))
 
-    def grid_shape(self, height, width):
+    def grid_shape(self, height: int | None, width: int | None) -> Shape:
         """(H', W') of the memory of an image of so many pixels; attention is drawn in this shape."""
         return self.encoder.grid_shape(height, width)
 
-    def decode(self, target_ids, memory, training=None):
+    def decode(self, target_ids: Tensor, memory: Tensor, training: bool | None = None) -> Tensor:
         """Target ids (B, T) and memory (B, H' W', D) -> logits, float32, (B, T, V)."""
         hidden = self.target_embedding(target_ids)
         # No padding mask on the target: its padding comes last, where no real token looks.
@@ -163,11 +167,11 @@ class ImageCaptioner(AutoregressiveModel):
             memory, [[state] for state in ops.split(states, self.num_layers, axis=-1)]
         )
 
-    def input_specs(self):
+    def input_specs(self) -> Tree:
         """See `ZooModel`."""
         return {"image": image_spec(self.channels), **id_specs("target_ids")}
 
-    def initial_state(self, inputs, max_length):
+    def initial_state(self, inputs: Mapping[str, Tensor], max_length: int) -> Tree:
         """See `AutoregressiveModel`; `inputs` is {"image": (B, H, W, C)}."""
         if not self.built:  # it was never called
             self.build()
@@ -176,11 +180,11 @@ class ImageCaptioner(AutoregressiveModel):
             return self._first_state(memory)
         return self.decoder.initial_state(memory, max_length)
 
-    def grow(self, target_state, max_length):
+    def grow(self, target_state: Tree, max_length: int) -> Tree:
         """See `AutoregressiveModel`; a recurrent state has no length."""
         return target_state if self._is_recurrent else self.decoder.grow(target_state, max_length)
 
-    def decode_step(self, token_ids, state, index):
+    def decode_step(self, token_ids: Tensor, state: Tree, index: int | Tensor) -> tuple[Tensor, Tree]:
         """See `AutoregressiveModel`."""
         if self._is_recurrent:
             projected = self.decoder.project(self.target_embedding(token_ids))
@@ -192,12 +196,12 @@ class ImageCaptioner(AutoregressiveModel):
             hidden = hidden[:, 0]
         return self.target_embedding(hidden, reverse=True), state
 
-    def attention(self, state):
+    def attention(self, state: Tree) -> Tensor:
         """See `AutoregressiveModel`: (R, N, H, H' W'), positions row by row; N = H = 1 for a GRU."""
         attention = state["attention"]
         return attention[:, None, None, :] if self._is_recurrent else ops.stack(attention, axis=1)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "vocabulary_size": self.vocabulary_size,

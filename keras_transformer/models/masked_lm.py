@@ -1,9 +1,13 @@
 """The masked language model (Devlin et al. 2019, "BERT")."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_transformer.models.text_model import TextModel
+from keras_transformer.types import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -27,20 +31,20 @@ class MaskedLM(TextModel):
         Logits, float32, (B, T, V).
     """
 
-    def __init__(self, encoder, **kwargs):
+    def __init__(self, encoder: keras.layers.Layer, **kwargs: Any):
         super().__init__(encoder, **kwargs)
         policy, width = self.dtype_policy, encoder.hidden_dim
         self.dense = keras.layers.Dense(width, activation="gelu", dtype=policy, name="dense")
         self.norm = keras.layers.LayerNormalization(epsilon=1e-6, dtype=policy, name="norm")
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         super().build(input_shape)
         width = (None, None, self.encoder.hidden_dim)
         self.dense.build(width)
         self.norm.build(width)
         self.bias = self.add_weight(name="bias", shape=(self.encoder.vocabulary_size,), initializer="zeros")
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Mapping[str, Tensor], training: bool | None = None) -> Tensor:
         hidden = self.norm(self.dense(self.encode(inputs, training=training)))
         logits = self.encoder.token_embedding(hidden, reverse=True)
         return logits + ops.cast(self.bias, "float32")

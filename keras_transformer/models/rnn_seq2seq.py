@@ -1,11 +1,15 @@
 """Recurrent encoder-decoder, with and without attention (Bahdanau et al. 2015; Luong et al. 2015)."""
 
+from collections.abc import Mapping
+from typing import Any, Literal
+
 import keras
 from keras import ops
 
 from keras_transformer import arguments, layers, masks
 from keras_transformer.layers.attention_scores import SCORES
 from keras_transformer.models.base import AutoregressiveModel, check_inputs, check_shared, id_specs
+from keras_transformer.types import Tensor, Tree
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -57,18 +61,20 @@ class RNNSeq2Seq(AutoregressiveModel):
 
     def __init__(
         self,
-        source_vocabulary_size,
-        target_vocabulary_size,
-        num_layers=1,
-        hidden_dim=512,
-        embedding_dim=None,
-        cell="gru",
-        attention="additive",
-        window=None,
-        reverse_source=False,
-        dropout=0.1,
-        share_embeddings=False,
-        **kwargs,
+        source_vocabulary_size: int,
+        target_vocabulary_size: int,
+        num_layers: int = 1,
+        hidden_dim: int = 512,
+        embedding_dim: int | None = None,
+        cell: Literal["gru", "lstm"] = "gru",
+        attention: Literal[
+            "additive", "dot", "general", "concat", "scaled_dot", "scaled_general", "none"
+        ] = "additive",
+        window: int | None = None,
+        reverse_source: bool = False,
+        dropout: float = 0.1,
+        share_embeddings: bool = False,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         if attention not in (*SCORES, "none"):
@@ -126,19 +132,19 @@ class RNNSeq2Seq(AutoregressiveModel):
         self.decoder = layers.RecurrentDecoder(num_layers, hidden_dim, width, attend, name="decoder", **stack)
         self.embedding_dropout = keras.layers.Dropout(dropout, dtype=policy)
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         embedded = (None, None, self.target_embedding.hidden_dim)
         self.target_embedding.build((None, None))
         self.source_embedding.build((None, None))
         self.encoder.build(embedded)
         self.decoder.build(embedded, (None, None, self.hidden_dim))
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Mapping[str, Tensor], training: bool | None = None) -> Tensor:
         check_inputs(inputs, "source_ids", "target_ids")
         state = self.encode(inputs["source_ids"], training=training)
         return self.decode(inputs["target_ids"], state, training=training)
 
-    def encode(self, source_ids, training=None):
+    def encode(self, source_ids: Tensor, training: bool | None = None) -> Tree:
         """Source ids (B, S) -> the state before the first step, see `AutoregressiveModel`."""
         mask = masks.padding_mask(source_ids)
         if self.reverse_source:
@@ -147,7 +153,7 @@ class RNNSeq2Seq(AutoregressiveModel):
         memory, states = self.encoder.encode(hidden, mask, training=training)
         return self.decoder.initial_state(memory, states, mask)
 
-    def decode(self, target_ids, state, training=None):
+    def decode(self, target_ids: Tensor, state: Tree, training: bool | None = None) -> Tensor:
         """Target ids (B, T) and what `encode` returned -> logits, float32, (B, T, V)."""
         # No padding mask on the target: its padding comes last, and a step knows only those before it.
         hidden = self.embedding_dropout(self.target_embedding(target_ids), training=training)
@@ -155,27 +161,27 @@ class RNNSeq2Seq(AutoregressiveModel):
         vectors = self.embedding_dropout(vectors, training=training)
         return self.target_embedding(vectors, reverse=True)
 
-    def input_specs(self):
+    def input_specs(self) -> Tree:
         """See `ZooModel`."""
         return id_specs("source_ids", "target_ids")
 
-    def initial_state(self, inputs, max_length):
+    def initial_state(self, inputs: Mapping[str, Tensor], max_length: int) -> Tree:
         """See `AutoregressiveModel`; `inputs` is {"source_ids": (B, S)}. A recurrent state has no length."""
         if not self.built:  # it was never called
             self.build()
         return self.encode(inputs["source_ids"], training=False)
 
-    def decode_step(self, token_ids, state, index):
+    def decode_step(self, token_ids: Tensor, state: Tree, index: int | Tensor) -> tuple[Tensor, Tree]:
         """See `AutoregressiveModel`."""
         projected = self.decoder.project(self.target_embedding(token_ids))
         vector, state = self.decoder.step(projected, state)
         return self.target_embedding(vector, reverse=True), state
 
-    def attention(self, state):
+    def attention(self, state: Tree) -> Tensor:
         """See `AutoregressiveModel`: (R, 1, 1, S); zeros where the model has no attention."""
         return state["attention"][:, None, None, :]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "source_vocabulary_size": self.source_vocabulary_size,
@@ -192,7 +198,7 @@ class RNNSeq2Seq(AutoregressiveModel):
         }
 
 
-def reverse_real(ids, mask):
+def reverse_real(ids: Tensor, mask: Tensor) -> Tensor:
     """Ids (B, S) with each row's real tokens last to first; padding, which comes last, stays there."""
     positions = ops.arange(ops.shape(ids)[1])
     lengths = ops.sum(ops.cast(mask, positions.dtype), axis=1, keepdims=True)

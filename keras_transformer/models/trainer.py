@@ -7,11 +7,13 @@ it changes no update, and only takes `StepStatistics`.
 """
 
 import contextlib
+from typing import Any
 
 import keras
 from keras import ops
 
 from keras_transformer import arguments
+from keras_transformer.types import Tensor
 
 
 class TokenMeanTrainer:
@@ -23,7 +25,7 @@ class TokenMeanTrainer:
     number of rows. Reported losses and losses of `evaluate` are weighted like this over the epoch too.
     """
 
-    def compile(self, *args, num_micro_batches=1, **kwargs):
+    def compile(self, *args: Any, num_micro_batches: int = 1, **kwargs: Any) -> None:
         """As `keras.Model.compile`, and:
 
         Args:
@@ -52,11 +54,11 @@ class TokenMeanTrainer:
         self.num_micro_batches = num_micro_batches
         self.step_statistics = StepStatistics()
 
-    def get_compile_config(self):
+    def get_compile_config(self) -> dict[str, Any] | None:
         config = super().get_compile_config()
         return {**config, "num_micro_batches": self.num_micro_batches} if config else config
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: dict[str, Any]) -> None:
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.built and self.optimizer is not None:
             self.optimizer.build(self.trainable_variables)
@@ -192,18 +194,18 @@ class StepStatistics:
         self.gradient_norm = keras.metrics.Mean(name="gradient_norm")
         self.weight = keras.metrics.Sum(name="weight")
 
-    def update(self, norm, weight):
+    def update(self, norm: Tensor, weight: Tensor) -> None:
         """Adds a step."""
         # Every replica adds the same, and the replicas' sums are added up.
         self.gradient_norm.update_state(norm)
         self.weight.update_state(weight / _num_replicas())
 
     @property
-    def variables(self):
+    def variables(self) -> list[keras.Variable]:
         """The variables that hold the sums."""
         return [*self.gradient_norm.variables, *self.weight.variables]
 
-    def reset(self):
+    def reset(self) -> None:
         """Forgets all steps."""
         self.gradient_norm.reset_state()
         self.weight.reset_state()

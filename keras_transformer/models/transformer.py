@@ -1,11 +1,15 @@
 """The Transformer (Vaswani et al. 2017, "Attention Is All You Need")."""
 
+from collections.abc import Mapping
+from typing import Any, Self
+
 import keras
 from keras import ops
 
 from keras_transformer import arguments, layers, masks
 from keras_transformer.layers.positions import positional_encoding
 from keras_transformer.models.base import AutoregressiveModel, check_inputs, check_shared, id_specs
+from keras_transformer.types import Identifier, Tensor, Tree
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -60,20 +64,20 @@ class Transformer(AutoregressiveModel):
 
     def __init__(
         self,
-        source_vocabulary_size,
-        target_vocabulary_size,
-        num_layers=6,
-        hidden_dim=512,
-        num_heads=8,
-        intermediate_dim=2048,
-        key_dim=None,
-        dropout=0.1,
-        attention_dropout=0.0,
-        activation="relu",
-        norm_first=False,
-        share_embeddings=False,
-        max_length=None,
-        **kwargs,
+        source_vocabulary_size: int,
+        target_vocabulary_size: int,
+        num_layers: int = 6,
+        hidden_dim: int = 512,
+        num_heads: int = 8,
+        intermediate_dim: int = 2048,
+        key_dim: int | None = None,
+        dropout: float = 0.1,
+        attention_dropout: float = 0.0,
+        activation: Identifier = "relu",
+        norm_first: bool = False,
+        share_embeddings: bool = False,
+        max_length: int | None = None,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         arguments.check_sizes(
@@ -130,7 +134,9 @@ class Transformer(AutoregressiveModel):
         self.decoder = layers.Decoder(**stack, name="decoder")
 
     @classmethod
-    def from_preset(cls, name, source_vocabulary_size, target_vocabulary_size, **overrides):
+    def from_preset(
+        cls, name: str, source_vocabulary_size: int, target_vocabulary_size: int, **overrides: Any
+    ) -> Self:
         """Builds one of the published sizes; embeddings are shared, as in the paper.
 
         Args:
@@ -146,7 +152,7 @@ class Transformer(AutoregressiveModel):
         sizes = {"share_embeddings": True, **cls.presets[name], **overrides}
         return cls(source_vocabulary_size, target_vocabulary_size, **sizes)
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         width = (None, None, self.hidden_dim)
         self.target_embedding.build((None, None))
         self.source_embedding.build((None, None))
@@ -155,21 +161,23 @@ class Transformer(AutoregressiveModel):
         self.encoder.build(width)
         self.decoder.build(width, width)
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Mapping[str, Tensor], training: bool | None = None) -> Tensor:
         check_inputs(inputs, "source_ids", "target_ids")
         source_ids = inputs["source_ids"]
         memory = self.encode(source_ids, training=training)
         memory_mask = masks.padding_mask(source_ids)
         return self.decode(inputs["target_ids"], memory, memory_mask, training=training)
 
-    def encode(self, source_ids, training=None):
+    def encode(self, source_ids: Tensor, training: bool | None = None) -> Tensor:
         """Source ids (B, S) -> memory (B, S, D)."""
         hidden = self.source_positions(self.source_embedding(source_ids))
         hidden = self.embedding_dropout(hidden, training=training)
         mask = masks.padding_mask(source_ids)
         return self.encoder(hidden, hidden_mask=mask, training=training)
 
-    def decode(self, target_ids, memory, memory_mask, training=None):
+    def decode(
+        self, target_ids: Tensor, memory: Tensor, memory_mask: Tensor, training: bool | None = None
+    ) -> Tensor:
         """Target ids (B, T), memory (B, S, D) and its mask (B, S) -> logits, float32, (B, T, V)."""
         hidden = self.target_positions(self.target_embedding(target_ids))
         hidden = self.embedding_dropout(hidden, training=training)
@@ -177,11 +185,11 @@ class Transformer(AutoregressiveModel):
         hidden = self.decoder(hidden, memory, memory_mask=memory_mask, training=training)
         return self.target_embedding(hidden, reverse=True)
 
-    def input_specs(self):
+    def input_specs(self) -> Tree:
         """See `ZooModel`."""
         return id_specs("source_ids", "target_ids")
 
-    def initial_state(self, inputs, max_length):
+    def initial_state(self, inputs: Mapping[str, Tensor], max_length: int) -> Tree:
         """See `AutoregressiveModel`; `inputs` is {"source_ids": (B, S)}."""
         self._check_length(max_length)
         if not self.built:  # it was never called
@@ -190,23 +198,23 @@ class Transformer(AutoregressiveModel):
         memory = self.encode(source_ids, training=False)
         return self.decoder.initial_state(memory, max_length, masks.padding_mask(source_ids))
 
-    def grow(self, target_state, max_length):
+    def grow(self, target_state: Tree, max_length: int) -> Tree:
         """See `AutoregressiveModel`."""
         self._check_length(max_length)
         return self.decoder.grow(target_state, max_length)
 
-    def decode_step(self, token_ids, state, index):
+    def decode_step(self, token_ids: Tensor, state: Tree, index: int | Tensor) -> tuple[Tensor, Tree]:
         """See `AutoregressiveModel`."""
         hidden = self.target_embedding(ops.expand_dims(token_ids, 1))
         hidden = self.target_positions(hidden, start_index=index)
         hidden, state = self.decoder.step(hidden, state, index)
         return self.target_embedding(hidden[:, 0], reverse=True), state
 
-    def attention(self, state):
+    def attention(self, state: Tree) -> Tensor:
         """See `AutoregressiveModel`."""
         return ops.stack(state["attention"], axis=1)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "source_vocabulary_size": self.source_vocabulary_size,

@@ -9,6 +9,7 @@ TensorFlow, whose graphs they can be exported as.
 
 import importlib
 from pathlib import Path
+from typing import Any
 
 from keras_transformer.saving import run_files
 
@@ -24,7 +25,7 @@ PIPELINES = {
 }
 
 
-def of(kind: str) -> type:
+def of(kind: str) -> Any:
     """The class of the pipelines with models of a kind.
 
     Raises:
@@ -36,7 +37,7 @@ def of(kind: str) -> type:
     return getattr(importlib.import_module(f"{__name__}.{module}"), name)
 
 
-def load(run_folder: str | Path, search=None, checkpoint: str | None = None):
+def load(run_folder: str | Path, search: Any = None, checkpoint: str | None = None) -> Any:
     """What a training made, ready for use: a `Translator`, a `TextGenerator`, ..., by what the run is of.
 
     Args:

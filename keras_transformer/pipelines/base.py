@@ -3,9 +3,12 @@
 from pathlib import Path
 from typing import ClassVar
 
+import keras
+
 from keras_transformer.installation import needs
 from keras_transformer.pipelines.guards import Limits
 from keras_transformer.pipelines.signatures import Served
+from keras_transformer.tokenizers import Tokenizer
 
 with needs("text"):
     import tensorflow as tf
@@ -28,10 +31,10 @@ class Pipeline(tf.Module):
 
     decodes: ClassVar[bool] = False
 
-    def __init__(self, model, name: str):
+    def __init__(self, model: keras.Model, name: str):
         super().__init__(name=name)
         self.model = model
-        self.run_folder = None
+        self.run_folder: str | None = None
         # A tf.Module does not see the variables inside Keras's; without them an export has none.
         self.tf_variables = [variable.value for variable in model.variables]
 
@@ -59,7 +62,7 @@ class Pipeline(tf.Module):
         return f"{type(self).__name__}({'; '.join(parts)})"
 
 
-def check_vocabulary(tokenizer, expected: int) -> None:
+def check_vocabulary(tokenizer: Tokenizer, expected: int) -> None:
     """Raises ValueError unless a tokenizer has the model's number of ids."""
     if tokenizer.vocabulary_size != expected:
         raise ValueError(

@@ -1,9 +1,10 @@
 """Image bytes to captions: decoder, model and search as functions that run in a TensorFlow graph."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
 from keras_transformer import decoding, tokenizers
@@ -49,7 +50,13 @@ class Captioner(Pipeline):
 
     decodes = True
 
-    def __init__(self, model, tokenizer, search, image_shape):
+    def __init__(
+        self,
+        model: keras.Model,
+        tokenizer: tokenizers.Tokenizer,
+        search: decoding.Search,
+        image_shape: Sequence[int],
+    ):
         super().__init__(model, "captioner")
         if tokenizer.vocabulary_size != model.vocabulary_size:
             raise ValueError(

@@ -8,6 +8,8 @@ names the limit. A text that is too long is cut, as the model cuts what it has n
 from typing import Protocol
 
 from keras_transformer.installation import needs
+from keras_transformer.tokenizers import Tokenizer
+from keras_transformer.types import Tensor
 
 with needs("text"):
     import tensorflow as tf
@@ -29,12 +31,12 @@ class Limits(Protocol):
         """Those of these names."""
 
 
-def rows(tensor, limits):
+def rows(tensor: Tensor, limits: Limits) -> Tensor:
     """The tensor (B, ...), if B is not too large."""
     return _checked(tensor, tf.shape(tensor)[0], limits.max_rows, "A request must have at most {} rows")
 
 
-def text(strings, limits):
+def text(strings: Tensor, limits: Limits) -> tf.Tensor:
     """Strings (B,) -> valid UTF-8, the first `max_characters` of each."""
     # In bytes first: what comes next is bounded then. A character has at most four, so that one which is
     # cut in two lies beyond those that are kept.
@@ -42,13 +44,13 @@ def text(strings, limits):
     return tf.strings.substr(_valid(strings), 0, limits.max_characters, unit="UTF8_CHAR")
 
 
-def prompt(strings, limits):
+def prompt(strings: Tensor, limits: Limits) -> tf.Tensor:
     """Strings (B,) -> valid UTF-8, the last `max_characters` of each: a text goes on from its end."""
     strings = _end(rows(strings, limits), 4 * limits.max_characters, "BYTE")
     return _end(_valid(strings), limits.max_characters, "UTF8_CHAR")
 
 
-def target(strings, tokenizer, limits):
+def target(strings: Tensor, tokenizer: Tokenizer, limits: Limits) -> tf.Tensor:
     """As `text`, if no row has too many tokens of the tokenizer."""
     strings = text(strings, limits)
     rule = "A target must have at most {} tokens, the end token included"
@@ -57,13 +59,13 @@ def target(strings, tokenizer, limits):
     return _checked(strings, longest + 1, limits.max_target_tokens, rule)
 
 
-def ids(source_ids, max_length, limits):
+def ids(source_ids: Tensor, max_length: int, limits: Limits) -> tf.Tensor:
     """Ids (B, S), if neither B nor S is too large."""
     source_ids = rows(source_ids, limits)
     return _checked(source_ids, tf.shape(source_ids)[1], max_length, "A row must have at most {} ids")
 
 
-def images(encoded, limits):
+def images(encoded: Tensor, limits: Limits) -> tf.Tensor:
     """Image bytes (B,), if each is a JPEG, PNG or BMP image and not too large.
 
     Only headers are read here: a small file may unfold to gigabytes. Other formats have animations, and no

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -65,7 +66,7 @@ def read(row: dict) -> list[Hypothesis]:
     """
     hypotheses = []
     for number, (text, score) in enumerate(zip(row["texts"], row["scores"], strict=True)):
-        details = ()
+        details: tuple[Any, ...] = ()
         if "attention" in row:
             source, target = (
                 [piece.decode("utf-8") for piece in pieces if piece]

@@ -1,6 +1,9 @@
 """Image bytes to classes, as functions that run in a TensorFlow graph."""
 
+from collections.abc import Sequence
 from pathlib import Path
+
+import keras
 
 from keras_transformer.installation import needs
 from keras_transformer.pipelines import guards
@@ -28,7 +31,7 @@ class ImageClassifier(Pipeline):
         ValueError: there is another number of names than of classes.
     """
 
-    def __init__(self, model, classes, image_shape):
+    def __init__(self, model: keras.Model, classes: Sequence[str], image_shape: Sequence[int]):
         super().__init__(model, "image_classifier")
         if len(classes) != model.num_classes:
             raise ValueError(

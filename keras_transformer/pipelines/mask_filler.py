@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import keras
+
 from keras_transformer import tokenizers
 from keras_transformer.installation import needs
 from keras_transformer.pipelines import guards
@@ -34,7 +36,7 @@ class MaskFiller(Pipeline):
         ValueError: the tokenizer has another number of ids.
     """
 
-    def __init__(self, model, tokenizer, window):
+    def __init__(self, model: keras.Model, tokenizer: tokenizers.Tokenizer, window: int):
         super().__init__(model, "mask_filler")
         self.mask_id = model.encoder.vocabulary_size - 1
         if tokenizer.vocabulary_size != self.mask_id:

@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import keras
+
 from keras_transformer import decoding, tokenizers
 from keras_transformer.installation import needs
 from keras_transformer.pipelines import guards
@@ -47,7 +49,7 @@ class TextGenerator(Pipeline):
 
     decodes = True
 
-    def __init__(self, model, tokenizer, search):
+    def __init__(self, model: keras.Model, tokenizer: tokenizers.Tokenizer, search: decoding.Search):
         super().__init__(model, "text_generator")
         if tokenizer.vocabulary_size != model.vocabulary_size:
             raise ValueError(

@@ -4,29 +4,36 @@ Legend: B texts, N hypotheses of a text, L longest in pieces.
 """
 
 import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
 
 from keras_transformer import decoding, tokenizers
 from keras_transformer.installation import needs
 from keras_transformer.special_ids import END_ID, PAD_ID, UNKNOWN_ID
+from keras_transformer.tokenizers import Tokenizer
+from keras_transformer.types import Tensor
 
 with needs("text"):
     import tensorflow as tf
 
 
-def ended(tokens, length):
+def ended(tokens: Tensor, length: int) -> tf.Tensor:
     """Ragged ids (B, None) -> int32 (B, S), cut to `length` with the end token, padded."""
     tokens = tokens[:, : length - 1]
     return tf.concat([tokens, tf.fill([tokens.nrows(), 1], END_ID)], axis=1).to_tensor()
 
 
-def pieces(tokenizer, ids):
+def pieces(tokenizer: Tokenizer, ids: Tensor) -> tf.Tensor:
     """Ids of any shape -> pieces, strings of that shape, empty at padding."""
     return tf.where(
         ids == PAD_ID, "", tf.reshape(tokenizer.id_to_piece(tf.reshape(ids, [-1])), tf.shape(ids))
     )
 
 
-def shared_tokenizers(folders):
+def shared_tokenizers(folders: Sequence[Path]) -> list[Any]:
     """The source's and the target's tokenizer of several run folders.
 
     Raises:
@@ -43,19 +50,21 @@ def shared_tokenizers(folders):
     return sides[0]
 
 
-def vocabulary(tokenizer):
+def vocabulary(tokenizer: Tokenizer) -> list[bytes]:
     """All pieces of a tokenizer, in the order of their ids."""
     return tokenizer.id_to_piece(tf.range(tokenizer.vocabulary_size)).numpy().tolist()
 
 
-def detokenized(tokenizer, ids):
+def detokenized(tokenizer: Tokenizer, ids: Tensor) -> Tensor:
     """Ids (B, N, L) -> texts, strings (B, N)."""
     batch_size, num_results, _ = tf.unstack(tf.shape(ids))
     texts = tokenizer.detokenize(tf.reshape(ids, (batch_size * num_results, -1)))
     return tf.reshape(texts, (batch_size, num_results))
 
 
-def decoded_texts(model, tokenizer, search, inputs, seed=None):
+def decoded_texts(
+    model: keras.Model, tokenizer: Tokenizer, search: Any, inputs: Tensor, seed: int | None = None
+) -> tuple[Tensor, Tensor]:
     """Texts, strings (B, N), and scores, float32 (B, N), of a model's inputs; see `distinct`."""
 
     def decode(search, inputs):
@@ -66,7 +75,7 @@ def decoded_texts(model, tokenizer, search, inputs, seed=None):
     return found["texts"], found["scores"]
 
 
-def ended_at_once(decoded, is_empty):
+def ended_at_once(decoded: dict[str, Tensor], is_empty: Tensor) -> dict[str, Tensor]:
     """Results of which those of empty rows are the end, with the score 0 and no attention.
 
     Args:
@@ -84,7 +93,9 @@ def ended_at_once(decoded, is_empty):
     return changed
 
 
-def distinct(decode, search, inputs, is_exempt=False):
+def distinct(
+    decode: Callable[..., dict[str, Tensor]], search: Any, inputs: Tensor, is_exempt: Any = False
+) -> dict[str, Tensor]:
     """Decodes, and joins results of a row that are the same text, say in two segmentations.
 
     The better ranked of equal texts stays. A row that so lacks results is searched again, with a beam twice
@@ -154,7 +165,7 @@ def _first_of_each(found, count):
     return chosen
 
 
-def same_rows(**tensors):
+def same_rows(**tensors: Any) -> list[Tensor]:
     """The tensors, (B, ...) each, in this order, if all have the same B: none is broadcast to the others.
 
     Raises:
@@ -168,7 +179,9 @@ def same_rows(**tensors):
         return [tf.identity(tensor) for tensor in tensors.values()]
 
 
-def prefix_ids(tokenizer, prefixes, num_texts, max_length):
+def prefix_ids(
+    tokenizer: Tokenizer, prefixes: Sequence[str | bytes], num_texts: int, max_length: int
+) -> Tensor:
     """Ragged ids of what translations begin with, one for each text.
 
     Raises:

@@ -3,6 +3,8 @@
 import numbers
 import secrets
 from collections import Counter
+from collections.abc import Iterable
+from typing import Any
 
 from keras_transformer.decoding import Sampling
 from keras_transformer.decoding.draws import seed_word
@@ -18,12 +20,12 @@ class TextSeeds:
         search: a `Sampling` with or without a seed; for others there are no seeds.
     """
 
-    def __init__(self, search):
+    def __init__(self, search: Any):
         self._first, self._counts = None, Counter()
         if isinstance(search, Sampling):
             self._first = secrets.randbits(31) if search.seed is None else search.seed
 
-    def __call__(self, texts) -> list[int] | None:
+    def __call__(self, texts: Iterable[str | bytes]) -> list[int] | None:
         """Texts -> integers >= 0, which go on where the last call ended; None for a search without draws."""
         if self._first is None:
             return None
@@ -35,7 +37,7 @@ class TextSeeds:
         return seeds
 
 
-def seed_words(seeds, search, num_texts):
+def seed_words(seeds: Iterable[int], search: Any, num_texts: int) -> list[int]:
     """Seeds of a list of texts as numbers that int32 holds.
 
     Raises:

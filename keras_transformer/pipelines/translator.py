@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_transformer import decoding
+from keras_transformer import decoding, tokenizers
 from keras_transformer.installation import needs
 from keras_transformer.pipelines import text_graphs, translator_signatures
 from keras_transformer.pipelines.base import Pipeline
@@ -49,7 +49,14 @@ class Translator(Pipeline):
 
     decodes = True
 
-    def __init__(self, model, source_tokenizer, target_tokenizer, search, max_source_length):
+    def __init__(
+        self,
+        model: Any,
+        source_tokenizer: tokenizers.Tokenizer,
+        target_tokenizer: tokenizers.Tokenizer,
+        search: decoding.Search,
+        max_source_length: int,
+    ):
         super().__init__(model, "translator")
         for side, tokenizer in (("source", source_tokenizer), ("target", target_tokenizer)):
             expected = getattr(model, f"{side}_vocabulary_size")

@@ -13,6 +13,7 @@ Legend: B texts, N hypotheses of a text, S source pieces, T target pieces, L `ma
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,7 @@ with needs("text"):
     import tensorflow as tf
 
 
-def served(translator, limits: Limits, layer: int | None = None, head: int | None = None) -> Served:
+def served(translator: Any, limits: Limits, layer: int | None = None, head: int | None = None) -> Served:
     """What is exported of a translator; see `functions`."""
     signatures = functions(translator, limits, layer, head)
     texts = SAMPLES[: limits.max_rows]
@@ -53,7 +54,7 @@ def served(translator, limits: Limits, layer: int | None = None, head: int | Non
     )
 
 
-def functions(translator, limits: Limits, layer: int | None = None, head: int | None = None) -> dict:
+def functions(translator: Any, limits: Limits, layer: int | None = None, head: int | None = None) -> dict:
     """The signatures of a translator.
 
     Args:
@@ -148,7 +149,7 @@ def functions(translator, limits: Limits, layer: int | None = None, head: int | 
     return found | {"translate_seeded": translate_seeded} if draws(translator.search) else found
 
 
-def warm_up(translator, signatures: dict, limits: Limits) -> Iterator[tuple[str, dict]]:
+def warm_up(translator: Any, signatures: dict, limits: Limits) -> Iterator[tuple[str, dict]]:
     """Requests that make a server prepare all that its answers need, before it says "available".
 
     Args:

@@ -1,6 +1,8 @@
 """The checkpoints of a training on disk: which there are, which are best, and their mean."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -8,11 +10,12 @@ from keras import ops
 
 from keras_transformer.saving.model_files import check_finite, load_model
 from keras_transformer.saving.run_files import read_json
+from keras_transformer.types import StrPath
 
 INDEX_FILE = "index.json"
 
 
-def read_index(folder):
+def read_index(folder: StrPath) -> dict[str, Any]:
     """What `callbacks.KeepCheckpoints` wrote beside its checkpoints.
 
     Args:
@@ -41,13 +44,13 @@ def read_index(folder):
     return index
 
 
-def ranked(entries, mode):
+def ranked(entries: Sequence[dict[str, Any]], mode: str) -> list[dict[str, Any]]:
     """The entries that have a score, best first; of equals the newest first."""
     scored = [entry for entry in reversed(entries) if entry["score"] is not None]
     return sorted(scored, key=lambda entry: entry["score"], reverse=mode == "max")
 
 
-def choose(folder, select, num=None):
+def choose(folder: StrPath, select: str, num: int | None = None) -> list[Path]:
     """The newest or the best checkpoints.
 
     Args:
@@ -63,7 +66,7 @@ def choose(folder, select, num=None):
     return sorted(Path(folder) / entry["file"] for entry in entries[:num])
 
 
-def checkpoint_path(run_folder, checkpoint=None):
+def checkpoint_path(run_folder: StrPath, checkpoint: str | None = None) -> Path:
     """The file of a run that holds the model.
 
     Args:
@@ -100,7 +103,7 @@ def checkpoint_path(run_folder, checkpoint=None):
     return folder / checkpoint
 
 
-def average(paths):
+def average(paths: Iterable[StrPath]) -> keras.Model:
     """A model whose weights are the arithmetic mean of those of several checkpoints.
 
     Vaswani et al. 2017, section 6.1, averages the last 5 checkpoints of its base model and the last 20 of
@@ -149,6 +152,6 @@ def average(paths):
     return model
 
 
-def floats(model):
+def floats(model: keras.Model) -> list[keras.Variable]:
     """The variables of a model that have a mean."""
     return [variable for variable in model.variables if keras.backend.is_float_dtype(variable.dtype)]

@@ -3,8 +3,10 @@
 Keras's own paths begin with the model's name, and say where a layer was built.
 """
 
+import keras
 
-def layer_paths(model):
+
+def layer_paths(model: keras.Model) -> dict[str, keras.layers.Layer]:
     """The layers inside a model that have weights.
 
     Args:
@@ -28,7 +30,7 @@ def layer_paths(model):
     return found
 
 
-def weight_paths(model):
+def weight_paths(model: keras.Model) -> dict[str, keras.Variable]:
     """The weights of a built model, {path: variable}: the path of the innermost layer, "/", and the name.
 
     Of the model's own weights, which are in none of its layers, the name alone.

@@ -16,6 +16,8 @@ import h5py
 import keras
 import numpy as np
 
+from keras_transformer.types import StrPath
+
 MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
 PACKAGE = "keras_transformer"
 # Bytes; the description of the largest model of the zoo has some ten thousand.
@@ -33,7 +35,7 @@ REFUSED = re.compile(
 VALUES = {"__keras_tensor__", "__numpy__", "__tuple__"}
 
 
-def load_model(path, compile=False, ours=True):
+def load_model(path: StrPath, compile: bool = False, ours: bool = True) -> keras.Model:
     """The model in a `.keras` file.
 
     Args:
@@ -58,7 +60,7 @@ def load_model(path, compile=False, ours=True):
     return model
 
 
-def check_finite(model, name) -> None:
+def check_finite(model: keras.Model, name: object) -> None:
     """Raises ValueError if a weight is NaN or infinite, as a training that diverged leaves them.
 
     Args:
@@ -77,7 +79,7 @@ def check_finite(model, name) -> None:
         )
 
 
-def check(path, ours=True) -> None:
+def check(path: StrPath, ours: bool = True) -> None:
     """Raises unless a file holds what Keras writes of a model: see `load_model`.
 
     Raises:

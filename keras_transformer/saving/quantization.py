@@ -1,6 +1,7 @@
 """Quantized layers inside a layer or a model: what its file has to say of them."""
 
 import gc
+from typing import Any
 
 import keras
 
@@ -15,7 +16,7 @@ class KeepsQuantization:
     own MultiHeadAttention fails so, too. Here the build configuration says it.
     """
 
-    def get_build_config(self):
+    def get_build_config(self) -> dict[str, Any] | None:
         config = super().get_build_config()
         quantized = {
             path: {
@@ -27,7 +28,7 @@ class KeepsQuantization:
         }
         return {**config, "quantized": quantized} if config and quantized else config
 
-    def build_from_config(self, config):
+    def build_from_config(self, config: dict[str, Any]) -> None:
         super().build_from_config({name: value for name, value in config.items() if name != "quantized"})
         if "quantized" in config:
             layers = layer_paths(self)

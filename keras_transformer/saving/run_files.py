@@ -1,9 +1,12 @@
 """The small files of a run folder, read by people who may have changed them: what is wrong names the file."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from keras_transformer.installation import needs
+from keras_transformer.types import StrPath
 
 # What a pipeline must know of a run; written by the training.
 FACTS_FILE = "pipeline.json"
@@ -11,7 +14,7 @@ IMAGES_FILE = "images.json"
 DEFAULT_KIND = "transformer"
 
 
-def read_json(path, kind=dict):
+def read_json(path: StrPath, kind: type[dict] | type[list] = dict) -> Any:
     """The value in a JSON file.
 
     Args:
@@ -32,14 +35,14 @@ def read_json(path, kind=dict):
     return value
 
 
-def check_parts(folder, rule: str, parts) -> None:
+def check_parts(folder: StrPath, rule: str, parts: Iterable[str]) -> None:
     """Raises ValueError, with the rule, if one of the parts, paths in the folder, is not there."""
     for part in parts:
         if not (Path(folder) / part).exists():
             raise ValueError(f"{rule}. Received: {folder}, without {part}.")
 
 
-def kind(folder) -> str:
+def kind(folder: StrPath) -> str:
     """The kind of a run's model: "transformer", ...
 
     Raises:
@@ -51,7 +54,7 @@ def kind(folder) -> str:
     return found
 
 
-def length(folder, name: str) -> int:
+def length(folder: StrPath, name: str) -> int:
     """A length that the model was trained with, "max_length" or "window".
 
     Raises:
@@ -65,7 +68,7 @@ def length(folder, name: str) -> int:
     return found
 
 
-def image_facts(folder) -> dict:
+def image_facts(folder: StrPath) -> dict:
     """{"image_shape": [H, W, C], "classes": names, where there are some} of a run with images.
 
     Raises:

@@ -9,9 +9,11 @@ All agree on four ids (`keras_transformer.special_ids`): pad 0, unknown 1, start
 """
 
 from pathlib import Path
+from typing import TypeAlias
 
 from keras_transformer.installation import needs
 from keras_transformer.saving.run_files import read_json
+from keras_transformer.types import StrPath
 
 with needs("text"):
     from keras_transformer.tokenizers.characters import CharacterTokenizer
@@ -22,10 +24,12 @@ with needs("text"):
     )
     from keras_transformer.tokenizers.text import CONFIG_FILE
 
-__all__ = ["CharacterTokenizer", "SentencePieceTokenizer", "VocabularySizeError", "load"]
+__all__ = ["CharacterTokenizer", "SentencePieceTokenizer", "Tokenizer", "VocabularySizeError", "load"]
+
+Tokenizer: TypeAlias = SentencePieceTokenizer | CharacterTokenizer
 
 
-def load(folder) -> SentencePieceTokenizer | CharacterTokenizer:
+def load(folder: StrPath) -> Tokenizer:
     """Reads the tokenizer that `save` wrote into `folder`.
 
     Raises:

@@ -15,6 +15,7 @@ from keras_transformer.tokenizers.text import (
     valid_text,
     write_config,
 )
+from keras_transformer.types import StrPath, Tensor
 
 
 class CharacterTokenizer(tf.Module):
@@ -65,7 +66,7 @@ class CharacterTokenizer(tf.Module):
         """Number of ids, special ids included."""
         return len(self._pieces)
 
-    def tokenize(self, text) -> tf.RaggedTensor:
+    def tokenize(self, text: Tensor) -> tf.RaggedTensor:
         """Text (B,), strings -> ids (B, None), int32. Invalid UTF-8 is read as U+FFFD."""
         text = valid_text(text)
         if self.unit == "bytes":
@@ -82,7 +83,7 @@ class CharacterTokenizer(tf.Module):
         is_known = tf.gather(self._codes, index) == codes.flat_values
         return codes.with_flat_values(tf.where(is_known, index + len(SPECIAL_PIECES), UNKNOWN_ID))
 
-    def detokenize(self, ids) -> tf.Tensor:
+    def detokenize(self, ids: Tensor) -> tf.Tensor:
         """Ids (B, T), dense or ragged -> text (B,), valid UTF-8.
 
         What follows the first end id is dropped, and so are pad and start. The unknown id, and
@@ -99,14 +100,14 @@ class CharacterTokenizer(tf.Module):
         units_of_row = tf.gather(units, content(known(ids, self.vocabulary_size)))
         return valid_text(tf.strings.reduce_join(units_of_row, axis=-1))
 
-    def id_to_piece(self, ids) -> tf.Tensor:
+    def id_to_piece(self, ids: Tensor) -> tf.Tensor:
         """Ids of any shape -> their characters, strings of the same shape.
 
         A byte that is no visible ASCII character reads like `<0xE3>`.
         """
         return tf.gather(tf.constant(self._pieces), known(ids, self.vocabulary_size))
 
-    def save(self, folder) -> None:
+    def save(self, folder: StrPath) -> None:
         """Writes `tokenizer.json` into `folder`; makes it if missing."""
         write_config(folder, kind="characters", unit=self.unit, characters=list(self._characters))
 

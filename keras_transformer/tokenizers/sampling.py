@@ -73,8 +73,8 @@ class SubwordSampler:
 
     def sample(self, texts: list[str], seed: int) -> list[list[int]]:
         """Texts -> the ids of each, without special ids; the same seed gives the same draws everywhere."""
-        texts, draws = as_list(texts), random.Random(seed)
-        return [self._ids_of(text, draws) for text in texts]
+        draws = random.Random(seed)
+        return [self._ids_of(text, draws) for text in as_list(texts)]
 
     def _ids_of(self, text: str, draws: random.Random) -> list[int]:
         words = self._normalize(text).split(SPACE)[1:]  # each begins with a space, the first too

@@ -22,6 +22,7 @@ from keras_transformer.tokenizers.text import (
     valid_text,
     write_config,
 )
+from keras_transformer.types import StrPath, Tensor
 
 MODEL_FILE = "sentencepiece.model"
 # Unigram sums counts thread by thread: another number of threads rounds otherwise and may give
@@ -36,7 +37,7 @@ class VocabularySizeError(ValueError):
         smallest, largest: the size that they allow; None for the one that was not passed.
     """
 
-    def __init__(self, message, smallest=None, largest=None):
+    def __init__(self, message: str, smallest: int | None = None, largest: int | None = None):
         super().__init__(message)
         self.smallest = smallest
         self.largest = largest
@@ -156,7 +157,7 @@ class SentencePieceTokenizer(tf.Module):
         """Number of ids, special ids included."""
         return self._vocabulary_size
 
-    def tokenize(self, text) -> tf.RaggedTensor:
+    def tokenize(self, text: Tensor) -> tf.RaggedTensor:
         """Text (B,), strings -> ids (B, None), int32. Invalid UTF-8 is read as U+FFFD."""
         return self._tokenizer.tokenize(valid_text(text))
 
@@ -164,7 +165,7 @@ class SentencePieceTokenizer(tf.Module):
         """What draws other segmentations of texts into the same pieces: see `SubwordSampler`."""
         return SubwordSampler(self._model, alpha)
 
-    def detokenize(self, ids) -> tf.Tensor:
+    def detokenize(self, ids: Tensor) -> tf.Tensor:
         """Ids (B, T), dense or ragged -> text (B,), valid UTF-8.
 
         What follows the first end id is dropped, and so are pad and start. The unknown id reads
@@ -175,14 +176,14 @@ class SentencePieceTokenizer(tf.Module):
         """
         return self._tokenizer.detokenize(content(known(ids, self.vocabulary_size)))
 
-    def id_to_piece(self, ids) -> tf.Tensor:
+    def id_to_piece(self, ids: Tensor) -> tf.Tensor:
         """Ids of any shape -> their pieces, strings of the same shape.
 
         The first piece of a word begins with U+2581; a byte reads like `<0xE3>`.
         """
         return self._tokenizer.id_to_string(known(ids, self.vocabulary_size))
 
-    def save(self, folder) -> None:
+    def save(self, folder: StrPath) -> None:
         """Writes `tokenizer.json` and `sentencepiece.model` into `folder`; makes it if missing."""
         write_config(folder, kind="sentencepiece", vocabulary_size=self.vocabulary_size)
         (Path(folder) / MODEL_FILE).write_bytes(self._model)

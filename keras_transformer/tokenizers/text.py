@@ -3,10 +3,12 @@
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
 from keras_transformer.special_ids import END_ID, PAD_ID, START_ID, UNKNOWN_ID
+from keras_transformer.types import StrPath, Tensor
 
 SPECIAL_PIECES = ("<pad>", "<unk>", "<s>", "</s>")
 REPLACEMENT_CHARACTER = "\N{REPLACEMENT CHARACTER}"
@@ -16,7 +18,7 @@ CONFIG_FILE = "tokenizer.json"
 MAX_SENTENCE_CHARACTERS = 100_000
 
 
-def valid_text(text) -> tf.Tensor:
+def valid_text(text: Tensor) -> tf.Tensor:
     """Strings (B,), each invalid UTF-8 sequence replaced by U+FFFD."""
     text = tf.convert_to_tensor(text, tf.string)
     if text.shape.rank not in (None, 1):
@@ -24,7 +26,7 @@ def valid_text(text) -> tf.Tensor:
     return tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
 
 
-def known(ids, vocabulary_size: int) -> tf.Tensor | tf.RaggedTensor:
+def known(ids: Tensor, vocabulary_size: int) -> tf.Tensor | tf.RaggedTensor:
     """Ids as int32; one outside the vocabulary raises in eager mode, is unknown in a graph."""
     if isinstance(ids, tf.RaggedTensor):
         return ids.with_flat_values(known(ids.flat_values, vocabulary_size))
@@ -63,7 +65,7 @@ def trainable(sentences: Iterable[str]) -> Iterator[str]:
         raise ValueError("`sentences` must hold at least one that is not empty. Received: none.")
 
 
-def write_config(folder, **config) -> None:
+def write_config(folder: StrPath, **config: Any) -> None:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(config, ensure_ascii=False, indent=2)

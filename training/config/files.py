@@ -1,6 +1,7 @@
 """Configurations and spaces that come with the programs: found by name, from any folder."""
 
 from pathlib import Path
+from typing import Any
 
 import jsonargparse
 
@@ -34,7 +35,7 @@ def find(given, shipped: Path) -> Path:
     )
 
 
-def read(given, shipped: Path):
+def read(given, shipped: Path) -> Any:
     """What a YAML file holds; see `find`.
 
     Raises:
@@ -66,7 +67,7 @@ def check_given(parser, arguments, verb: str, example: str) -> None:
 class ConfigFile(jsonargparse.ActionConfigFile):
     """The option --config: a path, a name, or as in all of jsonargparse the mapping itself."""
 
-    def __call__(self, parser, namespace, values, option_string=None):
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
         if ":" not in values:
             try:
                 values = str(find(values, CONFIGS))

@@ -39,7 +39,7 @@ def load(
     return pairs.map(lambda pair: (pair[source], pair[target]), num_parallel_calls=tf.data.AUTOTUNE)
 
 
-def prepare(builder: tfds.core.DatasetBuilder):
+def prepare(builder: tfds.core.DatasetBuilder) -> None:
     """Downloads a data set and writes it in the form that tfds reads, unless that is done.
 
     Raises:

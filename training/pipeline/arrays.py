@@ -1,6 +1,7 @@
 """Arrays with one row for each example -> batches, in an order that seed and pass decide."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -59,13 +60,13 @@ class ArrayBatches(Batches):
         return whole + bool(rest and not self.shuffle)
 
     @property
-    def shapes(self):
+    def shapes(self) -> list[Shape]:
         """See `Batches`; the rows, and the sizes of the first input."""
         shape = self.batch_size, *tf.nest.flatten(self.inputs)[0].shape[1:]
         return [Shape(shape, len(self), self.batch_size)]
 
     @property
-    def signature(self):
+    def signature(self) -> Any:
         """See `Batches`."""
         return tf.nest.map_structure(
             lambda array: tf.TensorSpec((None, *array.shape[1:]), array.dtype), (self.inputs, self.labels)

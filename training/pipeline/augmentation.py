@@ -66,7 +66,9 @@ class Augmentation:
             _room(self._target_sampler, encoded.target, encoded.target_texts),
         )
 
-    def ids(self, encoded: EncodedPairs, rows, source_length: int, target_length: int, generator):
+    def ids(
+        self, encoded: EncodedPairs, rows, source_length: int, target_length: int, generator
+    ) -> tuple[list, list]:
         """The ids of some pairs, changed.
 
         Args:

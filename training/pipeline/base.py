@@ -4,6 +4,7 @@ import hashlib
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -55,7 +56,7 @@ class Batches:
         raise NotImplementedError
 
     @property
-    def signature(self):
+    def signature(self) -> Any:
         """The tf.TensorSpecs of a batch: (inputs, labels)."""
         raise NotImplementedError
 

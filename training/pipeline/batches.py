@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -98,7 +99,7 @@ class BucketBatches(Batches):
         ]
 
     @property
-    def signature(self):
+    def signature(self) -> Any:
         """({"source_ids": (B, S), "target_ids": (B, T)}, labels (B, T)), int32, padded with 0.
 
         Labels are the target ids shifted by one.

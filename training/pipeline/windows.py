@@ -1,6 +1,7 @@
 """Running text -> windows of one length, each token once in a pass."""
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -99,13 +100,13 @@ class WindowBatches(Batches):
         return -(-self.num_windows // self.batch_size)
 
     @property
-    def shapes(self):
+    def shapes(self) -> list[Shape]:
         """See `Batches`."""
         shape = self.batch_size, self.window
         return [Shape(shape, len(self), self.batch_size * self.window)]
 
     @property
-    def signature(self):
+    def signature(self) -> Any:
         """See `Batches`."""
         return self._signature
 

@@ -44,7 +44,7 @@ def _fit(start, data, model, epoch, callbacks):
     devices.check_same(strategy, "weights", b"".join(weight.tobytes() for weight in model.get_weights()))
 
 
-def make_callbacks(output: Path, config: RunConfig, quality=None):
+def make_callbacks(output: Path, config: RunConfig, quality=None) -> list[keras.callbacks.Callback]:
     """Quality, metrics file, TensorBoard, what `train` goes on from, and what is done with checkpoints.
 
     The order counts: what is not finite ends the training before it is saved; validation, translation and the
@@ -66,14 +66,16 @@ def make_callbacks(output: Path, config: RunConfig, quality=None):
     return [callback for callback in callbacks if callback is not None]
 
 
-def make_averages(config: RunConfig):
+def make_averages(config: RunConfig) -> keras.callbacks.SwapEMAWeights | None:
     """What puts the averaged weights in place at the end of an epoch, if there are any."""
     if config.optimizer.ema_momentum is None:
         return None
     return keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
 
 
-def worker_callbacks(output: Path, folder: Path, config: RunConfig, quality=None):
+def worker_callbacks(
+    output: Path, folder: Path, config: RunConfig, quality=None
+) -> list[keras.callbacks.Callback]:
     """Those of workers that are not the chief: they take part in everything, and write nothing that stays.
 
     Args:

@@ -61,7 +61,9 @@ class Chief:
             )
         self.server.start()
 
-    def serve(self, folder: Path, workers: dict[str, subprocess.Popen], silence: float = SILENCE, after=None):
+    def serve(
+        self, folder: Path, workers: dict[str, subprocess.Popen], silence: float = SILENCE, after=None
+    ) -> None:
         """Returns when all trials are over, or nobody is left to run them.
 
         Args:

@@ -26,7 +26,7 @@ def end_with(parent: int) -> None:
         sys.exit(1)
 
 
-def main():
+def main() -> None:
     """Waits until no other process trains in the folder, and trains."""
     parent, folder, program = sys.argv[1:]
     end_with(int(parent))

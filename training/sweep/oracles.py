@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import keras_tuner
 from keras_tuner.engine.trial import Trial, TrialStatus
@@ -32,20 +33,20 @@ class Restartable:
     reason_to_stop = None
     failed_before = 0
 
-    def save(self):
+    def save(self) -> None:
         write_text(self._get_oracle_fname(), json.dumps(self.get_state()))
 
     def _save_trial(self, trial):
         path = Path(self._get_trial_dir(trial.trial_id)) / "trial.json"
         write_text(path, json.dumps(trial.get_state()))
 
-    def get_state(self):
+    def get_state(self) -> dict[str, Any]:
         return {
             **super().get_state(),
             "trials": {name: trial.get_state() for name, trial in self.trials.items()},
         }
 
-    def set_state(self, state):
+    def set_state(self, state) -> None:
         self.trials = {name: Trial.from_state(value) for name, value in state["trials"].items()}
         super().set_state(state)
 
@@ -59,7 +60,7 @@ class Restartable:
         """Whether a trial waits for a worker that goes on with it."""
         return bool(self._retry_queue)
 
-    def reload(self):
+    def reload(self) -> None:
         path = Path(self._get_oracle_fname())
         try:
             self.set_state(json.loads(path.read_text(encoding="utf-8")))
@@ -71,7 +72,7 @@ class Restartable:
         self.ongoing_trials = {}
         self.failed_before = self._count(TrialStatus.FAILED)
 
-    def give_back(self, tuner_id):
+    def give_back(self, tuner_id) -> None:
         """The trial of a worker that is gone is for the next worker that asks."""
         trial = self.ongoing_trials.pop(tuner_id, None)
         self.tuner_ids.discard(tuner_id)
@@ -79,18 +80,18 @@ class Restartable:
             self._retry_queue.append(trial.trial_id)
             self.save()
 
-    def populate_space(self, trial_id):
+    def populate_space(self, trial_id) -> dict[str, Any]:
         self.reason_to_stop = self._why_stop()
         if self.reason_to_stop is not None:
             return {"status": TrialStatus.STOPPED}
         return super().populate_space(trial_id)
 
-    def update_trial(self, trial_id, metrics, step=0):
+    def update_trial(self, trial_id, metrics, step=0) -> Any:
         if trial_id in self.end_order:  # see `end_trial`
             return self.trials[trial_id]
         return super().update_trial(trial_id, metrics, step)
 
-    def end_trial(self, trial):
+    def end_trial(self, trial) -> None:
         if trial.trial_id in self.end_order:  # by a worker that was thought to be gone
             running = self.ongoing_trials.items()
             self.ongoing_trials = {name: one for name, one in running if one.trial_id != trial.trial_id}
@@ -132,7 +133,7 @@ class HyperbandOracle(Restartable, keras_tuner.oracles.HyperbandOracle):
 class BayesianOracle(Restartable, keras_tuner.oracles.BayesianOptimizationOracle):
     """Values that a Gaussian process expects much of (upper confidence bound)."""
 
-    def populate_space(self, trial_id):
+    def populate_space(self, trial_id) -> dict[str, Any]:
         response = super().populate_space(trial_id)
         values = response.get("values")
         if values and self._duplicate(values):  # the process may expect most of what was tried already
@@ -140,7 +141,7 @@ class BayesianOracle(Restartable, keras_tuner.oracles.BayesianOptimizationOracle
         return response
 
 
-def make(sweep: Sweep):
+def make(sweep: Sweep) -> keras_tuner.Oracle:
     """The oracle of a sweep."""
     common = {
         "objective": keras_tuner.Objective(sweep.objective, sweep.mode),

@@ -12,7 +12,7 @@ from training.sweep.tuner import SweepTuner
 
 def run(
     sweep: settings.Sweep, folder: Path, workers: int = 1, is_chief: bool = False, program="training.train"
-):
+) -> None:
     """Searches, and leaves the results in the folder.
 
     Args:

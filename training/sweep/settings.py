@@ -3,6 +3,7 @@
 import dataclasses
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -54,7 +55,7 @@ class Sweep:
         return self.config.checkpoints.mode
 
 
-def make(config: RunConfig, space, tuner="random", objective=None, mode=None, **limits) -> Sweep:
+def make(config: RunConfig, space, tuner="random", objective=None, mode=None, **limits: Any) -> Sweep:
     """A sweep, checked as far as it can be before anything is started.
 
     Args:

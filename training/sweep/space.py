@@ -14,6 +14,7 @@ import json
 import math
 import typing
 from dataclasses import dataclass, replace
+from typing import Any
 
 import jsonargparse
 
@@ -69,7 +70,7 @@ class Field:
             make = hp.Int if self.kind == "int" else hp.Float
             make(self.name, *self.values, step=self.step, sampling=self.sampling)
 
-    def value(self, drawn):
+    def value(self, drawn) -> Any:
         """The value of the field for what was drawn; a real number with four digits."""
         if self.kind == "choice":
             return self.values[self.drawn.index(drawn)]

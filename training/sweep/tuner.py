@@ -3,6 +3,7 @@
 import math
 import time
 from pathlib import Path
+from typing import Any
 
 import keras
 import keras_tuner
@@ -55,15 +56,15 @@ class SweepTuner(keras_tuner.Tuner):
         self.hypermodel.declare_hyperparameters(hp)
         self.oracle.update_space(hp)
 
-    def save(self):
+    def save(self) -> None:
         """Nothing: the oracle saves itself with every change."""
 
-    def pre_create_trial(self):
+    def pre_create_trial(self) -> None:
         if self.is_asking:  # it was asked just now, and had no trial yet
             time.sleep(PAUSE)
         self.is_asking = True
 
-    def on_trial_begin(self, trial):
+    def on_trial_begin(self, trial) -> None:
         self.is_asking = False
         values = ", ".join(f"{name} {value}" for name, value in self.values_of(trial).items())
         print(f"trial {trial.trial_id}: {values}", flush=True)
@@ -77,7 +78,7 @@ class SweepTuner(keras_tuner.Tuner):
             trial.status = TrialStatus.FAILED
             trial.message = " ".join(str(error).split())
 
-    def run_trial(self, trial, *args, **kwargs):
+    def run_trial(self, trial, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """Trains, and returns the objective of each epoch that has it, as a `keras.callbacks.History`."""
         folder = self.folder_of(trial)
         self.train(folder, self.hypermodel.config_of(trial.hyperparameters))
@@ -90,7 +91,7 @@ class SweepTuner(keras_tuner.Tuner):
         history.history = {name: values}
         return history
 
-    def on_trial_end(self, trial):
+    def on_trial_end(self, trial) -> None:
         if trial.status == TrialStatus.COMPLETED:
             score = self.oracle.get_trial(trial.trial_id).metrics.get_best_value(self.oracle.objective.name)
             print(f"trial {trial.trial_id}: {self.oracle.objective.name} {score:.5g}", flush=True)
@@ -100,7 +101,7 @@ class SweepTuner(keras_tuner.Tuner):
         super().on_trial_end(trial)
         self.after_trial()
 
-    def load_model(self, trial: Trial):
+    def load_model(self, trial: Trial) -> keras.Model:
         """The model of a finished trial: its best checkpoint, by the objective.
 
         Raises:

@@ -59,7 +59,7 @@ def work(sweep: settings.Sweep, folder: Path, program: str) -> None:
         ) from error
 
 
-def main():
+def main() -> None:
     """Reads the sweep of the folder and works."""
     parent, folder, program = sys.argv[1:]
     end_with(int(parent))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from training.run_config import RunConfig
 
@@ -86,7 +86,7 @@ class Task:
         """Takes what a run folder knows of its training data, in place of that data; returns it."""
         return {}
 
-    def batches(self, split: str, row_multiple: int = 1):
+    def batches(self, split: str, row_multiple: int = 1) -> Any:
         """The batches of a split, whose rows are a multiple of `row_multiple`; see `pipeline.Batches`."""
         raise NotImplementedError
 
@@ -94,7 +94,7 @@ class Task:
         """The largest shape that a training batch can have; rows first, a multiple of `row_multiple`."""
         raise NotImplementedError
 
-    def random_batch(self, sizes: dict, shape: tuple, generator):
+    def random_batch(self, sizes: dict, shape: tuple, generator) -> tuple[Any, Any]:
         """A batch of this shape for trials, (inputs, labels); `generator` is `np.random.Generator`."""
         raise NotImplementedError
 
@@ -125,7 +125,7 @@ class Task:
         """The built model. Errors about its sizes are its own."""
         raise NotImplementedError
 
-    def model_options(self, *without) -> dict:
+    def model_options(self, *without: Any) -> dict:
         """The arguments of the model's constructor that the configuration has; `without` names others."""
         given = vars(self.config.model).items()
         return {name: value for name, value in given if name not in ("kind", *without)}

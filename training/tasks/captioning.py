@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from command_line import lines, quiet
 from command_line.search_options import ABOUT_A_SOURCE, SearchOptions
@@ -99,45 +99,45 @@ class Captioning(ImageTask):
     vocabularies = {"target_embedding": "caption"}
     decodes = True
 
-    def load_split(self, split):
+    def load_split(self, split) -> None:
         from training.datasets import images
 
         self.examples[split] = images.load_captions(self.config.data, split)
 
-    def load(self):
+    def load(self) -> None:
         super().load()
         self.image_shape = self.examples["train"][0].shape[1:]
 
     @classmethod
-    def other_files(cls, config, files, facts):
+    def other_files(cls, config, files, facts) -> RunConfig:
         config = super().other_files(config, files, facts)
         return replace(config, data=replace(config.data, distort=False))
 
-    def train_tokenizers(self):
+    def train_tokenizers(self) -> None:
         from training.tasks.tokenizing import train_tokenizer
 
         self.tokenizers = {"caption": train_tokenizer(self.config.tokenizer, self.examples["train"][1])}
 
     @property
-    def facts(self):
+    def facts(self) -> dict:
         return {"max_length": self.config.data.max_length, "image_shape": list(self.image_shape)}
 
-    def load_facts(self, folder):
+    def load_facts(self, folder) -> dict:
         facts = super().load_facts(folder)
         self.image_shape = tuple(facts["image_shape"])
         return facts
 
     @property
-    def sizes(self):
+    def sizes(self) -> dict[str, Any]:
         return {
             "vocabulary_size": self.tokenizers["caption"].vocabulary_size,
             "image_shape": self.image_shape,
         }
 
-    def likely_sizes(self):
+    def likely_sizes(self) -> dict:
         return {**super().likely_sizes(), "vocabulary_size": likely_vocabulary(self.config.tokenizer)}
 
-    def batches(self, split, row_multiple=1):
+    def batches(self, split, row_multiple=1) -> Any:
         import numpy as np
 
         found, captions = self.examples[split]
@@ -153,13 +153,13 @@ class Captioning(ImageTask):
         inputs = {"image": found[is_kept], "target_ids": inputs[is_kept]}
         return self.array_batches(split, inputs, labels[is_kept], row_multiple)
 
-    def random_batch(self, sizes, shape, generator):
+    def random_batch(self, sizes, shape, generator) -> tuple[Any, Any]:
         rows, *image_shape = shape
         image = generator.integers(256, size=(rows, *image_shape)).astype("uint8")
         ids = generator.integers(4, sizes["vocabulary_size"], (rows, self.config.data.max_length), "int32")
         return {"image": image, "target_ids": ids}, ids
 
-    def make_model(self, sizes):
+    def make_model(self, sizes) -> Any:
         from keras_transformer import models
 
         channels = sizes["image_shape"][-1]
@@ -167,7 +167,7 @@ class Captioning(ImageTask):
         model.build()
         return model
 
-    def quality(self, model):
+    def quality(self, model) -> Any:
         from keras_transformer import decoding
         from keras_transformer.callbacks import TranslationQuality
 
@@ -184,7 +184,7 @@ class Captioning(ImageTask):
             num_shown=config.num_shown,
         )
 
-    def measure(self, model, split, search=None):
+    def measure(self, model, split, search=None) -> list:
         from keras_transformer import quality
 
         found, captions = self.examples[split]
@@ -193,17 +193,17 @@ class Captioning(ImageTask):
         measured = quality.measure(described, captions, ("exact_match", "bleu", "chrf"), lowercase)
         return [*measured.values(), *super().measure(model, split)]
 
-    def captioner(self, model, search):
+    def captioner(self, model, search) -> Any:
         """Images to captions, with this model."""
         from keras_transformer.pipelines.captioner import Captioner
 
         return Captioner(model, self.tokenizers["caption"], search, self.image_shape)
 
-    def summary(self):
+    def summary(self) -> str:
         return f"vocabulary: {self.sizes['vocabulary_size']:,}"
 
     @classmethod
-    def add_options(cls, parser):
+    def add_options(cls, parser) -> None:
         super().add_options(parser)
         parser.add_argument(
             "--picture", type=Path, help="file to draw the attention into: *.png, *.svg, *.pdf"
@@ -213,7 +213,7 @@ class Captioning(ImageTask):
         parser.add_class_arguments(SearchOptions, as_group=False, skip={"n_best", *ABOUT_A_SOURCE})
 
     @classmethod
-    def predict(cls, options, config):
+    def predict(cls, options, config) -> None:
         for name in ("layer", "head"):
             if options[name] is not None and not options.picture:
                 raise ValueError(f"`{name}` needs --picture. Received: {name}={options[name]} without it.")
@@ -234,7 +234,7 @@ class Captioning(ImageTask):
             write(map(lines.one_line, captioner.translate(images)))
 
 
-def encoded(captions, tokenizer, max_length: int):
+def encoded(captions, tokenizer, max_length: int) -> tuple[Any, Any, Any]:
     """Inputs and labels, int32 (N, T), ended and padded; which captions fit into `max_length`, (N,)."""
     import numpy as np
     import tensorflow as tf

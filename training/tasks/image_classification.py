@@ -1,7 +1,7 @@
 """Classes of images: by convolutions, with and without self-attention."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from command_line import lines, quiet
 from training.run_config import CheckpointsConfig, OptimizerConfig, RunConfig, no_smoothing
@@ -55,39 +55,39 @@ class ImageClassification(ImageTask):
     A line for each image, JPEG, PNG, GIF or BMP: its class, a tab, its probability.
     """
 
-    def load(self):
+    def load(self) -> None:
         super().load()
         self.classes = sorted(set(self.examples["train"][1]))
         if len(self.classes) < 2:
             raise ValueError(f"There must be at least two classes. Received: {', '.join(self.classes)}.")
 
-    def load_split(self, split):
+    def load_split(self, split) -> None:
         from training.datasets import images
 
         self.examples[split] = images.load_classes(self.config.data, split)
 
     @property
-    def facts(self):
+    def facts(self) -> dict:
         found, _ = self.examples["train"]
         return {"image_shape": list(found.shape[1:]), "classes": self.classes}
 
-    def load_facts(self, folder):
+    def load_facts(self, folder) -> dict:
         facts = super().load_facts(folder)
         self.classes = facts["classes"]
         return facts
 
     @property
-    def sizes(self):
+    def sizes(self) -> dict[str, Any]:
         return {"num_classes": len(self.classes), "image_shape": self.examples["train"][0].shape[1:]}
 
-    def likely_sizes(self):
+    def likely_sizes(self) -> dict:
         return {**super().likely_sizes(), "num_classes": 2}
 
-    def batches(self, split, row_multiple=1):
+    def batches(self, split, row_multiple=1) -> Any:
         found, names = self.examples[split]
         return self.array_batches(split, found, self.labels(names), row_multiple)
 
-    def labels(self, names):
+    def labels(self, names) -> Any:
         """Numbers of classes, int32 (N,). Raises ValueError for a class that was not trained."""
         import numpy as np
 
@@ -96,33 +96,33 @@ class ImageClassification(ImageTask):
             raise ValueError(f"Every class must be one of the training data's. Received: {name!r}.")
         return np.array([places[name] for name in names], np.int32)
 
-    def make_model(self, sizes):
+    def make_model(self, sizes) -> Any:
         from keras_transformer import models
 
         model = models.AttentionCNN(sizes["num_classes"], **self.model_options())
         model.build((None, *sizes["image_shape"]))
         return model
 
-    def random_batch(self, sizes, shape, generator):
+    def random_batch(self, sizes, shape, generator) -> tuple[Any, Any]:
         found = generator.integers(256, size=shape).astype("uint8")
         return found, generator.integers(sizes["num_classes"], size=shape[0]).astype("int32")
 
-    def loss(self):
+    def loss(self) -> Any:
         from keras_transformer import losses
 
         # No class is padding.
         return losses.SmoothedCrossEntropy(self.config.optimizer.label_smoothing, pad_id=-1)
 
-    def metrics(self):
+    def metrics(self) -> list:
         import keras
 
         return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
 
-    def summary(self):
+    def summary(self) -> str:
         return f"classes: {len(self.classes)}"
 
     @classmethod
-    def predict(cls, options, config):
+    def predict(cls, options, config) -> None:
         with quiet.start_up():
             import tensorflow as tf
 

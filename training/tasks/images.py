@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from training.run_config import make_lists
+from training.run_config import RunConfig, make_lists
 from training.tasks.base import Task, rounded_up
 
 
@@ -45,25 +46,25 @@ class ImageTask(Task):
     """See `Task`; the configuration's `data` is an `ImageDataConfig`."""
 
     @classmethod
-    def other_files(cls, config, files, facts):
+    def other_files(cls, config, files, facts) -> RunConfig:
         config = super().other_files(config, files, facts)
         *size, channels = facts["image_shape"]
         data = replace(config.data, name="image_files", image_size=size, channels=channels)
         return replace(config, data=data)
 
-    def load_facts(self, folder):
+    def load_facts(self, folder) -> dict:
         from keras_transformer.saving.run_files import image_facts
 
         return image_facts(folder)
 
-    def likely_sizes(self):
+    def likely_sizes(self) -> dict:
         side = 2 ** (len(self.config.model.filters) + 2)  # each block halves it
         return {"image_shape": (side, side, 3)}
 
-    def largest_shape(self, row_multiple=1):
+    def largest_shape(self, row_multiple=1) -> tuple[int, ...]:
         return rounded_up(self.config.data.batch_size, row_multiple), *self.sizes["image_shape"]
 
-    def array_batches(self, split, inputs, labels, row_multiple):
+    def array_batches(self, split, inputs, labels, row_multiple) -> Any:
         """`pipeline.ArrayBatches`; in training mirrored and moved, if the configuration says so.
 
         Args:
@@ -93,5 +94,5 @@ class ImageTask(Task):
         )
 
     @classmethod
-    def add_options(cls, parser):
+    def add_options(cls, parser) -> None:
         parser.add_argument("images", type=Path, nargs="+", help="files")

@@ -1,7 +1,7 @@
 """Language models: running text, one tokenizer, windows; texts that go on."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from command_line import lines, quiet
 from command_line.search_options import ABOUT_A_SOURCE, OWN, SearchOptions
@@ -71,11 +71,11 @@ class LanguageModel(TextTask):
     """
     vocabularies = {"embedding": "text"}
 
-    def make_example(self, tokens, generator):
+    def make_example(self, tokens, generator) -> tuple[Any, Any]:
         # Each token is predicted from those before it.
         return {"target_ids": tokens[:, :-1]}, tokens[:, 1:]
 
-    def make_model(self, sizes):
+    def make_model(self, sizes) -> Any:
         from keras_transformer import models
 
         model = models.CausalLM(sizes["vocabulary_size"], **self.model_options())
@@ -83,7 +83,7 @@ class LanguageModel(TextTask):
         return model
 
     @classmethod
-    def add_options(cls, parser):
+    def add_options(cls, parser) -> None:
         parser.add_argument(
             "texts", type=str, nargs="*", default=[], metavar="TEXT", help="what a text begins with"
         )
@@ -91,7 +91,7 @@ class LanguageModel(TextTask):
         parser.set_defaults(temperature=1.0)
 
     @classmethod
-    def predict(cls, options, config):
+    def predict(cls, options, config) -> None:
         if any(options.get(name) is not None for name in OWN["beam search"]):
             options.temperature = None  # the default of this command, which beam search has not
         window, length = config.data.window, options.max_length

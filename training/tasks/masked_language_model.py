@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from command_line import lines, quiet
 from training.run_config import CheckpointsConfig, OptimizerConfig, RunConfig, TokenizerConfig, no_smoothing
@@ -71,10 +71,10 @@ class MaskedLanguageModel(TextTask):
     inputs = "token_ids"
 
     @property
-    def sizes(self):
+    def sizes(self) -> dict[str, Any]:
         return {"vocabulary_size": self.tokenizers["text"].vocabulary_size + 1}
 
-    def make_example(self, tokens, generator):
+    def make_example(self, tokens, generator) -> tuple[Any, Any]:
         import numpy as np
 
         from keras_transformer.token_masking import masked_tokens
@@ -87,11 +87,11 @@ class MaskedLanguageModel(TextTask):
         )
         return {"token_ids": np.asarray(ids)}, np.asarray(labels)
 
-    def random_batch(self, sizes, shape, generator):
+    def random_batch(self, sizes, shape, generator) -> tuple[Any, Any]:
         ids = generator.integers(4, sizes["vocabulary_size"], shape, dtype="int32")
         return {"token_ids": ids}, ids
 
-    def make_model(self, sizes):
+    def make_model(self, sizes) -> Any:
         from keras_transformer import layers, models
 
         encoder = layers.TextEncoder(
@@ -105,20 +105,20 @@ class MaskedLanguageModel(TextTask):
         model.build()
         return model
 
-    def metrics(self):
+    def metrics(self) -> list:
         from keras_transformer import metrics
 
         return [metrics.TokenAccuracy()]
 
     @classmethod
-    def add_options(cls, parser):
+    def add_options(cls, parser) -> None:
         parser.add_argument(
             "texts", type=str, nargs="*", default=[], metavar="TEXT", help="with [MASK] where the gap is"
         )
         parser.add_argument("--candidates", type=int, default=5, help="how many are printed")
 
     @classmethod
-    def predict(cls, options, config):
+    def predict(cls, options, config) -> None:
         if options.candidates < 1:
             raise ValueError(f"`candidates` must be at least 1. Received: {options.candidates}.")
         with quiet.start_up():
@@ -136,7 +136,7 @@ class MaskedLanguageModel(TextTask):
                 write(map(as_line, *(x.numpy()[0] for x in found)))
 
 
-def as_line(candidate, probability):
+def as_line(candidate, probability) -> str:
     """A token, bytes, and its probability as a line."""
     token = json.dumps(candidate.decode("utf-8", "backslashreplace"), ensure_ascii=False)
     return f"{token}\t{probability:.4f}"

@@ -1,8 +1,9 @@
 """Running text: what language models of both kinds have in common."""
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-from training.run_config import CheckpointsConfig, make_lists
+from training.run_config import CheckpointsConfig, RunConfig, make_lists
 from training.tasks.base import Task, likely_vocabulary, rounded_up
 
 CHARACTERS = ("bytes", "code_points")
@@ -48,7 +49,7 @@ class TextTask(Task):
 
     inputs = "target_ids"
 
-    def load_split(self, split):
+    def load_split(self, split) -> None:
         from training.datasets import text
 
         data = self.config.data
@@ -56,11 +57,11 @@ class TextTask(Task):
         self.examples[split] = text.load(data.name, split, data_dir=data.data_dir, files=files)
 
     @classmethod
-    def other_files(cls, config, files, facts):
+    def other_files(cls, config, files, facts) -> RunConfig:
         config = super().other_files(config, files, facts)
         return replace(config, data=replace(config.data, name="text"))
 
-    def train_tokenizers(self):
+    def train_tokenizers(self) -> None:
         from training.tasks.tokenizing import train_tokenizer
 
         config, lines = self.config.tokenizer, self.examples["train"]
@@ -69,20 +70,20 @@ class TextTask(Task):
         self.tokenizers = {"text": train_tokenizer(config, lines)}
 
     @property
-    def facts(self):
+    def facts(self) -> dict:
         return {"window": self.config.data.window}
 
     @property
-    def sizes(self):
+    def sizes(self) -> dict[str, Any]:
         return {"vocabulary_size": self.tokenizers["text"].vocabulary_size}
 
-    def likely_sizes(self):
+    def likely_sizes(self) -> dict:
         return {"vocabulary_size": likely_vocabulary(self.config.tokenizer)}
 
-    def largest_shape(self, row_multiple=1):
+    def largest_shape(self, row_multiple=1) -> tuple[int, ...]:
         return rounded_up(self.config.data.batch_size, row_multiple), self.config.data.window
 
-    def batches(self, split, row_multiple=1):
+    def batches(self, split, row_multiple=1) -> Any:
         import tensorflow as tf
 
         from training import pipeline
@@ -104,14 +105,14 @@ class TextTask(Task):
             row_multiple=row_multiple,
         )
 
-    def make_example(self, tokens, generator):
+    def make_example(self, tokens, generator) -> tuple[Any, Any]:
         """See `pipeline.WindowBatches`."""
         raise NotImplementedError
 
-    def random_batch(self, sizes, shape, generator):
+    def random_batch(self, sizes, shape, generator) -> tuple[Any, Any]:
         rows, window = shape
         tokens = generator.integers(4, sizes["vocabulary_size"], (rows, window + 1), dtype="int32")
         return self.make_example(tokens, generator)
 
-    def summary(self):
+    def summary(self) -> str:
         return f"vocabulary: {self.sizes['vocabulary_size']:,}"

@@ -4,7 +4,7 @@ from keras_transformer import tokenizers
 from training.run_config import TokenizerConfig
 
 
-def train_tokenizer(config: TokenizerConfig, sentences, name: str = "tokenizer"):
+def train_tokenizer(config: TokenizerConfig, sentences, name: str = "tokenizer") -> tokenizers.Tokenizer:
     """A tokenizer trained on these texts; of few texts the vocabulary is as large as they allow.
 
     Args:

@@ -2,12 +2,13 @@
 
 import functools
 import math
+from typing import Any
 
 from training import datasets, measured_data
 from training.tasks.translation.config import CorpusConfig, DataConfig, TokenizersConfig
 
 
-def load_pairs(config: DataConfig, split: str):
+def load_pairs(config: DataConfig, split: str) -> Any:
     """The pairs of a split, tf.data.Dataset of (source, target) strings; None if it was not configured.
 
     The training split has the pairs of all corpora, each once, one corpus after the other; the others have
@@ -47,7 +48,7 @@ def _load_one(config: CorpusConfig, split: str, files):
     )
 
 
-def make_tokenizers(config: TokenizersConfig, pairs):
+def make_tokenizers(config: TokenizersConfig, pairs) -> Any:
     """Trains the tokenizers on the training pairs.
 
     Args:
@@ -71,7 +72,7 @@ def make_tokenizers(config: TokenizersConfig, pairs):
     )
 
 
-def load_split(config, split, data_dir=None, files=()):
+def load_split(config, split, data_dir=None, files=()) -> list[list[bytes]]:
     """The sources and the targets of a run's data, two lists of bytes.
 
     Args:

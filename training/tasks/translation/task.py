@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from training.run_config import RunConfig
 from training.tasks.base import Task, likely_vocabulary, rounded_up
 from training.tasks.translation import corpora, translating
 from training.tasks.translation.config import (
@@ -28,7 +30,7 @@ class Translation(Task):
     decodes = True
     files_option = "--files FILE ..., or --source FILE --target FILE"
 
-    def load_split(self, split):
+    def load_split(self, split) -> None:
         if split == "train" and self.config.data.prepared is not None:
             from training import prepared
 
@@ -37,30 +39,30 @@ class Translation(Task):
         else:
             self.examples[split] = corpora.load_pairs(self.config.data, split)
 
-    def train_tokenizers(self):
+    def train_tokenizers(self) -> None:
         if self.config.data.prepared is not None:
             self.load_tokenizers(Path(self.config.data.prepared))
             return
         sides = corpora.make_tokenizers(self.config.tokenizer, self.examples["train"])
         self.tokenizers = dict(zip(("source", "target"), sides, strict=True))
 
-    def load_tokenizers(self, folder):
+    def load_tokenizers(self, folder) -> None:
         super().load_tokenizers(folder)
         if self.config.tokenizer.target is None:  # they were one when they were trained
             self.tokenizers["target"] = self.tokenizers["source"]
 
     @classmethod
-    def other_files(cls, config, files, facts):
+    def other_files(cls, config, files, facts) -> RunConfig:
         config = super().other_files(config, files, facts)
         data = replace(config.data, name="parallel_text", source_language="", target_language="")
         return replace(config, data=data)
 
     @property
-    def facts(self):
+    def facts(self) -> dict:
         return {"max_length": self.config.data.max_length}
 
     @property
-    def sizes(self):
+    def sizes(self) -> dict[str, Any]:
         source, target = self.tokenizers["source"], self.tokenizers["target"]
         return {
             "source_vocabulary_size": source.vocabulary_size,
@@ -68,7 +70,7 @@ class Translation(Task):
             "is_joint": source is target,
         }
 
-    def likely_sizes(self):
+    def likely_sizes(self) -> dict:
         config = self.config.tokenizer
         return {
             "source_vocabulary_size": likely_vocabulary(config.source),
@@ -76,11 +78,11 @@ class Translation(Task):
             "is_joint": config.target is None,
         }
 
-    def largest_shape(self, row_multiple=1):
+    def largest_shape(self, row_multiple=1) -> tuple[int, ...]:
         length = self.config.data.max_length
         return rounded_up(max(1, self.config.data.batch_tokens // length), row_multiple), length, length
 
-    def batches(self, split, row_multiple=1):
+    def batches(self, split, row_multiple=1) -> Any:
         from training import pipeline
         from training.pipeline import shards
 
@@ -117,7 +119,7 @@ class Translation(Task):
             row_multiple=row_multiple,
         )
 
-    def make_model(self, sizes):
+    def make_model(self, sizes) -> Any:
         from keras_transformer import models
 
         given = self.model_options()
@@ -136,7 +138,7 @@ class Translation(Task):
         model.build()
         return model
 
-    def random_batch(self, sizes, shape, generator):
+    def random_batch(self, sizes, shape, generator) -> tuple[Any, Any]:
         rows, *lengths = shape
         source_ids, target_ids = (
             generator.integers(4, sizes[f"{side}_vocabulary_size"], (rows, length), dtype="int32")
@@ -144,7 +146,7 @@ class Translation(Task):
         )
         return {"source_ids": source_ids, "target_ids": target_ids}, target_ids
 
-    def quality(self, model):
+    def quality(self, model) -> Any:
         from keras_transformer import decoding
         from keras_transformer.callbacks import TranslationQuality
         from keras_transformer.pipelines.translator import Translator
@@ -167,7 +169,7 @@ class Translation(Task):
             num_shown=config.quality.num_shown,
         )
 
-    def summary(self):
+    def summary(self) -> str:
         sizes = self.sizes
         return (
             f"vocabulary: {sizes['source_vocabulary_size']:,} source, "
@@ -175,9 +177,9 @@ class Translation(Task):
         )
 
     @classmethod
-    def add_options(cls, parser):
+    def add_options(cls, parser) -> None:
         translating.add_options(parser)
 
     @classmethod
-    def predict(cls, options, config):
+    def predict(cls, options, config) -> None:
         translating.predict(options, config)

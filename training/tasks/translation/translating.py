@@ -15,8 +15,9 @@ pairs. The best translation comes first. Its score is its log-probability.
 import contextlib
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import command_line
 from command_line import lines, quiet
@@ -25,7 +26,7 @@ from training import picture_files
 from training.options import add_batch_size, check_batch_size
 
 
-def add_options(parser):
+def add_options(parser) -> None:
     """Adds the options of translating."""
     parser.add_argument("texts", type=str, nargs="*", default=[], metavar="TEXT", help="texts to translate")
     command_line.add_ensemble(parser)
@@ -48,7 +49,7 @@ def add_options(parser):
     parser.add_class_arguments(SearchOptions, as_group=False)
 
 
-def predict(options, config):
+def predict(options, config) -> None:
     """Translates what the options name, line by line."""
     check_batch_size(options)
     check_attention(options, config.model)
@@ -63,7 +64,7 @@ def predict(options, config):
             write(chunk)
 
 
-def check_attention(options, model):
+def check_attention(options, model) -> None:
     """Raises ValueError if what is asked of the attention cannot be: by a model's configuration."""
     if options.picture:
         picture_files.check(options.picture)
@@ -89,7 +90,7 @@ def check_attention(options, model):
             raise ValueError(f"`{name}` must be from 0 to {size - 1}. Received: {name}={value}.")
 
 
-def translated(translator, source, options):
+def translated(translator, source, options) -> Iterator[list[str]]:
     """Yields a list of output lines for each chunk of the source's lines.
 
     Args:
@@ -131,7 +132,7 @@ def translated(translator, source, options):
             yield written
 
 
-def as_text(number, hypothesis, options):
+def as_text(number, hypothesis, options) -> str:
     """A hypothesis as a line; `number` is that of the input line."""
     columns = [str(number)] if options.n_best > 1 else []
     if options.with_scores:
@@ -143,7 +144,7 @@ def as_text(number, hypothesis, options):
     return "\t".join(map(lines.one_line, columns))
 
 
-def as_json(text, hypotheses, options):
+def as_json(text, hypotheses, options) -> str:
     """All hypotheses of a text as one object."""
     translations = []
     for hypothesis in hypotheses:
@@ -159,7 +160,7 @@ def as_json(text, hypotheses, options):
     return json.dumps(record, ensure_ascii=False, allow_nan=False)
 
 
-def picture(hypothesis, layer, head):
+def picture(hypothesis, layer, head) -> Any:
     """A hypothesis's attention as a figure: of a layer and head, of all heads of a layer, or the mean."""
     from keras_transformer.attention_maps import attention_map
 
@@ -182,7 +183,7 @@ def picture(hypothesis, layer, head):
     return attention_map(attention, *sides, "" if is_only else title)
 
 
-def pairs(hypothesis, options):
+def pairs(hypothesis, options) -> list[tuple[int, int]]:
     """Numbers of source and target piece, in the order of the target."""
     if hypothesis.attention is None:
         return []
