@@ -10,6 +10,7 @@ import pytest
 
 import command_line
 from keras_transformer_programs.commands import COMMANDS
+from training.config import config_class
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ["README.md", "benchmarks/README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
