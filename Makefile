@@ -85,7 +85,7 @@ format: $(STAMP)
 	$(VENV)/bin/ruff format .
 
 constraints: $(STAMP)
-	$(COMPILE) --upgrade --all-extras --output-file requirements/constraints.txt setup.py
+	$(COMPILE) --upgrade --extra all --output-file requirements/constraints.txt setup.py
 	$(COMPILE) --upgrade --output-file requirements/constraints-jax.txt requirements/jax.in
 	$(COMPILE) --upgrade --output-file requirements/constraints-torch.txt requirements/torch.in
 	sed -i 's/^\(torch==[^+ ]*\)+cpu/\1/' requirements/constraints-torch.txt  # a name that not every index has
