@@ -1,0 +1,228 @@
+"""Classes of texts: by a Transformer's encoder, or by a recurrent network that weighs the words."""
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from command_line import lines, quiet
+from training.run_config import (
+    CheckpointsConfig,
+    OptimizerConfig,
+    RunConfig,
+    TokenizerConfig,
+    make_lists,
+    no_smoothing,
+)
+from training.tasks.base import Task, likely_vocabulary, rounded_up
+from training.tasks.classes import by_accuracy, classes_of, numbers
+
+
+@dataclass(frozen=True)
+class LabelledTextConfig:
+    """Texts with a label each, and how they become batches.
+
+    Args:
+        name: labelled_text, for files and folders; tfds:NAME, for any set of tensorflow-datasets with a text
+            and a class.
+        data_dir: for tfds: where it keeps its data; None for its default.
+        train: for labelled_text: TSV files, each line a text, a tab, its label; and folders that hold a
+            folder for each label, with a text in each file. For tfds: splits, train[10%:]; none for the one
+            of this name.
+        validation: like train; none to train without validation.
+        test: like train.
+        columns: of a TSV file: text and label, and any other name for a column that is left out.
+        max_length: tokens that the model sees of a text, the start token included; the rest is cut off.
+        batch_size: texts in a batch.
+    """
+
+    name: str = "labelled_text"
+    data_dir: str | None = None
+    train: list[str] | str = field(default_factory=list)
+    validation: list[str] | str = field(default_factory=list)
+    test: list[str] | str = field(default_factory=list)
+    columns: list[str] = field(default_factory=lambda: ["text", "label"])
+    max_length: int = 128
+    batch_size: int = 32
+
+    def __post_init__(self):
+        make_lists(self, "train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class TextClassifierConfig:
+    """The sizes of the encoder and of the classifier on it.
+
+    Args:
+        kind: this model.
+        num_layers: layers.
+        hidden_dim: width of every layer, a multiple of num_heads.
+        num_heads: attention heads.
+        intermediate_dim: width inside the feed-forward networks.
+        dropout: probability of dropping a value of a sub-layer's output, of an embedding, or before the last
+            layer.
+        attention_dropout: probability of dropping an attention weight.
+        norm_first: whether sub-layers normalise their input, with a final norm, and not their output.
+    """
+
+    kind: Literal["text_classifier"] = "text_classifier"
+    num_layers: int = 12
+    hidden_dim: int = 768
+    num_heads: int = 12
+    intermediate_dim: int = 3072
+    dropout: float = 0.1
+    attention_dropout: float = 0.1
+    norm_first: bool = False
+
+
+@dataclass(frozen=True)
+class TextClassificationConfig(RunConfig):
+    """A run that makes a classifier of texts.
+
+    Args:
+        data: the texts with their labels, and how they become batches.
+        tokenizer: how a text becomes ids.
+        model: its sizes.
+    """
+
+    optimizer: OptimizerConfig = field(default_factory=no_smoothing)
+    checkpoints: CheckpointsConfig = field(default_factory=by_accuracy)
+    data: LabelledTextConfig = field(default_factory=LabelledTextConfig)
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    model: TextClassifierConfig = field(default_factory=TextClassifierConfig)
+
+
+class TextClassification(Task):
+    """See `Task`."""
+
+    config_class = TextClassificationConfig
+    models = {"text_classifier": TextClassifierConfig}
+    command = "training.classify"
+    about = """Names the classes of texts: python -m training.classify --run RUN [TEXT ...]
+
+    A line for each text: its class, a tab, its probability. Without texts, lines come from standard input.
+    """
+
+    def load(self):
+        super().load()
+        self.classes = classes_of(self.examples["train"][1])
+
+    def load_split(self, split):
+        from training.datasets import labelled_texts
+
+        data = self.config.data
+        self.examples[split] = labelled_texts.load(
+            data.name, split, data_dir=data.data_dir, places=getattr(data, split), columns=data.columns
+        )
+
+    @classmethod
+    def other_files(cls, config, files, facts):
+        config = super().other_files(config, files, facts)
+        return replace(config, data=replace(config.data, name="labelled_text"))
+
+    def train_tokenizers(self):
+        from training.tasks.tokenizing import train_tokenizer
+
+        texts, _ = self.examples["train"]
+        # Line by line: sub-words do not span the lines of a text.
+        found = [line for text in texts for line in text.splitlines(keepends=True)]
+        self.tokenizers = {"text": train_tokenizer(self.config.tokenizer, found)}
+
+    @property
+    def facts(self):
+        return {"max_length": self.config.data.max_length, "classes": self.classes}
+
+    def load_facts(self, folder):
+        from keras_transformer.saving import run_files
+
+        self.classes = run_files.classes(folder)
+        return {"classes": self.classes}
+
+    @property
+    def sizes(self):
+        return {
+            "vocabulary_size": self.tokenizers["text"].vocabulary_size,
+            "num_classes": len(self.classes),
+        }
+
+    def likely_sizes(self):
+        return {"vocabulary_size": likely_vocabulary(self.config.tokenizer), "num_classes": 2}
+
+    def largest_shape(self, row_multiple=1):
+        return rounded_up(self.config.data.batch_size, row_multiple), self.config.data.max_length
+
+    def batches(self, split, row_multiple=1):
+        from keras_transformer.pipelines.text_classifier import token_ids
+        from training import pipeline
+
+        data = self.config.data
+        texts, names = self.examples[split]
+        rows = pipeline.rows(texts, lambda block: token_ids(block, self.tokenizers["text"], data.max_length))
+        return pipeline.TextBatches(
+            rows,
+            numbers(names, self.classes),
+            batch_size=data.batch_size,
+            boundaries=pipeline.default_boundaries(data.max_length),
+            shuffle=split == "train",
+            seed=self.config.fit.seed,
+            row_multiple=row_multiple,
+        )
+
+    def random_batch(self, sizes, shape, generator):
+        ids = generator.integers(4, sizes["vocabulary_size"], shape, dtype="int32")
+        return {"token_ids": ids}, generator.integers(sizes["num_classes"], size=shape[0]).astype("int32")
+
+    def make_model(self, sizes):
+        from keras_transformer import layers, models
+
+        options = self.model_options()
+        encoder = layers.TextEncoder(
+            sizes["vocabulary_size"],
+            max_length=self.config.data.max_length,
+            num_segments=1,
+            name="encoder",  # else Keras counts on, and another run's weights have other names
+            **options,
+        )
+        model = models.SequenceClassifier(encoder, sizes["num_classes"], dropout=options["dropout"])
+        model.build()
+        return model
+
+    def loss(self):
+        from keras_transformer import losses
+
+        # No class is padding.
+        return losses.SmoothedCrossEntropy(self.config.optimizer.label_smoothing, pad_id=-1)
+
+    def metrics(self):
+        import keras
+
+        return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+
+    def summary(self):
+        return f"vocabulary: {self.sizes['vocabulary_size']:,}, classes: {len(self.classes)}"
+
+    def measure(self, model, split, search=None):
+        import numpy as np
+
+        from training import class_measures
+
+        measured = super().measure(model, split)
+        batches = self.batches(split)
+        found = model.predict(batches.dataset().map(lambda inputs, labels: inputs), verbose=0).argmax(axis=1)
+        right = np.concatenate([labels for _, labels in batches.batches_of_pass(0)])
+        return [*measured, *class_measures.measure(right, found, self.classes, f"split:{split}")]
+
+    @classmethod
+    def add_options(cls, parser):
+        parser.add_argument("texts", type=str, nargs="*", default=[], metavar="TEXT", help="to be classified")
+
+    @classmethod
+    def predict(cls, options, config):
+        with quiet.start_up():
+            from keras_transformer.pipelines.text_classifier import TextClassifier
+        with lines.reader(options.texts) as texts, lines.writer(None) as write:
+            classifier = TextClassifier.from_run(options.run, options.checkpoint)
+            for chunk in lines.chunks(texts):
+                found = classifier.classify(chunk)
+                write(f"{lines.one_line(name)}\t{probability:.4f}" for name, probability in found)
+
+
+TASK = TextClassification
