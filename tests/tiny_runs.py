@@ -40,13 +40,18 @@ CONFIGS = {
         "tokenizer": {"kind": "code_points"},
         "model": LAYER | HEADS,
     },
+    "rnn_classifier": {
+        "data": {"max_length": 12, "batch_size": 4},
+        "tokenizer": {"kind": "code_points"},
+        "model": LAYER | {"embedding_dim": 5},
+    },
     "attention_cnn": {
         "data": {"name": "digits", "batch_size": 32, "flip": True, "shift": 1},
         "model": {"filters": [4, 4]},
     },
 }
 KINDS = sorted(CONFIGS)
-CLASSIFIERS = ("text_classifier",)  # of texts, whose file is written, too
+CLASSIFIERS = ("text_classifier", "rnn_classifier")  # of texts, whose file is written, too
 
 
 def make(folder, characters=DIGITS, seed=3):

@@ -47,8 +47,8 @@ class Confusion(Measured):
 def measure(right: Sequence[int], found: Sequence[int], classes: Sequence[str], what: str) -> list[Measured]:
     """Macro F1 and the confusion matrix of what was classified.
 
-    F1 of a class is 2 TP / (2 TP + FP + FN), the macro F1 its mean over the classes that are right or found at
-    least once, as in scikit-learn.
+    F1 of a class is 2 TP / (2 TP + FP + FN), the macro F1 its mean over the classes that are right or found
+    at least once, as in scikit-learn.
 
     Args:
         right, found: numbers of classes, N each.

@@ -22,6 +22,7 @@ PIPELINES = {
     "image_captioner": ("captioner", "Captioner"),
     "attention_cnn": ("image_classifier", "ImageClassifier"),
     "text_classifier": ("text_classifier", "TextClassifier"),
+    "rnn_classifier": ("text_classifier", "TextClassifier"),
 }
 
 

@@ -82,15 +82,16 @@ def _read_folder(place: str) -> list[tuple[str, str]]:
     ]
     if not found:
         raise ValueError(
-            f"A folder of texts must hold a folder for each label, with a text in each file. Received: {place}."
+            "A folder of texts must hold a folder for each label, with a text in each file. "
+            f"Received: {place}."
         )
     return found
 
 
 def _from_tfds(name: str, split: str, data_dir: str | None, splits: Sequence[str]):
-    from training.datasets import tfds_translation  # here: tensorflow-datasets takes seconds
-
     import tensorflow_datasets as tfds
+
+    from training.datasets import tfds_translation  # here: tensorflow-datasets takes seconds
 
     builder = tfds_translation.find_builder(name, data_dir)
     text, label = builder.info.supervised_keys or (None, None)
@@ -98,7 +99,8 @@ def _from_tfds(name: str, split: str, data_dir: str | None, splits: Sequence[str
     is_text = isinstance(features.get(text), tfds.features.Text)
     if not is_text or not isinstance(features.get(label), tfds.features.ClassLabel):
         raise ValueError(
-            f"A tfds data set must hold texts with a class. Received: {name}, which holds {', '.join(features)}."
+            "A tfds data set must hold texts with a class. "
+            f"Received: {name}, which holds {', '.join(features)}."
         )
     tfds_translation.prepare(builder)
     if not splits and split not in builder.info.splits:

@@ -8,7 +8,6 @@ import tensorflow as tf
 from training.pipeline.base import Batches, Shape, digest_of
 from training.pipeline.pairs import Rows
 
-
 # Texts that go through the tokenizer together.
 TOKENIZER_BATCH = 1024
 

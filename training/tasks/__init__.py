@@ -15,6 +15,7 @@ KINDS = {
     "image_captioner": "captioning",
     "attention_cnn": "image_classification",
     "text_classifier": "text_classification",
+    "rnn_classifier": "text_classification",
 }
 
 

@@ -9,7 +9,11 @@ def by_accuracy() -> CheckpointsConfig:
 
 
 def classes_of(names) -> list[str]:
-    """The classes of the training data, in the order of their numbers. Raises ValueError for fewer than two."""
+    """The classes of the training data, in the order of their numbers.
+
+    Raises:
+        ValueError: there are fewer than two.
+    """
     classes = sorted(set(names))
     if len(classes) < 2:
         raise ValueError(f"There must be at least two classes. Received: {', '.join(classes)}.")

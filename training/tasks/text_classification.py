@@ -74,6 +74,28 @@ class TextClassifierConfig:
 
 
 @dataclass(frozen=True)
+class RNNClassifierConfig:
+    """The recurrent classifier's sizes; those of Yang et al. 2016 by default.
+
+    Args:
+        kind: this model.
+        embedding_dim: width of the embedding.
+        hidden_dim: width of both directions together, even.
+        num_layers: recurrent layers.
+        cell: of the recurrent layers.
+        dropout: probability of dropping a value of an embedding, between two layers, or before the last
+            layer.
+    """
+
+    kind: Literal["rnn_classifier"] = "rnn_classifier"
+    embedding_dim: int = 200
+    hidden_dim: int = 100
+    num_layers: int = 1
+    cell: Literal["gru", "lstm"] = "gru"
+    dropout: float = 0.0
+
+
+@dataclass(frozen=True)
 class TextClassificationConfig(RunConfig):
     """A run that makes a classifier of texts.
 
@@ -87,14 +109,14 @@ class TextClassificationConfig(RunConfig):
     checkpoints: CheckpointsConfig = field(default_factory=by_accuracy)
     data: LabelledTextConfig = field(default_factory=LabelledTextConfig)
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
-    model: TextClassifierConfig = field(default_factory=TextClassifierConfig)
+    model: TextClassifierConfig | RNNClassifierConfig = field(default_factory=TextClassifierConfig)
 
 
 class TextClassification(Task):
     """See `Task`."""
 
     config_class = TextClassificationConfig
-    models = {"text_classifier": TextClassifierConfig}
+    models = {"text_classifier": TextClassifierConfig, "rnn_classifier": RNNClassifierConfig}
     command = "training.classify"
     about = """Names the classes of texts: python -m training.classify --run RUN [TEXT ...]
 
@@ -174,6 +196,10 @@ class TextClassification(Task):
         from keras_transformer import layers, models
 
         options = self.model_options()
+        if self.config.model.kind == "rnn_classifier":
+            model = models.RNNClassifier(sizes["vocabulary_size"], sizes["num_classes"], **options)
+            model.build()
+            return model
         encoder = layers.TextEncoder(
             sizes["vocabulary_size"],
             max_length=self.config.data.max_length,
