@@ -22,10 +22,9 @@ class AttentionPooling(KeepsQuantization, arguments.KnownArguments, keras.layers
         inputs: h, (B, T, D).
         mask: bool, (B, T); True = a real token. Keras's implicit mask if None. A row with no True gives
             zeros.
-        return_attention_scores: whether the weights a, (B, T), are returned, too.
 
     Returns:
-        (B, D) in the compute dtype.
+        (B, D) in the compute dtype. `attend` gives the weights as well.
 
     Raises:
         ValueError: `units` is not a positive integer.
@@ -47,15 +46,18 @@ class AttentionPooling(KeepsQuantization, arguments.KnownArguments, keras.layers
         self.inner.build((None, None, self.width))
         self.context.build((None, None, units))
 
-    def call(self, inputs, mask=None, return_attention_scores=False):
+    def call(self, inputs, mask=None):
+        return self.attend(inputs, mask)[0]
+
+    def attend(self, inputs, mask=None):
+        """As a call; returns (B, D), and the weights a, (B, T), both in the compute dtype."""
         if mask is None:
             mask = masks.implicit_mask(inputs)
         arguments.check_vectors((None, None, self.width), inputs=inputs)
         arguments.check_masks(inputs.shape[:2], mask=mask)
         scores = ops.cast(self.context(self.inner(inputs))[..., 0], "float32")  # (B, T)
         weights = ops.cast(masked_softmax(scores, mask), inputs.dtype)
-        pooled = ops.matmul(weights[:, None], inputs)[:, 0]  # (B, D)
-        return (pooled, weights) if return_attention_scores else pooled
+        return ops.matmul(weights[:, None], inputs)[:, 0], weights
 
     def compute_mask(self, inputs, mask=None):
         return None  # no words are left

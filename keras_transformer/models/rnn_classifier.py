@@ -92,7 +92,7 @@ class RNNClassifier(ZooModel):
         mask = masks.padding_mask(token_ids)
         embedded = self.dropout_layer(self.embedding(token_ids), training=training)
         hidden = self.encoder(embedded, mask=mask, training=training)
-        return self.pooling(hidden, mask=mask, return_attention_scores=True)
+        return self.pooling.attend(hidden, mask)
 
     def input_specs(self):
         """See `ZooModel`."""

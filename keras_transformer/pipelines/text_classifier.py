@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+
 from keras_transformer import tokenizers
 from keras_transformer.installation import needs
 from keras_transformer.pipelines import guards
@@ -109,6 +111,28 @@ class TextClassifier(Pipeline):
             names, probabilities = self(tf.constant(texts[start : start + batch_size]))
             names = [name.decode("utf-8") for name in names.numpy()]
             found += zip(names, probabilities.numpy().tolist(), strict=True)
+        return found
+
+    def look(self, texts: Iterable[str | bytes]) -> list[tuple[list[str], np.ndarray]]:
+        """What a `models.RNNClassifier` looked at in each text.
+
+        Returns:
+            For each text its T pieces, the start token first, and their weights, float32 (T,), of sum 1.
+
+        Raises:
+            ValueError: the model is another, and weighs no words.
+        """
+        if not hasattr(self.model, "attention"):
+            raise ValueError(
+                f"Words are weighed by an RNNClassifier. Received: a {type(self.model).__name__}."
+            )
+        found = []
+        for text in as_list(texts):
+            ids = token_ids(tf.constant([text]), self.tokenizer, self.max_length).to_tensor()
+            pieces = [
+                piece.decode("utf-8", "replace") for piece in self.tokenizer.id_to_piece(ids[0]).numpy()
+            ]
+            found.append((pieces, tf.cast(self.model.attention({"token_ids": ids})[0], tf.float32).numpy()))
         return found
 
     def probabilities(self, text: tf.Tensor) -> tf.Tensor:

@@ -96,8 +96,8 @@ def _from_tfds(name: str, split: str, data_dir: str | None, splits: Sequence[str
     builder = tfds_translation.find_builder(name, data_dir)
     text, label = builder.info.supervised_keys or (None, None)
     features = builder.info.features
-    is_text = isinstance(features.get(text), tfds.features.Text)
-    if not is_text or not isinstance(features.get(label), tfds.features.ClassLabel):
+    kinds = {name: type(feature) for name, feature in features.items()}
+    if (kinds.get(text), kinds.get(label)) != (tfds.features.Text, tfds.features.ClassLabel):
         raise ValueError(
             "A tfds data set must hold texts with a class. "
             f"Received: {name}, which holds {', '.join(features)}."

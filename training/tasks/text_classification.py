@@ -1,9 +1,11 @@
 """Classes of texts: by a Transformer's encoder, or by a recurrent network that weighs the words."""
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
 from command_line import lines, quiet
+from training import picture_files
 from training.run_config import (
     CheckpointsConfig,
     OptimizerConfig,
@@ -239,15 +241,32 @@ class TextClassification(Task):
     @classmethod
     def add_options(cls, parser):
         parser.add_argument("texts", type=str, nargs="*", default=[], metavar="TEXT", help="to be classified")
+        parser.add_argument(
+            "--picture",
+            type=Path,
+            help="file to draw what an rnn_classifier looked at in the first text: *.png, *.svg, *.pdf",
+        )
 
     @classmethod
     def predict(cls, options, config):
+        if options.picture:
+            if config.model.kind != "rnn_classifier":
+                raise ValueError(
+                    "`picture` is for an rnn_classifier, which weighs words. "
+                    f"Received: {options.run}, of the kind {config.model.kind}."
+                )
+            picture_files.check(options.picture)
         with quiet.start_up():
             from keras_transformer.pipelines.text_classifier import TextClassifier
         with lines.reader(options.texts) as texts, lines.writer(None) as write:
             classifier = TextClassifier.from_run(options.run, options.checkpoint)
-            for chunk in lines.chunks(texts):
+            for number, chunk in enumerate(lines.chunks(texts)):
                 found = classifier.classify(chunk)
+                if options.picture and not number:
+                    from keras_transformer.attention_maps import attention_map
+
+                    ((pieces, weights),) = classifier.look(chunk[:1])
+                    picture_files.write(attention_map(weights[None], pieces, [found[0][0]]), options.picture)
                 write(f"{lines.one_line(name)}\t{probability:.4f}" for name, probability in found)
 
 
