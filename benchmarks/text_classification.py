@@ -8,7 +8,7 @@ and 2-grams of words with 1- to 5-grams of characters; logistic regression, C by
     speakers   which of the eight speakers with most lines in Tiny Shakespeare says a line; a speech in ten is
                for validation and another one for the test, so that no test line stands beside a training line
 
-DATA holds multi30k/ and text/. Files and runs stay in --output; a run that is there is not repeated.
+DATA holds multi30k/ and text/. Files and runs stay in --output, a new folder.
 """
 
 import gzip
@@ -53,8 +53,7 @@ def main(arguments=None):
     makers = {"languages": languages, "speakers": speakers}
     for task, make in makers.items():
         folder = options.output / task
-        if not folder.exists():
-            write(folder, make(options.data_dir))
+        write(folder, make(options.data_dir))
         rows += [(task, *row) for row in measured(task, folder)]
     print(f"{machine(2)}\n\n| task | classifier | accuracy | macro F1 | minutes |\n|---|---|---|---|---|")
     for task, name, minutes, accuracy, f1 in rows:

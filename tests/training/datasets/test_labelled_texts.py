@@ -3,8 +3,8 @@
 import gzip
 
 import pytest
+import tensorflow_datasets as tfds
 
-from training.datasets import labelled_texts
 from training.datasets.labelled_texts import load
 
 
@@ -69,19 +69,43 @@ def test_options_that_do_not_fit_are_refused(tmp_path):
         load("tfds:imdb_reviews", "train", columns=["label", "text"])
 
 
-def test_a_set_of_tfds_gives_its_splits(monkeypatch):
-    tfds = pytest.importorskip("tensorflow_datasets")
-    from training.datasets import tfds_translation
+class TinyReviews(tfds.core.GeneratorBasedBuilder):
+    """Four reviews to learn from, one to be tested on."""
 
-    monkeypatch.setattr(tfds_translation, "prepare", lambda builder: None)
-    with tfds.testing.mock_data(num_examples=4):
-        texts, labels = load("tfds:imdb_reviews", "train")
-        assert len(texts) == 4 and set(labels) <= {"neg", "pos"}
-        assert load("tfds:imdb_reviews", "validation") is None
-        assert load("tfds:imdb_reviews", "validation", places=["test"]) is not None
-        with pytest.raises(ValueError, match="name splits of imdb_reviews: .*Received: tset"):
-            load("tfds:imdb_reviews", "test", places=["tset"])
-        with pytest.raises(ValueError, match="texts with a class. Received: mnist, which holds image"):
-            load("tfds:mnist", "train")
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        features = {"text": tfds.features.Text(), "label": tfds.features.ClassLabel(names=["bad", "good"])}
+        return self.dataset_info_from_configs(
+            features=tfds.features.FeaturesDict(features), supervised_keys=("text", "label")
+        )
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples(4), "test": self._generate_examples(1)}
+
+    def _generate_examples(self, count):
+        yield from ((n, {"text": f" review {n}", "label": n % 2}) for n in range(count))
+
+
+def test_a_set_of_tfds_gives_its_splits(tmp_path):
+    def from_tfds(split, *places):
+        return load("tfds:tiny_reviews", split, data_dir=str(tmp_path), places=places)
+
+    texts, labels = from_tfds("train")
+    assert sorted(zip(texts, labels, strict=True)) == [
+        (f"review {n}", ["bad", "good"][n % 2]) for n in range(4)
+    ]
+    assert from_tfds("validation") is None
+    assert [len(from_tfds(*of)[0]) for of in (("validation", "train[:50%]"), ("test", "test", "train"))] == [
+        2,
+        5,
+    ]
+    with pytest.raises(ValueError, match="`data.test` must name splits of tiny_reviews: .*Received: tset"):
+        from_tfds("test", "tset")
+
+
+def test_a_set_of_tfds_must_be_known_and_hold_texts_with_classes():
+    with pytest.raises(ValueError, match="texts with a class. Received: mnist, which holds image"):
+        load("tfds:mnist", "train")
     with pytest.raises(ValueError, match="must know the set. Received: 'no_such_set'"):
-        labelled_texts.load("tfds:no_such_set", "train")
+        load("tfds:no_such_set", "train")
