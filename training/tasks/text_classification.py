@@ -233,9 +233,11 @@ class TextClassification(Task):
         from training import class_measures
 
         measured = super().measure(model, split)
-        batches = self.batches(split)
-        found = model.predict(batches.dataset().map(lambda inputs, labels: inputs), verbose=0).argmax(axis=1)
-        right = np.concatenate([labels for _, labels in batches.batches_of_pass(0)])
+        pairs = [
+            (labels, model.predict_on_batch(inputs).argmax(axis=1))
+            for inputs, labels in self.batches(split).batches_of_pass(0)
+        ]
+        right, found = map(np.concatenate, zip(*pairs, strict=True))
         return [*measured, *class_measures.measure(right, found, self.classes, f"split:{split}")]
 
     @classmethod
