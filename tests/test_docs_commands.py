@@ -18,6 +18,9 @@ COMMAND = re.compile(
     r"^(?:python -m ((?:training|serving|benchmarks)\.\w+)|keras-transformer ([a-z]\w+)) ?(.*)$", re.MULTILINE
 )
 
+# Runs whose kind decides which options a command has.
+CLASSIFIERS = {"fashion": "attention_cnn", "titles": "text_classifier", "words": "rnn_classifier"}
+
 
 def commands():
     """(page, module, arguments) of every command in the blocks of the pages."""
@@ -39,9 +42,11 @@ class Accepted(Exception):
 @pytest.fixture
 def only_parsed(monkeypatch, tmp_path):
     """In a folder of the user's, programs end once their arguments are read."""
-    (tmp_path / "runs/numbers").mkdir(parents=True)
-    for name in ("my.yaml", "runs/numbers/config.yaml"):
-        (tmp_path / name).write_text("fit: {epochs: 1}\n")
+    given = {"my.yaml": "transformer", "runs/numbers/config.yaml": "transformer"}
+    given |= {f"runs/{name}/config.yaml": kind for name, kind in CLASSIFIERS.items()}
+    for name, kind in given.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"fit: {{epochs: 1}}\nmodel: {{kind: {kind}}}\n")
     monkeypatch.chdir(tmp_path)
 
     def ends_when_parsed(parser):
