@@ -243,6 +243,16 @@ def test_what_a_sweep_starts_with_imports_no_keras():
                 assert parts or used.startswith("training.config."), f"{name} must not import {used}"
 
 
+def test_what_a_run_can_be_told_is_read_before_keras():
+    # `--help` answers at once: what a task needs of the library is imported inside its functions.
+    for path, tree in sources("training/tasks", "training/config"):
+        if path.name == "tokenizing.py":
+            continue
+        tree.body = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+        wrong = {top(name) for name in imports(path, tree)} & {LIBRARY, "keras", "numpy", "tensorflow"}
+        assert not wrong, f"{path} must not import {sorted(wrong)} at its top"
+
+
 def test_the_tests_of_any_backend_import_only_what_their_environment_has():
     # `make test-jax` and `test-torch` run them where neither TensorFlow nor the packages of the programs are.
     listed = re.search(r"^ANY_BACKEND := ((?:.*\\\n)*.*)", (ROOT / "Makefile").read_text(), re.MULTILINE)

@@ -19,6 +19,9 @@ COMMAND = re.compile(
     r"^(?:python -m ((?:training|serving|benchmarks)\.\w+)|keras-transformer ([a-z]\w+)) ?(.*)$", re.MULTILINE
 )
 
+# Runs whose kind decides which options a command has.
+CLASSIFIERS = {"fashion": "attention_cnn", "titles": "text_classifier", "words": "rnn_classifier"}
+
 
 def commands():
     """(page, module, arguments) of every command in the blocks of the pages."""
@@ -40,9 +43,11 @@ class Accepted(Exception):
 @pytest.fixture
 def only_parsed(monkeypatch, tmp_path):
     """In a folder of the user's, programs end once their arguments are read."""
-    (tmp_path / "runs/numbers").mkdir(parents=True)
-    for name in ("my.yaml", "runs/numbers/config.yaml"):
-        (tmp_path / name).write_text("fit: {epochs: 1}\n")
+    given = {"my.yaml": "transformer", "runs/numbers/config.yaml": "transformer"}
+    given |= {f"runs/{name}/config.yaml": kind for name, kind in CLASSIFIERS.items()}
+    for name, kind in given.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"fit: {{epochs: 1}}\nmodel: {{kind: {kind}}}\n")
     monkeypatch.chdir(tmp_path)
 
     def ends_when_parsed(parser):
@@ -59,12 +64,21 @@ def only_parsed(monkeypatch, tmp_path):
     ends_when_parsed(command_line.Parser)
 
 
+# Runs of the docs -> their kind of model.
+RUNS = {
+    "runs/shakespeare": "causal_lm",
+    "runs/fashion": "attention_cnn",
+    "runs/titles": "text_classifier",
+    "runs/words": "rnn_classifier",
+}
+
+
 @pytest.mark.parametrize(("page", "module", "arguments"), commands())
 def test_a_command_is_accepted(only_parsed, monkeypatch, page, module, arguments):
     program = importlib.import_module(module)
     monkeypatch.setattr("sys.argv", [module, *arguments])
-    # Which options `predict` has depends on the run; the docs' one is of a language model.
-    monkeypatch.setattr("training.run_folder.load_config", lambda *_: config_class("causal_lm")())
+    # Which options `predict` and `classify` have depends on the run.
+    monkeypatch.setattr("training.run_folder.load_config", lambda run, *_: config_class(RUNS[run])())
     with pytest.raises(Accepted):
         program.main()
 

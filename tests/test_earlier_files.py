@@ -15,6 +15,17 @@ from training import average, run_folder, translate
 from training.config import KINDS
 from training.python import Run
 
+# Kinds of models that the earlier version could train.
+RUNS = (
+    "transformer",
+    "rnn_seq2seq",
+    "conv_seq2seq",
+    "causal_lm",
+    "masked_lm",
+    "image_captioner",
+    "attention_cnn",
+)
+
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
@@ -29,10 +40,10 @@ def answers(files):
     return json.loads((files / "runs" / "answers.json").read_text(encoding="utf-8"))
 
 
-def test_the_files_hold_every_kind_of_model(answers):
+def test_the_files_hold_every_kind_of_model_that_there_was(answers):
     classes = {class_name for class_name, *_ in earlier_files.MODELS.values()}
-    assert classes == set(models.__all__) - {"AutoregressiveModel"}
-    assert set(answers) == set(KINDS)
+    assert classes <= set(models.__all__)
+    assert set(answers) == set(RUNS) < set(KINDS)
 
 
 @pytest.mark.parametrize("name", earlier_files.MODELS)
@@ -45,7 +56,7 @@ def test_a_model_is_loaded_and_says_the_same(files, name):
     np.testing.assert_allclose(earlier_files.call(model, asked), expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", RUNS)
 def test_a_run_is_read_and_gives_the_same_answers(files, answers, kind):
     run = files / "runs" / kind
     assert run_folder.load_config(run).model.kind == kind

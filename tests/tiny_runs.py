@@ -35,12 +35,23 @@ CONFIGS = {
         "model": LAYER | {"decoder": "gru", "filters": [4, 4]},
         "quality": {"num_pairs": 5},
     },
+    "text_classifier": {
+        "data": {"max_length": 12, "batch_size": 4},
+        "tokenizer": {"kind": "code_points"},
+        "model": LAYER | HEADS,
+    },
+    "rnn_classifier": {
+        "data": {"max_length": 12, "batch_size": 4},
+        "tokenizer": {"kind": "code_points"},
+        "model": LAYER | {"embedding_dim": 5},
+    },
     "attention_cnn": {
         "data": {"name": "digits", "batch_size": 32, "flip": True, "shift": 1},
         "model": {"filters": [4, 4]},
     },
 }
 KINDS = sorted(CONFIGS)
+CLASSIFIERS = ("text_classifier", "rnn_classifier")  # of texts, whose file is written, too
 
 
 def make(folder, characters=DIGITS, seed=3):
@@ -91,6 +102,10 @@ def write_config(folder, kind, **model):
         text = folder / "text"
         text.write_text("to be, or not to be\n" * 9, encoding="utf-8")
         config = config | {"data": TEXT["data"] | {"train": [str(text)], "validation": [str(text)]}}
+    if kind in CLASSIFIERS:
+        file = folder / "labelled.tsv"
+        file.write_text("to be\tasked\nor not to be\tasked\nso it is\ttold\n" * 5, encoding="utf-8")
+        config = config | {"data": config["data"] | {"train": [str(file)], "validation": [str(file)]}}
     config = config | {
         "model": {"kind": kind} | config["model"] | model,
         "optimizer": {"schedule": "cosine", "warmup_steps": 1},

@@ -27,7 +27,8 @@ def add_data(parser, default: str) -> None:
         nargs="+",
         metavar="FILE",
         help="examples in place of the run's data, as data.test of a configuration: a TSV file of pairs, or "
-        "a file of sources and one of targets; texts of a language model; TSV files of images",
+        "a file of sources and one of targets; texts of a language model; TSV files of images or of "
+        "labelled texts",
     )
     parser.add_argument("--source", type=str, help="file with one text a line, UTF-8, plain or gzip")
     parser.add_argument("--target", type=str, help="file with the translations, line by line")

@@ -47,6 +47,8 @@ def measure(run, split, data_dir=None, search=None, checkpoint=None, files=()) -
         task.load_split(split)
         if not task.has(split):
             is_missing()
-    model = load_model(checkpoint_path(run, checkpoint), compile=True)
+    model = load_model(checkpoint_path(run, checkpoint))
+    # A mean of checkpoints was saved without loss and metrics.
+    model.compile(loss=task.loss(), metrics=task.metrics(), jit_compile=False)
     found = search.search(config.data.max_length) if decodes else None
     return task.measure(model, split, found)

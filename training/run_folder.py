@@ -4,7 +4,7 @@ import json
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import yaml
 
@@ -158,12 +158,12 @@ def save_model(model, folder: Path) -> None:
     (folder / FINISHED_BEFORE).unlink(missing_ok=True)
 
 
-def load_config(folder, task=None) -> RunConfig:
+def load_config(folder, *of_tasks: Any) -> RunConfig:
     """Reads the configuration of a run.
 
     Args:
         folder: the run folder.
-        task: the `Task` that it must be of, if it must.
+        of_tasks: each a `Task`; it must be of one of them, if there are any.
 
     Raises:
         ValueError: the folder is no run folder, its configuration is damaged, or it is of another task:
@@ -178,8 +178,8 @@ def load_config(folder, task=None) -> RunConfig:
     except ValueError as error:
         raise ValueError(f"{path} must be what training.train wrote. Received: {error}") from error
     own = tasks.of(config.model.kind)
-    if task not in (None, own):
-        *others, last = task.models
+    if of_tasks and own not in of_tasks:
+        *others, last = (kind for task in of_tasks for kind in task.models)
         kinds = f"{', '.join(others)} or {last}" if others else last
         raise ValueError(
             f"`run` must be of the kind {kinds}. Received: {folder}, of the kind {config.model.kind}, "

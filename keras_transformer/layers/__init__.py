@@ -1,6 +1,7 @@
 """Layers of attention models, for any Keras 3 model (TensorFlow, JAX and PyTorch backends)."""
 
 from keras_transformer.layers.attention import MultiHeadAttention
+from keras_transformer.layers.attention_pooling import AttentionPooling
 from keras_transformer.layers.attention_scores import AdditiveScore, ConcatScore, DotScore, GeneralScore
 from keras_transformer.layers.conv_decoder import ConvDecoder, ConvDecoderLayer
 from keras_transformer.layers.conv_encoder import ConvEncoder
@@ -30,6 +31,7 @@ from keras_transformer.layers.text_encoder import TextEncoder
 __all__ = [
     "AdditiveScore",
     "AlibiBias",
+    "AttentionPooling",
     "ConcatScore",
     "ConvDecoder",
     "ConvDecoderLayer",

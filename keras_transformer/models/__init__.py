@@ -7,6 +7,7 @@ from keras_transformer.models.classifiers import SequenceClassifier, TokenClassi
 from keras_transformer.models.conv_seq2seq import ConvSeq2Seq
 from keras_transformer.models.image_captioner import ImageCaptioner
 from keras_transformer.models.masked_lm import MaskedLM
+from keras_transformer.models.rnn_classifier import RNNClassifier
 from keras_transformer.models.rnn_seq2seq import RNNSeq2Seq
 from keras_transformer.models.transformer import Transformer
 
@@ -17,6 +18,7 @@ __all__ = [
     "ConvSeq2Seq",
     "ImageCaptioner",
     "MaskedLM",
+    "RNNClassifier",
     "RNNSeq2Seq",
     "SequenceClassifier",
     "TokenClassifier",

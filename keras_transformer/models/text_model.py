@@ -20,6 +20,11 @@ class TextModel(ZooModel):
         self.encoder = encoder
         self.takes_segments = False
 
+    @property
+    def vocabulary_size(self) -> int:
+        """V, of the encoder."""
+        return self.encoder.vocabulary_size
+
     def build(self, input_shape: Any = None) -> None:
         self.takes_segments = input_shape is not None and "segment_ids" in input_shape
         if not self.encoder.built:  # else it has weights that are to be kept

@@ -68,6 +68,23 @@ def length(folder: StrPath, name: str) -> int:
     return found
 
 
+def classes(folder: StrPath) -> list[str]:
+    """The names of a run's classes, in the order of its model's logits.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it has no such names.
+    """
+    facts = _facts(folder)
+    return _names(facts.get("classes"), facts["file"])
+
+
+def _names(found, path) -> list[str]:
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        raise ValueError(f"{path} must have classes that are names. Received: {found!r}.")
+    return found
+
+
 def image_facts(folder: StrPath) -> dict:
     """{"image_shape": [H, W, C], "classes": names, where there are some} of a run with images.
 
@@ -83,13 +100,11 @@ def image_facts(folder: StrPath) -> dict:
         )
     path = paths[0]
     facts = read_json(path)
-    shape, classes = facts.get("image_shape"), facts.get("classes", [])
+    shape, names = facts.get("image_shape"), _names(facts.get("classes", []), path)
     is_shape = isinstance(shape, list) and len(shape) == 3
     if not is_shape or not all(type(size) is int and size > 0 for size in shape):
         raise ValueError(f"{path} must have an image_shape, three sizes. Received: {shape!r}.")
-    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
-        raise ValueError(f"{path} must have classes that are names. Received: {classes!r}.")
-    return {"image_shape": shape} | ({"classes": classes} if classes else {})
+    return {"image_shape": shape} | ({"classes": names} if names else {})
 
 
 def _facts(folder) -> dict:

@@ -74,6 +74,7 @@ def _text_encoder(**kwargs):
 LAYERS = {
     "AdditiveScore": (layers.AdditiveScore, _two),
     "AlibiBias": (lambda **kwargs: layers.AlibiBias(3, **kwargs), _positions),
+    "AttentionPooling": (layers.AttentionPooling, _one),
     "ConcatScore": (layers.ConcatScore, _two),
     "ConvDecoder": (
         lambda **kwargs: layers.ConvDecoder(1, 4, **kwargs),

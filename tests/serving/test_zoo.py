@@ -11,9 +11,11 @@ from command_line.search_options import SearchOptions
 from keras_transformer.pipelines.captioner import Captioner
 from keras_transformer.pipelines.image_classifier import ImageClassifier
 from keras_transformer.pipelines.mask_filler import MaskFiller
+from keras_transformer.pipelines.text_classifier import TextClassifier
 from keras_transformer.pipelines.text_generator import TextGenerator
 from keras_transformer.pipelines.translator import Translator
 from serving import export, manifest
+from serving.limits import Limits
 from tests.serving.conftest import through_c_api
 
 
@@ -110,6 +112,19 @@ def test_classifiers_name_the_class_of_image_bytes_as_in_python(zoo_run, tmp_pat
     (answer,) = alone(folder, [("classify", {"image_bytes": images})], tmp_path)
     assert answer["class"] == [name.decode() for name in names.numpy()]
     np.testing.assert_allclose(answer["probability"], probabilities, atol=1e-5)
+    np.testing.assert_allclose(np.sum(answer["probabilities"], axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["text_classifier", pytest.param("rnn_classifier", marks=pytest.mark.slow)])
+def test_classifiers_name_the_class_of_texts_as_in_python(zoo_run, tmp_path, kind):
+    run = zoo_run(kind)
+    folder = export.export(run, tmp_path / "served", limits=Limits(max_characters=7))
+    texts = ["to be", "", "so it is, and not to be"]
+    classifier = TextClassifier.from_run(run)
+    expected = classifier.classify([text[:7] for text in texts])
+    (answer,) = alone(folder, [("classify", {"text": texts})], tmp_path)
+    assert answer["class"] == [name for name, _ in expected]
+    np.testing.assert_allclose(answer["probability"], [p for _, p in expected], atol=1e-5)
     np.testing.assert_allclose(np.sum(answer["probabilities"], axis=1), 1, atol=1e-5)
 
 

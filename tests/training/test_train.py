@@ -27,6 +27,7 @@ def test_training_leaves_a_whole_run_folder(run):
         "checkpoints",
         "model.keras",
         "metrics.jsonl",
+        "pipeline.json",
         "logs",
         "plan.json",
     }
@@ -127,7 +128,7 @@ def test_without_anything_it_says_what_to_give_it(capsys, monkeypatch):
         train.main()
     assert exit_info.value.code == 2
     (message,) = capsys.readouterr().err.splitlines()
-    assert "--data.train" in message and "dates.yaml" in message and "multi30k_de_en.yaml" in message
+    assert "--data.train" in message and "dates, " in message and "multi30k_de_en, " in message
 
 
 def test_sizes_that_do_not_fit_together_are_told_before_data_is_read(fails, tmp_path):

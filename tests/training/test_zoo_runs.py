@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import re
 import shutil
 
 import keras
@@ -24,7 +25,7 @@ OWN = {
     generate: (["to", "be"], {"causal_lm"}),
     fill: (["to [MASK]", "[MASK]"], {"masked_lm"}),
     caption: (["IMAGE"], {"image_captioner"}),
-    classify: (["IMAGE"], {"attention_cnn"}),
+    classify: (["IMAGE"], {"attention_cnn", "text_classifier", "rnn_classifier"}),  # a path is a text, too
 }
 SEARCH = ["--beam", "1", "--max_length", "5"]
 GONE = "/old/place/of/the/data"
@@ -54,10 +55,12 @@ def examples(picture, tmp_path_factory):
         "captions": f"{picture}\ta large one\n",
         "classes": f"{picture}\tseven\n",
         "text": "to be, or not to be\n",
+        "labelled": "to be\tasked\n",
     }
     for name, text in texts.items():
         (folder / name).write_text(text)
     names = {"image_captioner": "captions", "attention_cnn": "classes"} | dict.fromkeys(TRANSLATORS, "pairs")
+    names |= dict.fromkeys(tiny_runs.CLASSIFIERS, "labelled")
     return {kind: str(folder / names.get(kind, "text")) for kind in KINDS}
 
 
@@ -83,7 +86,8 @@ def test_a_run_is_whole_and_can_be_measured(zoo_run, kind, capsys):
     searched = SEARCH if kind in TRANSLATORS | {"image_captioner"} else []
     evaluate.main(["--run", str(run), "--data", "validation", *searched])
     measures = {line.split(" = ")[0]: line for line in capsys.readouterr().out.splitlines()}
-    expected = {"attention_cnn": "accuracy", "masked_lm": "token accuracy", "causal_lm": "perplexity"}
+    expected = dict.fromkeys(("attention_cnn", *tiny_runs.CLASSIFIERS), "accuracy")
+    expected |= {"masked_lm": "token accuracy", "causal_lm": "perplexity"}
     assert expected.get(kind, "exact match") in measures
     if kind in expected:  # two decimals are enough from 0 to 100, not for an accuracy from 0 to 1 or a loss
         value = measures[expected[kind]].split(" = ")[1].split()[0]
@@ -103,7 +107,8 @@ def test_a_command_works_or_names_the_right_one(
             right = next(own.__name__ for own, (_, kinds) in OWN.items() if kind in kinds)
             measures = "which python -m {right} uses and python -m training.evaluate measures"
             assert f"of the kind {kind}, {measures.format(right=right)}" in line
-            assert "kind transformer, rnn_seq2seq or conv_seq2seq. " in line or len(kinds) == 1
+            named = re.search("must be of the kind ([a-z0-9_, ]+)[.]", line)[1]
+            assert set(re.split(", | or ", named)) == kinds
             continue
         with eagerly():
             command.main([*given, *(SEARCH if command in (translate, generate, caption) else [])])
@@ -143,7 +148,9 @@ def test_a_run_is_measured_where_its_data_is_not(zoo_run, fails, examples, tmp_p
 
 
 @pytest.mark.parametrize(
-    "kind", ["causal_lm", "attention_cnn", pytest.param("image_captioner", marks=pytest.mark.slow)]
+    "kind",
+    ["causal_lm", "attention_cnn"]
+    + [pytest.param(kind, marks=pytest.mark.slow) for kind in ("image_captioner", *tiny_runs.CLASSIFIERS)],
 )
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(zoo_run, configs, kind, tmp_path, monkeypatch):
     output, whole = tmp_path / "run", zoo_run(kind)

@@ -80,7 +80,7 @@ def read_pairs(files: Sequence[str | Path], columns: Sequence[str] = SIDES) -> I
             last pair, an empty file or two files of unequal length.
     """
     if len(files) == 1:
-        yield from _read_tsv(files[0], list(columns))
+        yield from read_table(files[0], columns, SIDES)
         return
     counts = [0, 0]
     for lines in zip_longest(*map(read_lines, files)):
@@ -131,9 +131,19 @@ def _is_gzip(path: Path) -> bool:
         return file.read(2) == b"\x1f\x8b"
 
 
-def _read_tsv(path: str | Path, columns: list[str]) -> Iterator[tuple[str, str]]:
+def read_table(path: str | Path, columns: Sequence[str], wanted: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Yields the wanted columns of the lines of a TSV file, surrounding spaces removed.
+
+    Args:
+        path: the file, UTF-8, plain or gzip.
+        columns: the names of all its columns.
+        wanted: those that are yielded, in this order.
+
+    Raises:
+        FileNotFoundError, ValueError: as `read_lines`; a line with another number of columns; an empty file.
+    """
     number = 0
-    source, target = map(columns.index, SIDES)
+    places = [list(columns).index(name) for name in wanted]
     tabs = len(columns) - 1
     for number, line in enumerate(read_lines(path), start=1):
         found = line.split("\t")
@@ -144,7 +154,7 @@ def _read_tsv(path: str | Path, columns: list[str]) -> Iterator[tuple[str, str]]
                 f"A line of a TSV file must have exactly {'one tab' if tabs == 1 else f'{tabs} tabs'}. "
                 f"Received: {path}, line {number}, with {len(found) - 1} tabs{more}."
             )
-        yield found[source].strip(), found[target].strip()
+        yield tuple(found[place].strip() for place in places)
     _check_not_empty(path, number)
 
 

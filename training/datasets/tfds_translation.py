@@ -32,7 +32,7 @@ def load(
         ValueError: unknown name, a set that is no translation set, a language or a split it lacks, or it
             cannot be downloaded.
     """
-    builder = _find_builder(name, data_dir)
+    builder = find_builder(name, data_dir)
     source, target = _direction(builder, source_language, target_language)
     prepare(builder)
     pairs = builder.as_dataset(split=split, shuffle_files=False)
@@ -55,7 +55,8 @@ def prepare(builder: tfds.core.DatasetBuilder) -> None:
         ) from error
 
 
-def _find_builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
+def find_builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
+    """The builder of a data set. Raises ValueError if tfds knows none of this name."""
     try:
         return tfds.builder(name, data_dir=data_dir, try_gcs=False)
     except ValueError as error:  # its own text is a page: all data sets, one a line

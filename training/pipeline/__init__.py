@@ -1,4 +1,4 @@
-"""From data to batches of a few fixed shapes: pairs of texts, running text, images.
+"""From data to batches of a few fixed shapes: pairs of texts, running text, texts with classes, images.
 
 Of pairs: tokenize, leave out what the filters name, sort into buckets by length, shuffle with a seed,
 change at random if asked to, batch by tokens, pad.
@@ -10,6 +10,7 @@ from training.pipeline.base import Batches, Shape
 from training.pipeline.batches import BucketBatches, default_boundaries
 from training.pipeline.filters import Filters
 from training.pipeline.pairs import EncodedPairs, Rows, check_some_passed, encode, encoded_blocks
+from training.pipeline.texts import TextBatches, rows
 from training.pipeline.windows import WindowBatches, encode_text
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Filters",
     "Rows",
     "Shape",
+    "TextBatches",
     "WindowBatches",
     "check_some_passed",
     "default_boundaries",
@@ -28,4 +30,5 @@ __all__ = [
     "encode_text",
     "encoded_blocks",
     "flipped_and_shifted",
+    "rows",
 ]

@@ -156,7 +156,7 @@ class Task:
         """How good the model is on a split: by default, what its loss and metrics say.
 
         Args:
-            model: a compiled model.
+            model: a compiled model, with this task's loss and metrics.
             split: "train", "validation" or "test".
             search: for tasks that decode: `decoding.Search`.
         """

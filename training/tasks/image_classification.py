@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from command_line import lines, quiet
 from training.run_config import CheckpointsConfig, OptimizerConfig, RunConfig, no_smoothing
+from training.tasks.classes import by_accuracy, classes_of, numbers
 from training.tasks.images import ImageDataConfig, ImageTask
 
 
@@ -25,10 +26,6 @@ class AttentionCNNConfig:
     dropout: float = 0.2
 
 
-def _by_accuracy():
-    return CheckpointsConfig(monitor="val_accuracy")
-
-
 @dataclass(frozen=True)
 class ImageClassificationConfig(RunConfig):
     """A run that makes a classifier of images.
@@ -39,7 +36,7 @@ class ImageClassificationConfig(RunConfig):
     """
 
     optimizer: OptimizerConfig = field(default_factory=no_smoothing)
-    checkpoints: CheckpointsConfig = field(default_factory=_by_accuracy)
+    checkpoints: CheckpointsConfig = field(default_factory=by_accuracy)
     data: ImageDataConfig = field(default_factory=ImageDataConfig)
     model: AttentionCNNConfig = field(default_factory=AttentionCNNConfig)
 
@@ -57,9 +54,7 @@ class ImageClassification(ImageTask):
 
     def load(self) -> None:
         super().load()
-        self.classes = sorted(set(self.examples["train"][1]))
-        if len(self.classes) < 2:
-            raise ValueError(f"There must be at least two classes. Received: {', '.join(self.classes)}.")
+        self.classes = classes_of(self.examples["train"][1])
 
     def load_split(self, split) -> None:
         from training.datasets import images
@@ -85,16 +80,7 @@ class ImageClassification(ImageTask):
 
     def batches(self, split, row_multiple=1) -> Any:
         found, names = self.examples[split]
-        return self.array_batches(split, found, self.labels(names), row_multiple)
-
-    def labels(self, names) -> Any:
-        """Numbers of classes, int32 (N,). Raises ValueError for a class that was not trained."""
-        import numpy as np
-
-        places = {name: place for place, name in enumerate(self.classes)}
-        for name in set(names) - set(places):
-            raise ValueError(f"Every class must be one of the training data's. Received: {name!r}.")
-        return np.array([places[name] for name in names], np.int32)
+        return self.array_batches(split, found, numbers(names, self.classes), row_multiple)
 
     def make_model(self, sizes) -> Any:
         from keras_transformer import models

@@ -1,0 +1,153 @@
+"""Texts to classes: tokenizer and classifier, in a TensorFlow graph."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_transformer import tokenizers
+from keras_transformer.installation import needs
+from keras_transformer.pipelines import guards
+from keras_transformer.pipelines.base import Pipeline, check_vocabulary
+from keras_transformer.pipelines.guards import Limits
+from keras_transformer.pipelines.signatures import SAMPLES, Served, graph
+from keras_transformer.saving.checkpoints import checkpoint_path
+from keras_transformer.saving.model_files import load_model
+from keras_transformer.saving.run_files import check_parts, classes, length
+from keras_transformer.special_ids import PAD_ID, START_ID
+from keras_transformer.texts import as_list
+from keras_transformer.tokenizers import Tokenizer
+
+with needs("text"):
+    import tensorflow as tf
+
+
+class TextClassifier(Pipeline):
+    """Says of which class texts are, with a `models.SequenceClassifier`; can be exported as it is.
+
+    Args:
+        model: {"token_ids": (B, T)} -> logits (B, C).
+        tokenizer: see `keras_transformer.tokenizers`; with the model's number of ids.
+        classes: C names, in the order of the logits.
+        max_length: tokens that are read of a text, the start token included.
+
+    Raises:
+        ValueError: there is another number of names than of classes, or of ids.
+    """
+
+    def __init__(self, model: keras.Model, tokenizer: Tokenizer, classes: Sequence[str], max_length: int):
+        super().__init__(model, "text_classifier")
+        if len(classes) != model.num_classes:
+            raise ValueError(
+                f"`classes` must have a name for each of the model's {model.num_classes}. "
+                f"Received: {len(classes)} names."
+            )
+        check_vocabulary(tokenizer, model.vocabulary_size)
+        self.tokenizer = tokenizer
+        self.classes = tuple(classes)
+        self.max_length = max_length
+
+    @classmethod
+    def from_run(cls, run_folder: str | Path, checkpoint: str | None = None) -> "TextClassifier":
+        """Loads what `training.train` made of a classifier of texts.
+
+        Args:
+            run_folder: a folder with model.keras, tokenizer/text and pipeline.json.
+            checkpoint: which model of `run_folder`, see `checkpoint_path`; model.keras if None.
+
+        Raises:
+            ValueError: the folder is no such run folder, or there is no such checkpoint.
+        """
+        folder = Path(run_folder)
+        check_parts(folder, "The run folder of a text classifier holds tokenizer/text", ("tokenizer/text",))
+        names, max_length = classes(folder), length(folder, "max_length")
+        model = load_model(checkpoint_path(folder, checkpoint))
+        classifier = cls(model, tokenizers.load(folder / "tokenizer" / "text"), names, max_length)
+        return classifier.of_run(run_folder)
+
+    def __repr__(self) -> str:
+        return self.described(f"{self.tokenizer.vocabulary_size:,} pieces, {len(self.classes)} classes")
+
+    def served(self, limits: Limits) -> Served:
+        """See `Pipeline`."""
+
+        @graph(text=tf.string)
+        def classify(text):
+            """`text` (B,) -> `class`, strings, `probability` (B,), `probabilities` (B, classes)."""
+            probabilities = self.probabilities(guards.text(text, limits))
+            names, best = self._best(probabilities)
+            return {"class": names, "probability": best, "probabilities": probabilities}
+
+        functions = {"serving_default": classify, "classify": classify}
+        long = " ".join(["a"] * self.max_length)
+        texts = (SAMPLES[:1], [long], (SAMPLES * 4)[: limits.max_rows])
+        requests = [(name, {"text": text}) for text in texts for name in functions]
+        samples = [(name, {"text": SAMPLES[: limits.max_rows]}) for name in functions]
+        return Served(
+            functions,
+            [self.tf_variables, self.tokenizer],
+            requests,
+            samples,
+            None,
+            limits.of("max_rows", "max_characters") | {"max_tokens": self.max_length},
+        )
+
+    def __call__(self, text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Strings (B,) -> names of classes, strings (B,), and their probabilities, float32 (B,)."""
+        return self._best(self.probabilities(text))
+
+    def classify(
+        self, texts: str | bytes | Iterable[str | bytes], batch_size: int = 128
+    ) -> tuple[str, float] | list[tuple[str, float]]:
+        """The class of each text, and its probability; of one text that is not in a list, one pair.
+
+        Args:
+            texts: to be classified.
+            batch_size: texts that the model sees together.
+        """
+        if isinstance(texts, str | bytes):
+            return self.classify([texts], batch_size)[0]
+        found, texts = [], as_list(texts)
+        for start in range(0, len(texts), batch_size):
+            names, probabilities = self(tf.constant(texts[start : start + batch_size]))
+            names = [name.decode("utf-8") for name in names.numpy()]
+            found += zip(names, probabilities.numpy().tolist(), strict=True)
+        return found
+
+    def look(self, texts: Iterable[str | bytes]) -> list[tuple[list[str], np.ndarray]]:
+        """What a `models.RNNClassifier` looked at in each text.
+
+        Returns:
+            For each text its T pieces, the start token first, and their weights, float32 (T,), of sum 1.
+
+        Raises:
+            ValueError: the model is another, and weighs no words.
+        """
+        if not hasattr(self.model, "attention"):
+            raise ValueError(
+                f"Words are weighed by an RNNClassifier. Received: a {type(self.model).__name__}."
+            )
+        found = []
+        for text in as_list(texts):
+            ids = token_ids(tf.constant([text]), self.tokenizer, self.max_length).to_tensor()
+            pieces = [
+                piece.decode("utf-8", "replace") for piece in self.tokenizer.id_to_piece(ids[0]).numpy()
+            ]
+            found.append((pieces, tf.cast(self.model.attention({"token_ids": ids})[0], tf.float32).numpy()))
+        return found
+
+    def probabilities(self, text: tf.Tensor) -> tf.Tensor:
+        """Strings (B,) -> float32 (B, C), in the order of `classes`; rows sum to 1."""
+        ids = token_ids(text, self.tokenizer, self.max_length).to_tensor(PAD_ID)
+        return tf.nn.softmax(tf.cast(self.model({"token_ids": ids}, training=False), tf.float32))
+
+    def _best(self, probabilities):
+        names = tf.gather(tf.constant(self.classes), tf.argmax(probabilities, axis=1))
+        return names, tf.reduce_max(probabilities, axis=1)
+
+
+def token_ids(text: tf.Tensor, tokenizer: Tokenizer, max_length: int) -> tf.RaggedTensor:
+    """Strings (B,) -> what a classifier reads, int32 (B, None): the start token, and the first pieces."""
+    ids = tokenizer.tokenize(text)[:, : max_length - 1]
+    return tf.concat([tf.fill([ids.nrows(), 1], START_ID), ids], axis=1)
