@@ -30,6 +30,11 @@ SEARCH = ["--beam", "1", "--max_length", "5"]
 GONE = "/old/place/of/the/data"
 
 
+def slowly(kind):
+    """Of a kind that shows nothing new, before a release."""
+    return pytest.param(kind, marks=pytest.mark.slow)
+
+
 @pytest.fixture(scope="module")
 def configs(tmp_path_factory):
     """{kind: path of its configuration}."""
@@ -142,9 +147,7 @@ def test_a_run_is_measured_where_its_data_is_not(zoo_run, fails, examples, tmp_p
     assert " = " in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    "kind", ["causal_lm", "attention_cnn", pytest.param("image_captioner", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("kind", [slowly("causal_lm"), "attention_cnn", slowly("image_captioner")])
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(zoo_run, configs, kind, tmp_path, monkeypatch):
     output, whole = tmp_path / "run", zoo_run(kind)
     kill_after(monkeypatch, batches=3)
@@ -166,7 +169,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(zoo_run, configs, 
 
 
 @pytest.mark.usefixtures("starts_warm")
-@pytest.mark.parametrize("kind", ["causal_lm", "attention_cnn"])
+@pytest.mark.parametrize("kind", [slowly("causal_lm"), "attention_cnn"])
 def test_a_dry_run_tells_what_a_training_costs(configs, kind, tmp_path, capsys):
     train.main(["--config", configs[kind], "--dry_run", "--output", str(tmp_path / "run")])
     page = capsys.readouterr().out
@@ -174,7 +177,7 @@ def test_a_dry_run_tells_what_a_training_costs(configs, kind, tmp_path, capsys):
     assert f"            {shape}: " in page and "parameters  " in page and "time        about" in page
 
 
-@pytest.mark.parametrize("kind", ["masked_lm", "attention_cnn"])
+@pytest.mark.parametrize("kind", [slowly("masked_lm"), "attention_cnn"])
 def test_a_run_begins_with_the_weights_of_another(zoo_run, configs, kind, tmp_path, capsys):
     begun = ["--initial.run", str(zoo_run(kind)), "--fit.epochs", "1"]
     train.main(
