@@ -116,15 +116,15 @@ def write_program(folder, text):
     program.chmod(0o755)
 
 
-def run_commands(folder, environment, change=lambda commands: commands):
-    """Runs the page's commands in a folder, on ports that nobody else uses; returns the lines they print.
+def run_commands(folder, environment, guides=(), change=lambda commands: commands):
+    """Runs the commands of the page and of guides in a folder, on free ports; returns the lines they print.
 
     The commands stand in a clone with `training/` and `serving/`; what they write goes elsewhere.
     """
     commands = blocks("README.md", "bash")
     assert len(commands) >= 2
     # The guides' are of the run that the README makes; its last blocks export and serve.
-    for page in ("docs/decoding.md", "docs/evaluation.md"):
+    for page in guides:
         commands[-2:-2] = blocks(page, "bash")
     grpc_port, rest_port = free_ports(2)
     script = change("\n".join(commands)).replace("8500", grpc_port).replace("8501", rest_port)
@@ -149,7 +149,7 @@ def test_commands_of_the_page_run_one_after_the_other(tmp_path, screen, warm_pyt
 
     write_program(tmp_path, f'#!/bin/sh\nexec {warm_python} -m keras_transformer_programs "$@"\n')
     screen["PATH"] = f"{Path(warm_python).parent}{os.pathsep}{screen['PATH']}"
-    lines = run_commands(tmp_path, screen, smaller)
+    lines = run_commands(tmp_path, screen, change=smaller)
     # What the export says of a text, the server says too.
     assert lines[-4] == lines[-1] and lines[-2] == "1 AVAILABLE", lines[-9:]
     served, translated = (tmp_path / "numbers" / f"test.{name}" for name in ("served", "translated"))
@@ -161,7 +161,7 @@ def test_commands_of_the_page_learn_what_the_page_says(tmp_path, screen):
     # As pip writes it, for this clone.
     start = "from keras_transformer_programs.commands import main\nmain()\n"
     write_program(tmp_path, f"#!{sys.executable} -P\n{start}")
-    lines = run_commands(tmp_path, screen)
+    lines = run_commands(tmp_path, screen, ["docs/decoding.md", "docs/evaluation.md"])
     assert lines[-4:] == ["412", "99", "1 AVAILABLE", "412"], lines[-9:]
     assert (tmp_path / "numbers/test.served").read_text().splitlines()[0].isdigit()
 
