@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
 from tests import checks
 from tests.models import small_transformers
@@ -47,6 +48,16 @@ def test_python_blocks_of_the_guide_to_evaluation_do_what_they_say():
     assert list(names["measured"]) == ["bleu", "chrf++", "ter"]
 
 
+@pytest.fixture(params=[True, pytest.param(False, marks=pytest.mark.slow)], ids=["eagerly", "compiled"])
+def in_either_way(request):
+    """Compiling takes longer than the few steps; before a release it is done as users do it."""
+    tf.config.run_functions_eagerly(request.param)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")
+@pytest.mark.usefixtures("in_either_way")
 def test_python_blocks_run_one_after_the_other():
     program = blocks("README.md", "python")
     assert len(program) >= 3
@@ -80,8 +91,8 @@ def test_a_saved_model_is_loaded_where_the_package_was_imported(tmp_path, warm_p
 
 # A model and a corpus so small that the commands say what they say, and no more.
 TINY = (
-    "--model.hidden_dim 16 --model.num_heads 2 --model.intermediate_dim 11 --fit.epochs 1 "
-    "--fit.steps_per_epoch 9 --optimizer.warmup_steps 3 --data.max_length 20"
+    "--model.num_layers 1 --model.hidden_dim 16 --model.num_heads 2 --model.intermediate_dim 11 "
+    "--fit.epochs 1 --fit.steps_per_epoch 9 --optimizer.warmup_steps 3 --data.max_length 20"
 )
 CUT = "for split in train:900 validation:12 test:12; do sed -i ${split#*:}q numbers/${split%:*}.tsv; done"
 
@@ -105,15 +116,15 @@ def write_program(folder, text):
     program.chmod(0o755)
 
 
-def run_commands(folder, environment, change=lambda commands: commands):
-    """Runs the page's commands in a folder, on ports that nobody else uses; returns the lines they print.
+def run_commands(folder, environment, guides=(), change=lambda commands: commands):
+    """Runs the commands of the page and of guides in a folder, on free ports; returns the lines they print.
 
     The commands stand in a clone with `training/` and `serving/`; what they write goes elsewhere.
     """
     commands = blocks("README.md", "bash")
     assert len(commands) >= 2
     # The guides' are of the run that the README makes; its last blocks export and serve.
-    for page in ("docs/decoding.md", "docs/evaluation.md"):
+    for page in guides:
         commands[-2:-2] = blocks(page, "bash")
     grpc_port, rest_port = free_ports(2)
     script = change("\n".join(commands)).replace("8500", grpc_port).replace("8501", rest_port)
@@ -133,11 +144,12 @@ def test_commands_of_the_page_run_one_after_the_other(tmp_path, screen, warm_pyt
         first, *others = script.split("\n")
         assert "number_words" in first
         vocabulary = "--tokenizer.source.vocabulary_size 400"
-        return "\n".join([first, CUT, *others]).replace(vocabulary, f"{vocabulary} {TINY}")
+        script = "\n".join([first, CUT, *others]).replace(vocabulary, f"{vocabulary} {TINY}")
+        return script.replace("--layer 1 ", "--layer 0 ")
 
     write_program(tmp_path, f'#!/bin/sh\nexec {warm_python} -m keras_transformer_programs "$@"\n')
     screen["PATH"] = f"{Path(warm_python).parent}{os.pathsep}{screen['PATH']}"
-    lines = run_commands(tmp_path, screen, smaller)
+    lines = run_commands(tmp_path, screen, change=smaller)
     # What the export says of a text, the server says too.
     assert lines[-4] == lines[-1] and lines[-2] == "1 AVAILABLE", lines[-9:]
     served, translated = (tmp_path / "numbers" / f"test.{name}" for name in ("served", "translated"))
@@ -149,7 +161,7 @@ def test_commands_of_the_page_learn_what_the_page_says(tmp_path, screen):
     # As pip writes it, for this clone.
     start = "from keras_transformer_programs.commands import main\nmain()\n"
     write_program(tmp_path, f"#!{sys.executable} -P\n{start}")
-    lines = run_commands(tmp_path, screen)
+    lines = run_commands(tmp_path, screen, ["docs/decoding.md", "docs/evaluation.md"])
     assert lines[-4:] == ["412", "99", "1 AVAILABLE", "412"], lines[-9:]
     assert (tmp_path / "numbers/test.served").read_text().splitlines()[0].isdigit()
 

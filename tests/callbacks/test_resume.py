@@ -15,7 +15,7 @@ def make_model():
     keras.utils.set_random_seed(5)
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(7), keras.layers.Dropout(0.5)])
     model.add(keras.layers.Dense(1))
-    model.compile(optimizer=keras.optimizers.Adam(0.1), loss="mse", jit_compile=False)
+    model.compile(optimizer=keras.optimizers.Adam(0.1), loss="mse", run_eagerly=True)
     return model
 
 

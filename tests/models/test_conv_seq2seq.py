@@ -37,14 +37,12 @@ def small_other(**kwargs):
 both = pytest.mark.parametrize("make", [small, small_other])
 
 
-@both
-@pytest.mark.parametrize("check", checks.STANDARD)
+@zoo_checks.each(checks.STANDARD, small_other, small)
 def test_standard_checks(check, make, tmp_path):
     check(make, (INPUTS,), tmp_path)
 
 
-@both
-@pytest.mark.parametrize("check", zoo_checks.ALL)
+@zoo_checks.each(zoo_checks.ALL, small_other, small)
 def test_zoo_checks(check, make):
     check(make, INPUTS)
 

@@ -33,14 +33,12 @@ def transformer(**kwargs):
 both = pytest.mark.parametrize("make", [gru, transformer])
 
 
-@both
-@pytest.mark.parametrize("check", checks.STANDARD)
+@zoo_checks.each(checks.STANDARD, gru, transformer)
 def test_standard_checks(check, make, tmp_path):
     check(make, (INPUTS,), tmp_path)
 
 
-@both
-@pytest.mark.parametrize("check", zoo_checks.ALL)
+@zoo_checks.each(zoo_checks.ALL, gru, transformer)
 def test_zoo_checks(check, make):
     check(make, INPUTS)
 

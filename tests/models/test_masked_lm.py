@@ -7,6 +7,7 @@ import pytest
 from keras_transformer import layers, losses, metrics, models
 from keras_transformer.token_masking import masked_tokens
 from tests import checks, reference
+from tests.models import zoo_checks
 
 B, T, D, VOCABULARY, CLASSES = 3, 5, 6, 13, 4
 IDS = np.array([[2, 11, 4, 9, 3], [2, 7, 3, 0, 0], [2, 5, 8, 3, 0]], "int32")
@@ -34,8 +35,7 @@ def token_classifier(dtype=None, **kwargs):
 every = pytest.mark.parametrize("make", [masked_lm, sequence_classifier, token_classifier])
 
 
-@every
-@pytest.mark.parametrize("check", checks.STANDARD)
+@zoo_checks.each(checks.STANDARD, masked_lm, sequence_classifier, token_classifier)
 def test_standard_checks(check, make, tmp_path):
     check(make, (INPUTS,), tmp_path)
 

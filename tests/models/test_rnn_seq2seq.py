@@ -41,20 +41,12 @@ def bottleneck(**kwargs):
 every_kind = pytest.mark.parametrize("make", [small, small_other, bottleneck])
 
 
-# To XLA, a bottleneck is the same loop without attention.
-each_on_xla = pytest.mark.parametrize(
-    "make", [small, small_other, pytest.param(bottleneck, marks=pytest.mark.slow)]
-)
-
-
-@every_kind
-@pytest.mark.parametrize("check", checks.STANDARD)
+@zoo_checks.each(checks.STANDARD, small_other, small, bottleneck)
 def test_standard_checks(check, make, tmp_path):
     check(make, (INPUTS,), tmp_path)
 
 
-@every_kind
-@pytest.mark.parametrize("check", zoo_checks.ALL)
+@zoo_checks.each(zoo_checks.ALL, small_other, small, bottleneck)
 def test_zoo_checks(check, make):
     check(make, INPUTS)
 
@@ -147,7 +139,10 @@ def test_model_learns_three_sentences_by_heart(make):
     zoo_checks.learns(make(hidden_dim=16), INPUTS, LABELS, epochs=40, below=0.3, rate=0.03)
 
 
-@each_on_xla
+# To XLA, the others are the same loop with less in it.
+@pytest.mark.parametrize(
+    "make", [small_other, *(pytest.param(make, marks=pytest.mark.slow) for make in (small, bottleneck))]
+)
 def test_gradient_can_be_compiled_by_xla(make):
     model, probe = checks.built(make, (INPUTS,)), checks.numbers(B, T, VOCABULARY)
     expected = checks.weight_gradients(model, (INPUTS,), probe)

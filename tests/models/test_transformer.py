@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_transformer import models
 from tests import checks, reference
+from tests.models import zoo_checks
 from tests.models.small_transformers import (
     INPUTS,
     SIZES,
@@ -25,8 +26,7 @@ from tests.models.small_transformers import (
 )
 
 
-@both
-@pytest.mark.parametrize("check", checks.STANDARD)
+@zoo_checks.each(checks.STANDARD, small_other, small)
 def test_standard_checks(check, make, tmp_path):
     check(make, (INPUTS,), tmp_path)
 

@@ -195,6 +195,25 @@ ALL = (
 )
 
 
+# A second or more for each model.
+LONG = (
+    checks.eager_equals_graph_equals_xla,
+    a_full_beam_finds_the_best_of_all_texts,
+    a_search_gives_the_same_eagerly_in_a_graph_and_on_xla,
+    a_search_can_be_exported,
+)
+
+
+def each(all_checks, first, *others):
+    """Marks a test of `check` and `make`: of one variant all checks, of the others the long ones are slow."""
+    cases = []
+    for make in (first, *others):
+        for check in all_checks:
+            marks = [pytest.mark.slow] if check in LONG and make is not first else []
+            cases.append(pytest.param(check, make, marks=marks, id=f"{check.__name__}-{make.__name__}"))
+    return pytest.mark.parametrize(("check", "make"), cases)
+
+
 def learns(model, inputs, labels, epochs, below, rate=0.01):
     """Trains on one batch, and asserts what the loss has come to."""
     loss = losses.SmoothedCrossEntropy()

@@ -42,9 +42,14 @@ def expected(functions):
     return answers
 
 
-def test_a_process_with_only_tensorflow_and_tf_text_gives_the_same_answers(exported, expected, tmp_path):
+@pytest.mark.parametrize("is_warm", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_a_process_with_only_tensorflow_and_tf_text_gives_the_same_answers(
+    exported, expected, tmp_path, warm_python, is_warm
+):
     # From another folder, and isolated: nothing of the repository can be imported.
-    process = python("-I", "-c", FRESH_PROCESS, exported, json.dumps(REQUESTS), folder=tmp_path)
+    program = warm_python if is_warm else None
+    arguments = ["-I", "-c", FRESH_PROCESS, exported, json.dumps(REQUESTS)]
+    process = python(*arguments, folder=tmp_path, program=program)
     assert process.returncode == 0, process.stderr.decode()
     assert same(json.loads(process.stdout), expected)
 

@@ -89,8 +89,13 @@ def encoded_images(shape):
     return [tf.io.encode_png(pixels).numpy(), tf.io.encode_jpeg(pixels[:12]).numpy()]
 
 
-def test_captioners_describe_image_bytes_as_in_python(zoo_run, tmp_path):
-    run = zoo_run("image_captioner", decoder="transformer")
+@pytest.mark.parametrize(
+    "model",
+    [{}, pytest.param({"decoder": "transformer"}, marks=pytest.mark.slow)],
+    ids=["gru", "transformer"],
+)
+def test_captioners_describe_image_bytes_as_in_python(zoo_run, tmp_path, model):
+    run = zoo_run("image_captioner", **model)
     search = SearchOptions(beam=2, n_best=2, max_length=9)
     folder = export.export(run, tmp_path / "served", search=search)
     captioner = Captioner.from_run(run, search.search)

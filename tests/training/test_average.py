@@ -31,6 +31,12 @@ def weights(path):
     return keras.models.load_model(path, compile=False).get_weights()
 
 
+@pytest.fixture(scope="module")
+def weights_of(run):
+    """{epoch: its weights}."""
+    return {epoch: weights(run / f"checkpoints/epoch-{epoch:05d}.keras") for epoch in (1, 2, 3)}
+
+
 @pytest.mark.parametrize(
     ("options", "epochs"),
     [
@@ -41,12 +47,14 @@ def weights(path):
         (["--checkpoints", "epoch-00003.keras", "epoch-00001.keras"], [1, 3]),
     ],
 )
-def test_the_chosen_checkpoints_are_averaged_into_a_new_run_folder(run, tmp_path, capsys, options, epochs):
+def test_the_chosen_checkpoints_are_averaged_into_a_new_run_folder(
+    run, weights_of, tmp_path, capsys, options, epochs
+):
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
     average.main(["--run", str(run), "--output", str(tmp_path / "new" / "mean"), *options])
     names = [f"epoch-{epoch:05d}.keras" for epoch in epochs]
     assert capsys.readouterr().out == f"run folder: {tmp_path}/new/mean, mean of {', '.join(names)}\n"
-    each = [weights(run / "checkpoints" / name) for name in names]
+    each = [weights_of[epoch] for epoch in epochs]
     for averaged, *values in zip(weights(tmp_path / "new" / "mean" / "model.keras"), *each, strict=True):
         np.testing.assert_allclose(averaged, np.mean(values, axis=0), rtol=1e-6)
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before

@@ -53,14 +53,19 @@ def stubbed(monkeypatch):
 
 
 def test_evaluation_prints_exact_match_and_writes_the_translations(run, tmp_path, capsys):
-    output = tmp_path / "translations.txt"
-    evaluate.main(["--run", str(run), "--data", "validation", "--output", str(output), "--beam", "1"])
-    exact, chrf, perplexity = capsys.readouterr().out.splitlines()
+    output, report = tmp_path / "translations.txt", tmp_path / "new"
+    given = ["--run", str(run), "--data", "validation", "--output", str(output), "--beam", "1"]
+    evaluate.main([*given, "--report", str(report)])
+    exact, chrf, perplexity, written = capsys.readouterr().out.splitlines()
     expected = rf"exact match = \d+\.\d\d \(\d+ of {HELD_OUT}\)  nrefs:1\|case:mixed\|.*  greedy"
     assert re.fullmatch(expected, exact)
     assert chrf.startswith("chrF2 = ") and chrf.endswith("  greedy")
     assert perplexity.startswith("perplexity = ") and "greedy" not in perplexity
     assert len(output.read_text().splitlines()) == HELD_OUT
+    assert written == f"report: {report / 'report.html'}"
+    text = (report / "report.html").read_text(encoding="utf-8")
+    assert "exact match by length of the source" in text
+    assert text.count("<svg ") == 2  # with the curves of the training
 
 
 def test_measures_name_their_search_and_come_with_the_translations(drawn_run, three_pairs):
@@ -70,6 +75,16 @@ def test_measures_name_their_search_and_come_with_the_translations(drawn_run, th
     assert found.translations[1] == "" and all(len(text) <= 5 for text in found.translations)
     assert (found.sources, found.references) == (["5 March 2031", "", "7"], ["2031-03-05", "", "7"])
     assert found.source_lengths == [12, 0, 1] and found.compared == []
+    # Perplexity is that of the references' tokens with their ends.
+    translator = Translator.from_run(drawn_run)
+    target_ids = ended(translator.target_tokenizer.tokenize(TARGETS), 100)
+    expected = decoding.perplexity(
+        translator.model, [({"source_ids": translator.source_ids(SOURCES)}, target_ids)]
+    )
+    *_, last = found.measures
+    assert last.name == "perplexity" and last.value == pytest.approx(expected, rel=1e-4)
+    assert last.details == f"({10 + 0 + 1 + 3} tokens)"
+    assert last.signature == "nrefs:1|case:mixed|tok:bpe|vocabulary:15|end:yes|log:e|smooth:none"
 
 
 def test_translations_are_measured_in_the_usual_order(drawn_run, three_pairs, stubbed, monkeypatch):
@@ -78,18 +93,6 @@ def test_translations_are_measured_in_the_usual_order(drawn_run, three_pairs, st
     names = [line.split(" = ")[0] for line in lines]
     assert names == ["BLEU", "chrF2++", "chrF2", "TER", "exact match", "perplexity"]
     assert all("case:mixed" in line and line.endswith("  beam 4, alpha 0.6") for line in lines[:-1])
-
-
-def test_perplexity_is_that_of_the_references_tokens_with_their_ends(drawn_run, three_pairs):
-    translator = Translator.from_run(drawn_run)
-    target_ids = ended(translator.target_tokenizer.tokenize(TARGETS), 100)
-    expected = decoding.perplexity(
-        translator.model, [({"source_ids": translator.source_ids(SOURCES)}, target_ids)]
-    )
-    *_, found = evaluate.evaluate(drawn_run, search=SearchOptions(beam=1)).measures
-    assert found.name == "perplexity" and found.value == pytest.approx(expected, rel=1e-4)
-    assert found.details == f"({10 + 0 + 1 + 3} tokens)"
-    assert found.signature == "nrefs:1|case:mixed|tok:bpe|vocabulary:15|end:yes|log:e|smooth:none"
 
 
 def test_other_systems_are_runs_and_files(drawn_run, run, three_pairs, tmp_path, capsys):
@@ -154,15 +157,6 @@ def test_what_cannot_be_compared_is_told_before_the_translation(
     file.write_text("a\nb\nc\n")
     line = fails(evaluate.main, "--run", drawn_run, "--against", file, "--output", file)
     assert "`output` must be another file than the input" in line and file.read_text() == "a\nb\nc\n"
-
-
-def test_a_report_is_written_where_it_is_wanted(run, three_pairs, tmp_path, capsys):
-    evaluate.main(["--run", str(run), "--beam", "1", "--report", str(tmp_path / "new")])
-    page = tmp_path / "new" / "report.html"
-    assert capsys.readouterr().out.splitlines()[-1] == f"report: {page}"
-    text = page.read_text(encoding="utf-8")
-    assert "exact match by length of the source" in text and "5 March 2031" in text
-    assert text.count("<svg ") == 2  # with the curves of the training
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,11 @@ import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
-import keras
 import pytest
 import yaml
 
 from tests.training.conftest import TINY
-from training import pipeline, plan, train, trial
+from training import fitting, pipeline, plan, train, trial
 from training.run_config import FitConfig
 from training.tasks.translation import DataConfig, TransformerConfig, Translation, TranslationConfig
 
@@ -148,15 +147,20 @@ def test_what_was_settled_is_kept_by_a_resumed_training(scripted, tmp_path):
     assert plan.Plan.read(tmp_path) == settled
 
 
-def test_micro_batches_reach_the_training(scripted, tiny_config, tmp_path):
+def test_micro_batches_reach_the_training(scripted, tiny_config, tmp_path, monkeypatch):
     scripted(lambda step: cost() if step.num_micro_batches == 2 else None)
-    output = tmp_path / "run"
-    train.main(
-        ["--config", tiny_config, "--output", str(output)]
-        + ["--fit.num_micro_batches", "auto", "--data.num_examples", "40", "--quality.frequency", "0"]
-    )
-    assert json.loads((output / "plan.json").read_text())["num_micro_batches"] == 2
-    assert keras.models.load_model(output / "model.keras").num_micro_batches == 2
+    settled = []
+
+    def stopped(start, data, model, epoch):
+        written = json.loads((start.output / "plan.json").read_text())
+        settled.extend([written["num_micro_batches"], model.num_micro_batches])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fitting.fit, "fit", stopped)
+    given = ["--config", tiny_config, "--output", str(tmp_path / "run"), "--data.num_examples", "40"]
+    with pytest.raises(KeyboardInterrupt):
+        train.main([*given, "--fit.num_micro_batches", "auto"])
+    assert settled == [2, 2]
 
 
 @pytest.mark.usefixtures("starts_warm")
@@ -184,7 +188,7 @@ def test_xla_compiles_no_more_programs_than_there_are_shapes(tmp_path, warm_pyth
     """Counted in what XLA itself writes: one file for each program that it compiles."""
     path = tmp_path / "config.yaml"
     data = {**TINY["data"], "num_examples": 60, "bucket_boundaries": [30, 48], "batch_tokens": 600}
-    fit = {"epochs": 2, "jit_compile": "on"}
+    fit = {"epochs": 1, "jit_compile": "on"}
     path.write_text(yaml.safe_dump({**TINY, "data": data, "fit": fit, "quality": {"frequency": 0}}))
     environment = {**os.environ, "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_dump_to={tmp_path / 'xla'}"}
     command = [warm_python, "-m", "training.train", "--config", path, "--output", tmp_path / "run"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.training.conftest import TINY
-from training import prepare, tasks, train
+from training import fitting, prepare, tasks, train
 from training.config import read
 from training.pipeline import pairs, shards
 
@@ -88,16 +88,23 @@ def test_ids_above_16_bits_are_kept(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_the_command_prepares_and_the_training_takes_it(tiny_config, tmp_path, capsys):
+def test_the_command_prepares_and_the_training_takes_it(tiny_config, tmp_path, capsys, monkeypatch):
     output = tmp_path / "prepared"
     prepare.main(["--config", tiny_config, "--output", str(output)])
     printed = capsys.readouterr().out
     facts = json.loads((output / "complete.json").read_text())
     assert f"{facts['num_pairs']:,} pairs of 300" in printed
     run = tmp_path / "run"
-    options = ["--config", tiny_config, "--output", str(run), "--fit.steps_per_epoch", "1"]
-    train.main([*options, "--data.prepared", str(output)])
-    assert (run / "model.keras").exists()
+    fitted = []
+
+    def stopped(start, data, *_):
+        fitted.append(data)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fitting.fit, "fit", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        train.main(["--config", tiny_config, "--output", str(run), "--data.prepared", str(output)])
+    assert fitted[0].batches["train"].summary().startswith(f"{facts['num_pairs']:,} pairs")
 
 
 def test_what_does_not_fit_is_refused(tiny_config, tmp_path, fails):

@@ -78,14 +78,12 @@ def undisturbed(config_path, tmp_path_factory):
     return output, train_to(output, config_path)
 
 
-# Within the first epoch, within another, and when nothing is missing but the final model.
-MOMENTS = [{"batches": 2}, {"batches": 5}, {"epochs": 5}]
-
-
+@pytest.mark.slow
 def test_an_interrupted_training_ends_like_an_undisturbed_one(
     undisturbed, config_path, tmp_path, monkeypatch
 ):
-    for moment in MOMENTS:
+    # Within the first epoch, within another, and when nothing is missing but the final model.
+    for moment in ({"batches": 2}, {"batches": 5}, {"epochs": 5}):
         kill_after(monkeypatch, **moment)
         with pytest.raises(Killed):
             train_to(tmp_path / "run", config_path)
@@ -128,10 +126,15 @@ def test_a_training_that_ends_early_does_so_after_the_same_epoch(config_path, tm
     assert_equal(train_to(tmp_path / "run", config_path, *ENDS_EARLY), expected)
 
 
-def test_a_finished_run_goes_on_for_more_epochs_as_if_it_had_them_from_the_start(
+def test_a_run_that_was_killed_and_made_longer_ends_like_an_undisturbed_one(
     undisturbed, config_path, tmp_path, fails, monkeypatch
 ):
     output = tmp_path / "run"
+    # Within the first epoch, and when nothing is missing but the final model.
+    for moment in ({"batches": 2}, {"epochs": 3}):
+        kill_after(monkeypatch, **moment)
+        with pytest.raises(Killed):
+            train_to(output, config_path, "--fit.epochs", "3")
     train_to(output, config_path, "--fit.epochs", "3")
     given = ["--config", config_path, "--output", output]
     refused = fails(train.main, *given)

@@ -157,17 +157,15 @@ def test_memory_that_runs_out_is_told_in_one_line(fails, tiny_config, tmp_path, 
 
 
 @pytest.mark.parametrize("place", [(plan.Plan, "write"), (callbacks.MetricsFile, "on_epoch_end")])
-def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(
-    fails, tiny_config, tmp_path, monkeypatch, place
-):
+def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(fails, tmp_path, monkeypatch, place):
     def fill(*arguments, **options):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "somewhere")
 
     monkeypatch.setattr(*place, fill)
-    steps = ["--fit.steps_per_epoch", "1", "--quality.frequency", "0"]
-    message = fails(train.main, "--config", tiny_config, "--output", tmp_path / "run", *steps)
+    config = tiny_runs.write_config(tmp_path, "attention_cnn")
+    message = fails(train.main, "--config", config, "--output", tmp_path / "run")
     assert "No space left" in message
-    assert not list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == [config]
 
 
 @pytest.mark.parametrize("has_begun", [False, True])

@@ -31,6 +31,11 @@ SEARCH = ["--beam", "1", "--max_length", "5"]
 GONE = "/old/place/of/the/data"
 
 
+def slowly(kind):
+    """Of a kind that shows nothing new, before a release."""
+    return pytest.param(kind, marks=pytest.mark.slow)
+
+
 @pytest.fixture(scope="module")
 def configs(tmp_path_factory):
     """{kind: path of its configuration}."""
@@ -148,9 +153,7 @@ def test_a_run_is_measured_where_its_data_is_not(zoo_run, fails, examples, tmp_p
 
 
 @pytest.mark.parametrize(
-    "kind",
-    ["causal_lm", "attention_cnn"]
-    + [pytest.param(kind, marks=pytest.mark.slow) for kind in ("image_captioner", *tiny_runs.CLASSIFIERS)],
+    "kind", ["attention_cnn", *map(slowly, ("causal_lm", "image_captioner", *tiny_runs.CLASSIFIERS))]
 )
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(zoo_run, configs, kind, tmp_path, monkeypatch):
     output, whole = tmp_path / "run", zoo_run(kind)
@@ -173,7 +176,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(zoo_run, configs, 
 
 
 @pytest.mark.usefixtures("starts_warm")
-@pytest.mark.parametrize("kind", ["causal_lm", "attention_cnn"])
+@pytest.mark.parametrize("kind", [slowly("causal_lm"), "attention_cnn"])
 def test_a_dry_run_tells_what_a_training_costs(configs, kind, tmp_path, capsys):
     train.main(["--config", configs[kind], "--dry_run", "--output", str(tmp_path / "run")])
     page = capsys.readouterr().out
@@ -181,7 +184,7 @@ def test_a_dry_run_tells_what_a_training_costs(configs, kind, tmp_path, capsys):
     assert f"            {shape}: " in page and "parameters  " in page and "time        about" in page
 
 
-@pytest.mark.parametrize("kind", ["masked_lm", "attention_cnn"])
+@pytest.mark.parametrize("kind", [slowly("masked_lm"), "attention_cnn"])
 def test_a_run_begins_with_the_weights_of_another(zoo_run, configs, kind, tmp_path, capsys):
     begun = ["--initial.run", str(zoo_run(kind)), "--fit.epochs", "1"]
     train.main(

@@ -14,7 +14,13 @@ TUNERS = {"random": 3, "hyperband": 6, "bayesian": 3}
 
 # What lies on the disk after a write lies there before the next one too, but for what is written in between.
 @pytest.mark.parametrize(
-    ("tuner", "is_after"), [("random", False), ("random", True), ("hyperband", False), ("bayesian", False)]
+    ("tuner", "is_after"),
+    [
+        ("random", False),
+        pytest.param("random", True, marks=pytest.mark.slow),
+        ("hyperband", False),
+        pytest.param("bayesian", False, marks=pytest.mark.slow),
+    ],
 )
 def test_a_kill_at_any_write_changes_nothing(tmp_path, monkeypatch, tuner, is_after):
     sweep = fakes.make(tuner)
