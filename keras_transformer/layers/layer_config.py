@@ -1,5 +1,6 @@
 """The description of a Transformer's layer, which layers, stacks and models take and hand on."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypedDict
 
@@ -109,6 +110,30 @@ class LayerFields(TypedDict, total=False):
     attention_dropout: float
 
 
+def split_fields(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The fields of a `LayerConfig` among arguments, and the other arguments."""
+    return tuple({k: v for k, v in given.items() if (k in FIELDS) is ours} for ours in (True, False))
+
+
+def as_config(
+    config: LayerConfig | None, given: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> LayerConfig:
+    """The description that was given: whole, or as fields of which None of `SIZES` stands for the default.
+
+    Raises:
+        ValueError: both came, `config` is none, or a field is out of range.
+    """
+    given = {name: value for name, value in given.items() if value is not None or name not in SIZES}
+    if config is None:
+        return LayerConfig(**{**defaults, **given})
+    if given or not isinstance(config, LayerConfig):
+        raise ValueError(
+            "`config` must be a `layers.LayerConfig`, and comes without any of its fields. "
+            f"Received: config={config!r}, {', '.join(given) or 'no fields'}."
+        )
+    return config
+
+
 class TakesLayerConfig:
     """Mixed into layers and models that are described by a `LayerConfig`: given whole, or by its fields.
 
@@ -118,19 +143,11 @@ class TakesLayerConfig:
     layer_defaults: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, *, config: LayerConfig | None = None, **fields: Any):
-        given = {name: fields.pop(name) for name in FIELDS if name in fields}
-        given = {name: value for name, value in given.items() if value is not None or name not in SIZES}
-        super().__init__(**fields)
-        if config is None:
-            config = LayerConfig(**{**self.layer_defaults, **given})
-        elif given or not isinstance(config, LayerConfig):
-            raise ValueError(
-                "`config` must be a `layers.LayerConfig`, and comes without any of its fields. "
-                f"Received: config={config!r}, {', '.join(given) or 'no fields'}."
-            )
-        self.config = config
+        given, others = split_fields(fields)
+        super().__init__(**others)
+        self.config = as_config(config, given, self.layer_defaults)
         for name in FIELDS:
-            setattr(self, name, getattr(config, name))
+            setattr(self, name, getattr(self.config, name))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self.config.get_config()}

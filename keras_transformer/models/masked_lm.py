@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_transformer.layers.normalization import norm_layer
 from keras_transformer.models.text_model import TextModel
 
 
@@ -31,7 +32,8 @@ class MaskedLM(TextModel):
         super().__init__(encoder, **kwargs)
         policy, width = self.dtype_policy, encoder.hidden_dim
         self.dense = keras.layers.Dense(width, activation="gelu", dtype=policy, name="dense")
-        self.norm = keras.layers.LayerNormalization(epsilon=1e-6, dtype=policy, name="norm")
+        config = encoder.config
+        self.norm = norm_layer(config.normalization, config.norm_epsilon, dtype=policy, name="norm")
 
     def build(self, input_shape=None):
         super().build(input_shape)
