@@ -97,6 +97,13 @@ def test_beams_have_the_scores_of_whole_passes(options):
         np.testing.assert_allclose(checks.as_array(scores)[:, rank], checks.as_array(expected), atol=1e-3)
 
 
+def test_a_search_with_relative_positions_can_be_exported():
+    def make(**kwargs):
+        return language_model(positions="relative_bias", num_key_value_heads=1, activation="swiglu", **kwargs)
+
+    zoo_checks.a_search_can_be_exported(make, MODELS["CausalLM"][1])
+
+
 def test_a_model_takes_the_whole_description():
     config = layers.LayerConfig(**MODERN, intermediate_dim=11)
     model = models.Transformer(13, 13, 1, D, config=config)
