@@ -5,7 +5,7 @@ import inspect
 import math
 from collections.abc import Iterable
 from numbers import Real
-from typing import Any
+from typing import Any, get_args, is_typeddict
 
 import keras
 import numpy as np
@@ -168,10 +168,16 @@ def _no_such_argument(cls, strangers, names, prefix=""):
 
 @functools.cache
 def _parameters(function):
-    """Names of a function's arguments, without `self`, `*args` and `**kwargs`."""
+    """Names of a function's arguments, without `self` and `*args`; of `**fields: Unpack[...]` its keys."""
     found = inspect.signature(function).parameters.values()
     variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return [each.name for each in found if each.kind not in variable and each.name != "self"]
+    names = [each.name for each in found if each.kind not in variable and each.name != "self"]
+    unpacked = [key for each in found for kind in get_args(each.annotation) for key in _typed_keys(kind)]
+    return [*names, *unpacked]
+
+
+def _typed_keys(kind):
+    return kind.__annotations__ if is_typeddict(kind) else ()
 
 
 @functools.cache

@@ -143,6 +143,17 @@ def _check(model):
     """Raises unless CTranslate2 has all that the model is made of."""
     if not isinstance(model, models.Transformer) or not model.built:
         raise ValueError(f"`model` must be a built `models.Transformer`. Received: {model!r}.")
+    plain = layers.LayerConfig(num_heads=1, intermediate_dim=1)
+    names = ("num_key_value_heads", "sliding_window", "qk_norm", "use_bias", "normalization")
+    other = [name for name in names if getattr(model.config, name) != getattr(plain, name)]
+    if model.source_positions is None:
+        other.append("positions")
+    if other:
+        raise ValueError(
+            "For CTranslate2 a Transformer must have positions that are added, biases, layer norms, and "
+            "heads with keys of their own that see everything. "
+            f"Received: {', '.join(f'{name}={getattr(model.config, name)!r}' for name in other)}."
+        )
     if model.activation not in ACTIVATIONS:
         raise ValueError(
             "CTranslate2 has the activations relu, gelu and swish. "

@@ -13,6 +13,7 @@ from keras_transformer.layers.feed_forward import GatedFeedForward
 from keras_transformer.layers.gated_convolution import GatedConvolution
 from keras_transformer.layers.grouped_query_attention import GroupedQueryAttention
 from keras_transformer.layers.image_encoder import ImageEncoder, ResidualBlock
+from keras_transformer.layers.layer_config import LayerConfig
 from keras_transformer.layers.position_bias import AlibiBias, RelativePositionBias
 from keras_transformer.layers.positions import (
     GridPositionalEncoding,
@@ -49,6 +50,7 @@ __all__ = [
     "GridPositionalEncoding",
     "GroupedQueryAttention",
     "ImageEncoder",
+    "LayerConfig",
     "LearnedPositionalEncoding",
     "MultiHeadAttention",
     "PositionalEncoding",

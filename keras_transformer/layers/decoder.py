@@ -16,14 +16,9 @@ class DecoderLayer(TransformerLayer):
     input. `step` computes one position from a state and equals that row of a full `call`.
 
     Args:
-        num_heads: h, >= 1.
-        intermediate_dim: d_ff, width inside the feed-forward network, >= 1.
-        key_dim: d_k = d_v; the input's width D divided by `num_heads` if None.
-        dropout: probability of dropping one value of a sub-layer's output, 0 <= p < 1 (section 5.4).
-        attention_dropout: probability of dropping one attention weight, 0 <= p < 1.
-        activation: of the feed-forward network; the paper's is "relu".
-        norm_first: whether each sub-layer normalises its input; else the sum, as in the paper.
-        norm_epsilon: added to the variance.
+        num_heads, intermediate_dim, key_dim, **fields: see `LayerConfig`. Positions and the window are those
+            of the self-attention.
+        config: the whole `LayerConfig`, in place of its fields.
 
     Call arguments:
         hidden: (B, T, D).
@@ -41,11 +36,13 @@ class DecoderLayer(TransformerLayer):
         ValueError: `key_dim` is None and D is not a multiple of `num_heads`.
     """
 
+    causal = True
+
     def build(self, hidden_shape: Shape, memory_shape: Shape | None = None) -> None:
         self._check_build(hidden_shape, memory_shape)
-        self.self_attention = self._attention("self_attention", self.width)
-        self.cross_attention = self._attention("cross_attention", self.width, memory_shape)
-        self.feed_forward = self._feed_forward(self.width)
+        self.self_attention = self._self_attention()
+        self.cross_attention = self._attention("cross_attention", memory_shape)
+        self.feed_forward = self._feed_forward()
 
     def call(
         self,
@@ -142,19 +139,17 @@ class Decoder(TransformerStack):
 
     Args:
         num_layers: N, >= 1.
-        num_heads: h, >= 1.
-        intermediate_dim: d_ff, width inside the feed-forward network, >= 1.
-        key_dim: d_k = d_v; the input's width D divided by `num_heads` if None.
-        dropout: probability of dropping one value of a sub-layer's output, 0 <= p < 1 (section 5.4).
-        attention_dropout: probability of dropping one attention weight, 0 <= p < 1.
-        activation: of the feed-forward network; the paper's is "relu".
-        norm_first: whether each sub-layer normalises its input; else the sum, as in the paper.
-        norm_epsilon: added to the variance.
+        num_heads, intermediate_dim, key_dim, **fields: see `LayerConfig`. Positions and the window are those
+            of the self-attention.
+        config: the whole `LayerConfig`, in place of its fields.
 
     Call arguments, returns and errors: those of `DecoderLayer`.
     """
 
-    layer_class = DecoderLayer
+    causal = True
+
+    def _make_layer(self, **kwargs):
+        return DecoderLayer(**kwargs)
 
     def build(self, hidden_shape: Shape, memory_shape: Shape | None = None) -> None:
         self._build_stack(hidden_shape, memory_shape)

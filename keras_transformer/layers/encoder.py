@@ -1,12 +1,15 @@
 """The encoder (Vaswani et al. 2017, section 3.1, left half of figure 1).
 
-With `use_causal_mask` it is the stack of a language model: a decoder without attention to a source (Liu et
+With `causal` it is the stack of a language model: a decoder without attention to a source (Liu et
 al. 2018, section 4.2.3).
 """
+
+from typing import Any, Unpack
 
 import keras
 
 from keras_transformer import arguments, masks
+from keras_transformer.layers.layer_config import LayerConfig, LayerFields
 from keras_transformer.layers.transformer_layer import TransformerLayer, TransformerStack
 from keras_transformer.types import Shape, Tensor, Tree
 
@@ -16,17 +19,13 @@ class EncoderLayer(TransformerLayer):
     """Self-attention, then a feed-forward network, each in a residual sub-layer.
 
     Vaswani et al. 2017, section 3.1. The width D is read from the input. `step` computes one position from
-    a state and equals that row of a full `call` with `use_causal_mask`.
+    a state and equals that row of a full causal `call`.
 
     Args:
-        num_heads: h, >= 1.
-        intermediate_dim: d_ff, width inside the feed-forward network, >= 1.
-        key_dim: d_k = d_v; the input's width D divided by `num_heads` if None.
-        dropout: probability of dropping one value of a sub-layer's output, 0 <= p < 1 (section 5.4).
-        attention_dropout: probability of dropping one attention weight, 0 <= p < 1.
-        activation: of the feed-forward network; the paper's is "relu".
-        norm_first: whether each sub-layer normalises its input; else the sum, as in the paper.
-        norm_epsilon: added to the variance.
+        num_heads, intermediate_dim, key_dim, **fields: see `LayerConfig`.
+        causal: whether every position sees only those before it, as in a language model, whatever the calls
+            say: `use_causal_mask` is then True.
+        config: the whole `LayerConfig`, in place of its fields.
 
     Call arguments:
         hidden: (B, T, D).
@@ -42,10 +41,23 @@ class EncoderLayer(TransformerLayer):
         ValueError: `key_dim` is None and D is not a multiple of `num_heads`.
     """
 
+    def __init__(
+        self,
+        num_heads: int | None = None,
+        intermediate_dim: int | None = None,
+        key_dim: int | None = None,
+        *,
+        causal: bool = False,
+        config: LayerConfig | None = None,
+        **fields: Unpack[LayerFields],
+    ):
+        super().__init__(num_heads, intermediate_dim, key_dim, config=config, **fields)
+        self.causal = causal
+
     def build(self, hidden_shape: Shape) -> None:
         self._check_build(hidden_shape)
-        self.self_attention = self._attention("self_attention", self.width)
-        self.feed_forward = self._feed_forward(self.width)
+        self.self_attention = self._self_attention()
+        self.feed_forward = self._feed_forward()
 
     def call(
         self,
@@ -66,7 +78,7 @@ class EncoderLayer(TransformerLayer):
             query_mask=hidden_mask,
             value_mask=hidden_mask,
             attention_mask=attention_mask,
-            use_causal_mask=use_causal_mask,
+            use_causal_mask=use_causal_mask or self.causal,
         )
         hidden = self.self_attention.after(hidden, x)
         return self.feed_forward(hidden)
@@ -76,7 +88,7 @@ class EncoderLayer(TransformerLayer):
         return self.self_attention.layer.initial_state(batch_size, max_length)
 
     def step(self, hidden: Tensor, state: Tree, index: int | Tensor) -> tuple[Tensor, Tree]:
-        """The next positions: equals these rows of a full `call` with `use_causal_mask`.
+        """The next positions: equals these rows of a full causal `call`.
 
         Args:
             hidden: (B, T, D), the input at the positions from `index` on; mostly T = 1.
@@ -92,6 +104,9 @@ class EncoderLayer(TransformerLayer):
     def compute_output_shape(self, hidden_shape: Shape) -> Shape:
         return hidden_shape
 
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "causal": self.causal}
+
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
 class Encoder(TransformerStack):
@@ -101,19 +116,30 @@ class Encoder(TransformerStack):
 
     Args:
         num_layers: N, >= 1.
-        num_heads: h, >= 1.
-        intermediate_dim: d_ff, width inside the feed-forward network, >= 1.
-        key_dim: d_k = d_v; the input's width D divided by `num_heads` if None.
-        dropout: probability of dropping one value of a sub-layer's output, 0 <= p < 1 (section 5.4).
-        attention_dropout: probability of dropping one attention weight, 0 <= p < 1.
-        activation: of the feed-forward network; the paper's is "relu".
-        norm_first: whether each sub-layer normalises its input; else the sum, as in the paper.
-        norm_epsilon: added to the variance.
+        num_heads, intermediate_dim, key_dim, **fields: see `LayerConfig`.
+        causal: whether every position sees only those before it, as in a language model, whatever the calls
+            say: `use_causal_mask` is then True.
+        config: the whole `LayerConfig`, in place of its fields.
 
     Call arguments, returns and errors: those of `EncoderLayer`.
     """
 
-    layer_class = EncoderLayer
+    def __init__(
+        self,
+        num_layers: int,
+        num_heads: int | None = None,
+        intermediate_dim: int | None = None,
+        key_dim: int | None = None,
+        *,
+        causal: bool = False,
+        config: LayerConfig | None = None,
+        **fields: Unpack[LayerFields],
+    ):
+        super().__init__(num_layers, num_heads, intermediate_dim, key_dim, config=config, **fields)
+        self.causal = causal
+
+    def _make_layer(self, **kwargs):
+        return EncoderLayer(causal=self.causal, **kwargs)
 
     def build(self, hidden_shape: Shape) -> None:
         self._build_stack(hidden_shape)
@@ -151,3 +177,6 @@ class Encoder(TransformerStack):
 
     def compute_output_shape(self, hidden_shape: Shape) -> Shape:
         return hidden_shape
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "causal": self.causal}

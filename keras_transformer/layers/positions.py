@@ -228,12 +228,3 @@ def known_start(start_index: Any, batch_size: int | None = None) -> int:
             f"`start_index` must be an integer, 0 or above, or one for each row. Received: {received}."
         )
     return 0 if known is None or not known.size else int(known.max())
-
-
-def positional_encoding(
-    max_length: int | None = None, **kwargs: Any
-) -> PositionalEncoding | LearnedPositionalEncoding:
-    """The sinusoid, which has no limit, if `max_length` is None; else so many learned positions."""
-    if max_length is None:
-        return PositionalEncoding(**kwargs)
-    return LearnedPositionalEncoding(max_length, **kwargs)

@@ -1,19 +1,20 @@
 """A language model: the Transformer's decoder alone (Radford et al. 2019, "GPT-2")."""
 
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Unpack
 
 import keras
 from keras import ops
 
 from keras_transformer import arguments, layers
-from keras_transformer.layers.positions import positional_encoding
+from keras_transformer.layers.layer_config import LayerFields, TakesLayerConfig
+from keras_transformer.layers.position_kinds import encoded, input_encoding
 from keras_transformer.models.base import AutoregressiveModel, check_inputs, id_specs
-from keras_transformer.types import Identifier, Tensor, Tree
+from keras_transformer.types import Tensor, Tree
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class CausalLM(AutoregressiveModel):
+class CausalLM(TakesLayerConfig, AutoregressiveModel):
     """Decoder-only Transformer: predicts a text's next token from the text so far.
 
     Radford et al. 2018, section 3.1, and 2019, section 2.3; the first of its kind is Liu et al. 2018,
@@ -31,15 +32,15 @@ class CausalLM(AutoregressiveModel):
         vocabulary_size: V, number of ids, special ids included.
         num_layers: N, >= 1.
         hidden_dim: D, width of every layer's input and output.
-        num_heads: H, >= 1; `hidden_dim` is a multiple of it.
-        intermediate_dim: width inside the feed-forward networks, >= 1; 4 * hidden_dim in GPT-2.
-        dropout: probability of dropping one value of a sub-layer's output or of an embedding.
-        attention_dropout: probability of dropping one attention weight.
-        activation: of the feed-forward networks.
-        norm_first: whether sub-layers normalise their input, with a final norm.
-        max_length: None for the sinusoid, which has no limit; a number for so many learned positions,
-            as GPT-2 has (1,024).
+        num_heads: H, 12 if None.
+        intermediate_dim: width inside the feed-forward networks, 3,072 if None; 4 * hidden_dim in GPT-2.
+        key_dim: width of one head; hidden_dim / num_heads if None.
+        max_length: number of learned positions, of which GPT-2 has 1,024; None for others, by default the
+            sinusoid, which has no limit.
         tie_embeddings: whether tokens and logits share one matrix, as in GPT-2.
+        config: a whole `layers.LayerConfig` in place of its fields.
+        **fields: the others of `layers.LayerConfig`; `dropout` (0.1) also drops values of an embedding. What
+            stands as attribute `positions` is the layer that adds them, or None.
 
     Call arguments:
         inputs: {"target_ids": (B, T)}, integers padded at the end with 0. Starts with the start token, or
@@ -53,59 +54,46 @@ class CausalLM(AutoregressiveModel):
         ValueError: a size is out of range.
     """
 
+    layer_defaults = {
+        "num_heads": 12,
+        "intermediate_dim": 3072,
+        "dropout": 0.1,
+        "attention_dropout": 0.1,
+        "activation": "gelu",
+        "norm_first": True,
+    }
+
     def __init__(
         self,
         vocabulary_size: int,
         num_layers: int = 12,
         hidden_dim: int = 768,
-        num_heads: int = 12,
-        intermediate_dim: int = 3072,
-        dropout: float = 0.1,
-        attention_dropout: float = 0.1,
-        activation: Identifier = "gelu",
-        norm_first: bool = True,
+        num_heads: int | None = None,
+        intermediate_dim: int | None = None,
+        key_dim: int | None = None,
+        *,
         max_length: int | None = None,
         tie_embeddings: bool = True,
-        **kwargs: Any,
+        config: layers.LayerConfig | None = None,
+        **fields: Unpack[LayerFields],
     ):
-        super().__init__(**kwargs)
-        arguments.check_sizes(
-            vocabulary_size=vocabulary_size,
-            num_layers=num_layers,
-            hidden_dim=hidden_dim,
-            num_heads=num_heads,
-            intermediate_dim=intermediate_dim,
+        super().__init__(
+            num_heads=num_heads, intermediate_dim=intermediate_dim, key_dim=key_dim, config=config, **fields
         )
+        arguments.check_sizes(vocabulary_size=vocabulary_size, num_layers=num_layers, hidden_dim=hidden_dim)
         arguments.check_optional_sizes(max_length=max_length)
-        arguments.check_rates(dropout=dropout, attention_dropout=attention_dropout)
-        arguments.check_heads(hidden_dim, num_heads)
+        arguments.check_heads(hidden_dim, self.num_heads, self.key_dim)
         self.vocabulary_size = vocabulary_size
         self.num_layers = num_layers
         self.hidden_dim = hidden_dim
-        self.num_heads = num_heads
-        self.intermediate_dim = intermediate_dim
-        self.dropout = dropout
-        self.attention_dropout = attention_dropout
-        self.activation = keras.activations.get(activation)
-        self.norm_first = norm_first
         self.max_length = max_length
         self.tie_embeddings = tie_embeddings
 
-        policy = self.dtype_policy
+        policy, config = self.dtype_policy, self.config
         self.embedding = layers.TokenEmbedding(vocabulary_size, hidden_dim, dtype=policy, name="embedding")
-        self.positions = positional_encoding(max_length, dtype=policy, name="positions")
-        self.embedding_dropout = keras.layers.Dropout(dropout, dtype=policy)
-        self.decoder = layers.Encoder(
-            num_layers,
-            num_heads,
-            intermediate_dim,
-            dropout=dropout,
-            attention_dropout=attention_dropout,
-            activation=self.activation,
-            norm_first=norm_first,
-            dtype=policy,
-            name="decoder",
-        )
+        self.positions = input_encoding(config.positions, max_length, dtype=policy, name="positions")
+        self.embedding_dropout = keras.layers.Dropout(self.dropout, dtype=policy)
+        self.decoder = layers.Encoder(num_layers, causal=True, config=config, dtype=policy, name="decoder")
         if not tie_embeddings:
             # The product itself in float32: a cast behind it would keep the steps of half precision.
             self.logits_dense = keras.layers.Dense(
@@ -120,17 +108,18 @@ class CausalLM(AutoregressiveModel):
     def build(self, input_shape: Any = None) -> None:
         width = (None, None, self.hidden_dim)
         self.embedding.build((None, None))
-        self.positions.build(width)
+        if self.positions is not None:
+            self.positions.build(width)
         self.decoder.build(width)
         if not self.tie_embeddings:
             self.logits_dense.build(width)
 
     def call(self, inputs: Mapping[str, Tensor], training: bool | None = None) -> Tensor:
         check_inputs(inputs, "target_ids")
-        hidden = self.positions(self.embedding(inputs["target_ids"]))
+        hidden = encoded(self.positions, self.embedding(inputs["target_ids"]))
         hidden = self.embedding_dropout(hidden, training=training)
         # No padding mask: padding comes last, where causality hides it already.
-        hidden = self.decoder(hidden, use_causal_mask=True, training=training)
+        hidden = self.decoder(hidden, training=training)
         return self._logits(hidden)
 
     def _logits(self, hidden):
@@ -165,7 +154,7 @@ class CausalLM(AutoregressiveModel):
 
     def read(self, token_ids: Tensor, state: Tree, index: int | Tensor) -> tuple[Tensor, Tree]:
         """See `AutoregressiveModel`."""
-        hidden = self.positions(self.embedding(token_ids), start_index=index)
+        hidden = encoded(self.positions, self.embedding(token_ids), index)
         hidden, target = self.decoder.step(hidden, state["target"], index)
         return self._logits(hidden), {**state, "target": target}
 
@@ -187,12 +176,6 @@ class CausalLM(AutoregressiveModel):
             "vocabulary_size": self.vocabulary_size,
             "num_layers": self.num_layers,
             "hidden_dim": self.hidden_dim,
-            "num_heads": self.num_heads,
-            "intermediate_dim": self.intermediate_dim,
-            "dropout": self.dropout,
-            "attention_dropout": self.attention_dropout,
-            "activation": keras.activations.serialize(self.activation),
-            "norm_first": self.norm_first,
             "max_length": self.max_length,
             "tie_embeddings": self.tie_embeddings,
         }

@@ -1,12 +1,14 @@
 """Image captioning with attention (Xu et al. 2015, "Show, Attend and Tell")."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import keras
 from keras import ops
 
 from keras_transformer import arguments, layers
+from keras_transformer.layers.layer_config import SIZES, LayerFields, as_config, split_fields
+from keras_transformer.layers.position_kinds import encoded, input_encoding
 from keras_transformer.models.base import AutoregressiveModel, check_inputs, id_specs, image_spec
 from keras_transformer.types import Shape, Tensor, Tree
 
@@ -36,8 +38,11 @@ class ImageCaptioner(AutoregressiveModel):
         intermediate_dim: width inside its feed-forward networks, 4 D if None; a GRU has none.
         filters: numbers of channels of the blocks that read the image, see `layers.ImageEncoder`.
         channels: C of the images: 1 for grey, 3 for colours.
-        dropout: probability of dropping one value of the memory, an embedding, what goes from one recurrent
-            layer to the next and to the logits, or a sub-layer's output; 0 <= p < 1.
+        key_dim: width of one of its heads, D / H if None; a GRU has none.
+        config: a whole `layers.LayerConfig` of the Transformer decoder, in place of its fields.
+        **fields: `dropout` (0.1), the probability of dropping one value of the memory, an embedding, what
+            goes from one recurrent layer to the next and to the logits, or a sub-layer's output. The others
+            of `layers.LayerConfig` are the Transformer decoder's; its positions are the sinusoid if None.
 
     Call arguments:
         inputs: {"image": (B, H, W, C), floats from 0 to 1 or uint8, "target_ids": (B, T), integers padded
@@ -55,37 +60,43 @@ class ImageCaptioner(AutoregressiveModel):
     def __init__(
         self,
         vocabulary_size: int,
-        decoder: Literal["transformer", "gru"] = "transformer",
+        decoder: Literal["gru", "transformer"] = "transformer",
         num_layers: int = 2,
         hidden_dim: int = 128,
         num_heads: int | None = None,
         intermediate_dim: int | None = None,
         filters: Sequence[int] = (16, 32, 64, 64),
         channels: int = 3,
-        dropout: float = 0.1,
-        **kwargs: Any,
+        *,
+        key_dim: int | None = None,
+        config: layers.LayerConfig | None = None,
+        **fields: Unpack[LayerFields],
     ):
-        super().__init__(**kwargs)
+        given, others = split_fields(fields)
+        given |= {"num_heads": num_heads, "intermediate_dim": intermediate_dim, "key_dim": key_dim}
+        super().__init__(**others)
         if decoder not in DECODERS:
             raise ValueError(f"`decoder` must be one of {list(DECODERS)}. Received: decoder={decoder!r}.")
-        for name, size in {"num_heads": num_heads, "intermediate_dim": intermediate_dim}.items():
-            if decoder == "gru" and size is not None:
-                raise ValueError(f"`{name}` must be None where decoder='gru'. Received: {name}={size}.")
+        for name, value in {**given, "config": config}.items():
+            if decoder == "gru" and value is not None and name != "dropout":
+                raise ValueError(f"`{name}` must be None where decoder='gru'. Received: {name}={value}.")
         arguments.check_sizes(
             vocabulary_size=vocabulary_size, num_layers=num_layers, hidden_dim=hidden_dim, channels=channels
         )
-        arguments.check_optional_sizes(num_heads=num_heads, intermediate_dim=intermediate_dim)
-        arguments.check_rates(dropout=dropout)
-        if decoder == "transformer":
-            arguments.check_heads(hidden_dim, 4 if num_heads is None else num_heads)
+        # A GRU has the field `dropout` alone.
+        defaults = {"num_heads": 4, "intermediate_dim": 4 * hidden_dim, "dropout": 0.1}
+        config = as_config(config, given, defaults)
+        arguments.check_heads(hidden_dim, 1 if decoder == "gru" else config.num_heads, config.key_dim)
+        dropout = config.dropout
         self.vocabulary_size = vocabulary_size
         self.decoder_name = decoder
         self.num_layers = num_layers
         self.hidden_dim = hidden_dim
-        self.num_heads = num_heads
-        self.intermediate_dim = intermediate_dim
-        self.channels = channels
+        self.config = config if decoder == "transformer" else None
+        for name, value in self._layer_fields().items():
+            setattr(self, name, value)
         self.dropout = dropout
+        self.channels = channels
 
         policy = self.dtype_policy
         self.encoder = layers.ImageEncoder(filters, attention=False, dtype=policy, name="encoder")
@@ -107,15 +118,11 @@ class ImageCaptioner(AutoregressiveModel):
                 num_layers * hidden_dim, activation="tanh", dtype=policy, name="first_states"
             )
         else:
-            self.target_positions = layers.PositionalEncoding(dtype=policy, name="target_positions")
-            self.decoder = layers.Decoder(
-                num_layers,
-                4 if num_heads is None else num_heads,
-                4 * hidden_dim if intermediate_dim is None else intermediate_dim,
-                dropout=dropout,
-                dtype=policy,
-                name="decoder",
-            )
+            self.target_positions = input_encoding(config.positions, dtype=policy, name="target_positions")
+            self.decoder = layers.Decoder(num_layers, config=config, dtype=policy, name="decoder")
+
+    def _layer_fields(self):
+        return dict.fromkeys(SIZES) if self._is_recurrent else self.config.get_config()
 
     @property
     def _is_recurrent(self):
@@ -156,7 +163,7 @@ class ImageCaptioner(AutoregressiveModel):
             hidden = self.decoder.decode(hidden, self._first_state(memory), training=training)
             hidden = self.dropout_layer(hidden, training=training)
         else:
-            hidden = self.dropout_layer(self.target_positions(hidden), training=training)
+            hidden = self.dropout_layer(encoded(self.target_positions, hidden), training=training)
             hidden = self.decoder(hidden, memory, training=training)
         return self.target_embedding(hidden, reverse=True)
 
@@ -191,7 +198,7 @@ class ImageCaptioner(AutoregressiveModel):
             hidden, state = self.decoder.step(projected, state)
         else:
             hidden = self.target_embedding(ops.expand_dims(token_ids, 1))
-            hidden = self.target_positions(hidden, start_index=index)
+            hidden = encoded(self.target_positions, hidden, index)
             hidden, state = self.decoder.step(hidden, state, index)
             hidden = hidden[:, 0]
         return self.target_embedding(hidden, reverse=True), state
@@ -208,9 +215,8 @@ class ImageCaptioner(AutoregressiveModel):
             "decoder": self.decoder_name,
             "num_layers": self.num_layers,
             "hidden_dim": self.hidden_dim,
-            "num_heads": self.num_heads,
-            "intermediate_dim": self.intermediate_dim,
             "filters": list(self.filters),
             "channels": self.channels,
             "dropout": self.dropout,
+            **self._layer_fields(),
         }

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_transformer.layers.normalization import norm_layer
 from keras_transformer.models.text_model import TextModel
 from keras_transformer.types import Tensor
 
@@ -35,7 +36,8 @@ class MaskedLM(TextModel):
         super().__init__(encoder, **kwargs)
         policy, width = self.dtype_policy, encoder.hidden_dim
         self.dense = keras.layers.Dense(width, activation="gelu", dtype=policy, name="dense")
-        self.norm = keras.layers.LayerNormalization(epsilon=1e-6, dtype=policy, name="norm")
+        config = encoder.config
+        self.norm = norm_layer(config.normalization, config.norm_epsilon, dtype=policy, name="norm")
 
     def build(self, input_shape: Any = None) -> None:
         super().build(input_shape)

@@ -1,19 +1,20 @@
 """The Transformer (Vaswani et al. 2017, "Attention Is All You Need")."""
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import keras
 from keras import ops
 
 from keras_transformer import arguments, layers, masks
-from keras_transformer.layers.positions import positional_encoding
+from keras_transformer.layers.layer_config import LayerFields, TakesLayerConfig
+from keras_transformer.layers.position_kinds import encoded, input_encoding
 from keras_transformer.models.base import AutoregressiveModel, check_inputs, check_shared, id_specs
-from keras_transformer.types import Identifier, Tensor, Tree
+from keras_transformer.types import Tensor, Tree
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class Transformer(AutoregressiveModel):
+class Transformer(TakesLayerConfig, AutoregressiveModel):
     """Encoder-decoder for translation: figure 1 of the paper.
 
     Paper symbols: N = num_layers, d_model = hidden_dim, h = num_heads, d_ff = intermediate_dim,
@@ -24,17 +25,15 @@ class Transformer(AutoregressiveModel):
         target_vocabulary_size: V, number of target ids, special ids included.
         num_layers: N, of the encoder and of the decoder, >= 1.
         hidden_dim: D, width of every layer's input and output.
-        num_heads: H, >= 1.
-        intermediate_dim: width inside the feed-forward networks, >= 1.
+        num_heads: H, 8 if None.
+        intermediate_dim: width inside the feed-forward networks, 2,048 if None.
         key_dim: width of one head; hidden_dim / num_heads if None.
-        dropout: probability of dropping one value of a sub-layer's output or of an embedding.
-        attention_dropout: probability of dropping one attention weight.
-        activation: of the feed-forward networks.
-        norm_first: whether sub-layers normalise their input, with a final norm on each stack.
         share_embeddings: whether source, target and logits share one matrix (section 3.4, a joint
             vocabulary); else target and logits share one, and the source has its own.
-        max_length: None for the sinusoid of section 3.5, which has no limit; a number for so many
-            learned positions.
+        max_length: number of learned positions; None for others, by default the sinusoid of section 3.5,
+            which has no limit.
+        config: a whole `layers.LayerConfig`, of both stacks, in place of its fields.
+        **fields: the others of `layers.LayerConfig`; `dropout` (0.1) also drops values of an embedding.
 
     Call arguments:
         inputs: {"source_ids": (B, S), "target_ids": (B, T)}, integers padded with 0. The target starts
@@ -62,62 +61,43 @@ class Transformer(AutoregressiveModel):
         ),
     }
 
+    layer_defaults = {"num_heads": 8, "intermediate_dim": 2048, "dropout": 0.1}
+
     def __init__(
         self,
         source_vocabulary_size: int,
         target_vocabulary_size: int,
         num_layers: int = 6,
         hidden_dim: int = 512,
-        num_heads: int = 8,
-        intermediate_dim: int = 2048,
+        num_heads: int | None = None,
+        intermediate_dim: int | None = None,
         key_dim: int | None = None,
-        dropout: float = 0.1,
-        attention_dropout: float = 0.0,
-        activation: Identifier = "relu",
-        norm_first: bool = False,
+        *,
         share_embeddings: bool = False,
         max_length: int | None = None,
-        **kwargs: Any,
+        config: layers.LayerConfig | None = None,
+        **fields: Unpack[LayerFields],
     ):
-        super().__init__(**kwargs)
+        super().__init__(
+            num_heads=num_heads, intermediate_dim=intermediate_dim, key_dim=key_dim, config=config, **fields
+        )
         arguments.check_sizes(
             source_vocabulary_size=source_vocabulary_size,
             target_vocabulary_size=target_vocabulary_size,
             num_layers=num_layers,
             hidden_dim=hidden_dim,
-            num_heads=num_heads,
-            intermediate_dim=intermediate_dim,
         )
-        arguments.check_optional_sizes(key_dim=key_dim, max_length=max_length)
-        arguments.check_rates(dropout=dropout, attention_dropout=attention_dropout)
-        arguments.check_heads(hidden_dim, num_heads, key_dim)
+        arguments.check_optional_sizes(max_length=max_length)
+        arguments.check_heads(hidden_dim, self.num_heads, self.key_dim)
         check_shared(share_embeddings, source_vocabulary_size, target_vocabulary_size)
         self.source_vocabulary_size = source_vocabulary_size
         self.target_vocabulary_size = target_vocabulary_size
         self.num_layers = num_layers
         self.hidden_dim = hidden_dim
-        self.num_heads = num_heads
-        self.intermediate_dim = intermediate_dim
-        self.key_dim = key_dim
-        self.dropout = dropout
-        self.attention_dropout = attention_dropout
-        self.activation = keras.activations.get(activation)
-        self.norm_first = norm_first
         self.share_embeddings = share_embeddings
         self.max_length = max_length
 
         policy = self.dtype_policy
-        stack = {
-            "num_layers": num_layers,
-            "num_heads": num_heads,
-            "intermediate_dim": intermediate_dim,
-            "key_dim": key_dim,
-            "dropout": dropout,
-            "attention_dropout": attention_dropout,
-            "activation": self.activation,
-            "norm_first": norm_first,
-            "dtype": policy,
-        }
         self.target_embedding = layers.TokenEmbedding(
             target_vocabulary_size, hidden_dim, dtype=policy, name="target_embedding"
         )
@@ -127,11 +107,13 @@ class Transformer(AutoregressiveModel):
             self.source_embedding = layers.TokenEmbedding(
                 source_vocabulary_size, hidden_dim, dtype=policy, name="source_embedding"
             )
-        self.source_positions = positional_encoding(max_length, dtype=policy, name="source_positions")
-        self.target_positions = positional_encoding(max_length, dtype=policy, name="target_positions")
-        self.embedding_dropout = keras.layers.Dropout(dropout, dtype=policy)
-        self.encoder = layers.Encoder(**stack, name="encoder")
-        self.decoder = layers.Decoder(**stack, name="decoder")
+        self.source_positions, self.target_positions = (
+            input_encoding(self.config.positions, max_length, dtype=policy, name=name)
+            for name in ("source_positions", "target_positions")
+        )
+        self.embedding_dropout = keras.layers.Dropout(self.dropout, dtype=policy)
+        self.encoder = layers.Encoder(num_layers, config=self.config, dtype=policy, name="encoder")
+        self.decoder = layers.Decoder(num_layers, config=self.config, dtype=policy, name="decoder")
 
     @classmethod
     def from_preset(
@@ -156,8 +138,9 @@ class Transformer(AutoregressiveModel):
         width = (None, None, self.hidden_dim)
         self.target_embedding.build((None, None))
         self.source_embedding.build((None, None))
-        self.source_positions.build(width)
-        self.target_positions.build(width)
+        for positions in (self.source_positions, self.target_positions):
+            if positions is not None:
+                positions.build(width)
         self.encoder.build(width)
         self.decoder.build(width, width)
 
@@ -170,7 +153,7 @@ class Transformer(AutoregressiveModel):
 
     def encode(self, source_ids: Tensor, training: bool | None = None) -> Tensor:
         """Source ids (B, S) -> memory (B, S, D)."""
-        hidden = self.source_positions(self.source_embedding(source_ids))
+        hidden = encoded(self.source_positions, self.source_embedding(source_ids))
         hidden = self.embedding_dropout(hidden, training=training)
         mask = masks.padding_mask(source_ids)
         return self.encoder(hidden, hidden_mask=mask, training=training)
@@ -179,7 +162,7 @@ class Transformer(AutoregressiveModel):
         self, target_ids: Tensor, memory: Tensor, memory_mask: Tensor, training: bool | None = None
     ) -> Tensor:
         """Target ids (B, T), memory (B, S, D) and its mask (B, S) -> logits, float32, (B, T, V)."""
-        hidden = self.target_positions(self.target_embedding(target_ids))
+        hidden = encoded(self.target_positions, self.target_embedding(target_ids))
         hidden = self.embedding_dropout(hidden, training=training)
         # No padding mask on the target: its padding comes last, where causality hides it already.
         hidden = self.decoder(hidden, memory, memory_mask=memory_mask, training=training)
@@ -206,7 +189,7 @@ class Transformer(AutoregressiveModel):
     def decode_step(self, token_ids: Tensor, state: Tree, index: int | Tensor) -> tuple[Tensor, Tree]:
         """See `AutoregressiveModel`."""
         hidden = self.target_embedding(ops.expand_dims(token_ids, 1))
-        hidden = self.target_positions(hidden, start_index=index)
+        hidden = encoded(self.target_positions, hidden, index)
         hidden, state = self.decoder.step(hidden, state, index)
         return self.target_embedding(hidden[:, 0], reverse=True), state
 
@@ -221,13 +204,6 @@ class Transformer(AutoregressiveModel):
             "target_vocabulary_size": self.target_vocabulary_size,
             "num_layers": self.num_layers,
             "hidden_dim": self.hidden_dim,
-            "num_heads": self.num_heads,
-            "intermediate_dim": self.intermediate_dim,
-            "key_dim": self.key_dim,
-            "dropout": self.dropout,
-            "attention_dropout": self.attention_dropout,
-            "activation": keras.activations.serialize(self.activation),
-            "norm_first": self.norm_first,
             "share_embeddings": self.share_embeddings,
             "max_length": self.max_length,
         }

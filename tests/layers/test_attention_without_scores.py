@@ -32,6 +32,14 @@ CASES = {  # layer arguments, call arguments
     "groups": ({"num_key_value_heads": 1}, {"use_causal_mask": True}),
     "rotary_and_gate": ({"rotary": Rotation, "use_gate": True}, {"use_causal_mask": True}),
     "bias_layer": ({"position_bias": DistancePenalty}, {"value_mask": VALUE_MASK}),
+    "relative_bias": (
+        {"position_bias": lambda: layers.RelativePositionBias(H, num_buckets=8, max_distance=9)},
+        {"query_mask": QUERY_MASK, "value_mask": VALUE_MASK},
+    ),
+    "relative_keys_and_values": (
+        {"position_bias": lambda: layers.RelativeKeysAndValues(3), "num_key_value_heads": 1},
+        {"value_mask": VALUE_MASK, "use_causal_mask": True},
+    ),
     "bias_tensor": ({"position_bias": lambda: checks.numbers(1, H, T, S, seed=8)}, {}),
     "bias_of_keys": (
         {"position_bias": lambda: checks.numbers(1, 1, 1, S, seed=8)},

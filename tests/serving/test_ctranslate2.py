@@ -155,6 +155,10 @@ def test_a_source_beyond_the_table_of_positions_is_an_error_there(tokenizer, tmp
 @pytest.mark.parametrize(
     "options, message",
     [
+        (dict(positions="rotary"), "positions that are added.*Received: positions='rotary'"),
+        (dict(use_bias=False, qk_norm="rms_norm"), "Received: qk_norm='rms_norm', use_bias=False"),
+        (dict(num_key_value_heads=1, sliding_window=3), "Received: num_key_value_heads=1, sliding_window=3"),
+        (dict(activation="swiglu"), "relu, gelu and swish.*Received: activation=swiglu"),
         (dict(activation="tanh"), "relu, gelu and swish.*Received: activation=tanh"),
         (dict(key_dim=5), "hidden_dim / num_heads.*Received: key_dim=5, hidden_dim=16, num_heads=2"),
     ],

@@ -1,5 +1,6 @@
 """Which fields belong to which kind of model."""
 
+import dataclasses
 from dataclasses import asdict
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import pytest
 import yaml
 
 from training import config as configs
-from training import train
+from training import tasks, train
+from training.tasks.transformer_layers import TransformerLayersConfig
 
 FILES = sorted((Path(train.__file__).parent / "configs").glob("*.yaml"))
 
@@ -78,3 +80,40 @@ def test_defaults_fit_the_task():
     read = configs.read({"model": {"kind": "causal_lm"}, "checkpoints": {"last": 3}})
     assert read.checkpoints.monitor == "val_loss" and read.checkpoints.last == 3
     assert configs.config_class("transformer")().optimizer.label_smoothing == 0.1
+
+
+@pytest.mark.parametrize("kind", ["transformer", "causal_lm", "masked_lm"])
+def test_the_layers_of_a_transformer_are_told_as_in_the_library(kind):
+    from keras_transformer import layers, models
+    from keras_transformer.layers.layer_config import FIELDS, LayerConfig
+
+    names = {field.name for field in dataclasses.fields(TransformerLayersConfig)}
+    assert names == set(FIELDS)
+    made = {"transformer": models.Transformer, "causal_lm": models.CausalLM, "masked_lm": layers.TextEncoder}
+    default = LayerConfig(**made[kind].layer_defaults).get_config()
+    model = configs.config_class(kind)().model
+    assert {name: getattr(model, name) for name in FIELDS} == default
+
+
+@pytest.mark.parametrize("kind", ["transformer", "causal_lm", "masked_lm"])
+@pytest.mark.parametrize("positions", [None, "learned", "alibi", {"name": "rotary", "layout": "halves"}])
+def test_a_configuration_chooses_positions(kind, positions):
+    sizes = {"num_layers": 1, "hidden_dim": 8, "num_heads": 2, "intermediate_dim": 5}
+    given = {"kind": kind, **sizes, "positions": positions, "activation": "swiglu", "num_key_value_heads": 1}
+    config = configs.read({"model": given})
+    assert config.model.positions == positions
+    task = tasks.of(kind)(config)
+    model = task.make_model(task.likely_sizes())
+    encoder = model.encoder if kind == "masked_lm" else model
+    assert encoder.config.positions == positions and encoder.config.num_key_value_heads == 1
+    found = {"transformer": "source_positions"}.get(kind, "positions")
+    learned = positions == "learned" or kind == "masked_lm" and positions is None
+    assert hasattr(getattr(encoder, found), "max_length") == learned
+
+
+def test_numbers_of_layers_are_in_their_ranges(fails):
+    for name in ("sliding_window", "num_key_value_heads"):
+        assert f"`model.{name}` must be" in fails(train.main, "--config", "dates", f"--model.{name}", "0")
+    assert "model.normalization" in fails(
+        train.main, "--config", "dates", "--model.normalization", "batch_norm"
+    )

@@ -7,23 +7,19 @@ from command_line import lines, quiet
 from command_line.search_options import ABOUT_A_SOURCE, OWN, SearchOptions
 from training.run_config import CheckpointsConfig, OptimizerConfig, RunConfig, TokenizerConfig, no_smoothing
 from training.tasks.running_text import TextDataConfig, TextTask, by_loss
+from training.tasks.transformer_layers import TransformerLayersConfig
 
 
 @dataclass(frozen=True)
-class CausalLMConfig:
+class CausalLMConfig(TransformerLayersConfig):
     """The language model's sizes; those of GPT-2's smallest by default.
 
     Args:
         kind: this model.
         num_layers: layers.
-        hidden_dim: width of every layer, a multiple of num_heads.
-        num_heads: attention heads.
-        intermediate_dim: width inside the feed-forward networks.
-        dropout: probability of dropping a value of a sub-layer's output or an embedding.
-        attention_dropout: probability of dropping an attention weight.
-        activation: of the feed-forward networks.
-        norm_first: whether sub-layers normalise their input; else the sum.
-        max_length: number of learned positions; None for the sinusoid, which has no limit.
+        hidden_dim: width of every layer, a multiple of num_heads unless key_dim is given.
+        max_length: number of learned positions; None for the sinusoid, which has no limit,
+            for other positions, or for data.window of positions: learned.
         tie_embeddings: whether tokens and logits share one matrix.
     """
 
@@ -32,7 +28,6 @@ class CausalLMConfig:
     hidden_dim: int = 768
     num_heads: int = 12
     intermediate_dim: int = 3072
-    dropout: float = 0.1
     attention_dropout: float = 0.1
     activation: str = "gelu"
     norm_first: bool = True
@@ -78,7 +73,10 @@ class LanguageModel(TextTask):
     def make_model(self, sizes) -> Any:
         from keras_transformer import models
 
-        model = models.CausalLM(sizes["vocabulary_size"], **self.model_options())
+        options = self.model_options()
+        if self.config.model.learns_positions and options["max_length"] is None:
+            options["max_length"] = self.config.data.window
+        model = models.CausalLM(sizes["vocabulary_size"], **options)
         model.build()
         return model
 

@@ -7,20 +7,17 @@ from typing import Any, Literal
 from command_line import lines, quiet
 from training.run_config import CheckpointsConfig, OptimizerConfig, RunConfig, TokenizerConfig, no_smoothing
 from training.tasks.running_text import TextDataConfig, TextTask, by_loss
+from training.tasks.transformer_layers import TransformerLayersConfig
 
 
 @dataclass(frozen=True)
-class MaskedLMConfig:
+class MaskedLMConfig(TransformerLayersConfig):
     """The masked language model's sizes, and what is hidden from it.
 
     Args:
         kind: this model.
         num_layers: layers.
-        hidden_dim: width of every layer, a multiple of num_heads.
-        num_heads: attention heads.
-        intermediate_dim: width inside the feed-forward networks.
-        dropout: probability of dropping a value of a sub-layer's output or an embedding.
-        norm_first: whether sub-layers normalise their input, with a final norm, and not their output.
+        hidden_dim: width of every layer, a multiple of num_heads unless key_dim is given.
         masked: share of the tokens that are hidden.
     """
 
@@ -29,8 +26,8 @@ class MaskedLMConfig:
     hidden_dim: int = 768
     num_heads: int = 12
     intermediate_dim: int = 3072
-    dropout: float = 0.1
-    norm_first: bool = False
+    attention_dropout: float = 0.1
+    activation: str = "gelu"
     masked: float = 0.15
 
 
@@ -94,9 +91,11 @@ class MaskedLanguageModel(TextTask):
     def make_model(self, sizes) -> Any:
         from keras_transformer import layers, models
 
+        config = self.config.model
+        learned = config.positions is None or config.learns_positions
         encoder = layers.TextEncoder(
             sizes["vocabulary_size"],
-            max_length=self.config.data.window,
+            max_length=self.config.data.window if learned else None,
             num_segments=1,
             name="encoder",  # else Keras counts on, and another run's weights have other names
             **self.model_options("masked"),

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from training.run_config import QualityConfig, RunConfig, TokenizerConfig, make_lists
+from training.tasks.transformer_layers import TransformerLayersConfig
 
 
 @dataclass(frozen=True)
@@ -112,20 +113,13 @@ class TokenizersConfig:
 
 
 @dataclass(frozen=True)
-class TransformerConfig:
+class TransformerConfig(TransformerLayersConfig):
     """The Transformer's sizes; the paper's symbols in brackets.
 
     Args:
         kind: this model.
         num_layers: layers of the encoder and of the decoder [N].
-        hidden_dim: width of every layer [d_model], a multiple of num_heads.
-        num_heads: attention heads [h].
-        intermediate_dim: width inside the feed-forward networks [d_ff].
-        key_dim: width of one head [d_k]; hidden_dim / num_heads if None.
-        dropout: probability of dropping a value of a sub-layer's output or an embedding [P_drop].
-        attention_dropout: probability of dropping an attention weight.
-        activation: of the feed-forward networks.
-        norm_first: whether sub-layers normalise their input; else the sum, as in the paper.
+        hidden_dim: width of every layer [d_model], a multiple of num_heads unless key_dim is given.
         share_embeddings: whether source, target and logits share one matrix; None: where the
             vocabulary is joint.
     """
@@ -133,13 +127,6 @@ class TransformerConfig:
     kind: Literal["transformer"] = "transformer"
     num_layers: int = 6
     hidden_dim: int = 512
-    num_heads: int = 8
-    intermediate_dim: int = 2048
-    key_dim: int | None = None
-    dropout: float = 0.1
-    attention_dropout: float = 0.0
-    activation: str = "relu"
-    norm_first: bool = False
     share_embeddings: bool | None = None
 
 

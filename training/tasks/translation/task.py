@@ -125,7 +125,8 @@ class Translation(Task):
         given = self.model_options()
         if given["share_embeddings"] is None:
             given["share_embeddings"] = sizes["is_joint"]
-        if given.get("max_length", 0) is None:
+        learned = isinstance(self.config.model, TransformerConfig) and self.config.model.learns_positions
+        if learned or given.get("max_length", 0) is None:
             given["max_length"] = self.config.data.max_length
         kinds = {
             "transformer": models.Transformer,

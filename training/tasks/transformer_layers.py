@@ -1,0 +1,49 @@
+"""What the layers of a Transformer can be told: the fields of `keras_transformer.layers.LayerConfig`."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class TransformerLayersConfig:
+    """The layers of a Transformer; the paper's symbols in brackets.
+
+    Args:
+        num_heads: attention heads [h].
+        intermediate_dim: width inside the feed-forward networks [d_ff].
+        key_dim: width of one head [d_k]; hidden_dim / num_heads if None.
+        num_key_value_heads: heads of keys and values, of which num_heads is a multiple; num_heads if None.
+        positions: none, sinusoid, learned, rotary, alibi, relative_bias or relative_keys_values, or a mapping
+            of name and options, {name: rotary, layout: halves}; None for the
+            model's own.
+        sliding_window: tokens that self-attention sees to each side, itself included; None for all.
+        qk_norm: norm of each head's queries and keys; None for neither.
+        use_bias: whether the maps of attention and feed-forward networks add a bias.
+        activation: of the feed-forward networks; with a gate: swiglu, geglu, reglu, glu, bilinear.
+        normalization: layer_norm or rms_norm.
+        norm_first: whether sub-layers normalise their input, with a final norm; else the sum.
+        norm_epsilon: added to the variance.
+        dropout: probability of dropping a value of a sub-layer's output or an embedding [P_drop].
+        attention_dropout: probability of dropping an attention weight.
+    """
+
+    num_heads: int = 8
+    intermediate_dim: int = 2048
+    key_dim: int | None = None
+    num_key_value_heads: int | None = None
+    positions: str | dict[str, Any] | None = None
+    sliding_window: int | None = None
+    qk_norm: Literal["layer_norm", "rms_norm"] | None = None
+    use_bias: bool = True
+    activation: str = "relu"
+    normalization: Literal["layer_norm", "rms_norm"] = "layer_norm"
+    norm_first: bool = False
+    norm_epsilon: float = 1e-6
+    dropout: float = 0.1
+    attention_dropout: float = 0.0
+
+    @property
+    def learns_positions(self) -> bool:
+        """Whether `positions` asks for learned ones, of which the model then needs a number."""
+        name = self.positions.get("name") if isinstance(self.positions, dict) else self.positions
+        return name == "learned"
