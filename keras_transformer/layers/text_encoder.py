@@ -33,6 +33,8 @@ class TextEncoder(KeepsQuantization, arguments.KnownArguments, keras.layers.Laye
         norm_first: whether sub-layers normalise their input, with a final norm.
         max_length: number of positions that have a vector, >= 1.
         num_segments: number of segment ids, >= 1.
+        norm_epsilon: added to the variance; 1e-12 in the authors' program.
+        embedding_scale: factor on the vectors of tokens and segments; sqrt(D) if None, 1 in the paper.
 
     Call arguments:
         token_ids: integers, (B, T), padded with 0; T <= max_length.
@@ -60,6 +62,8 @@ class TextEncoder(KeepsQuantization, arguments.KnownArguments, keras.layers.Laye
         norm_first: bool = False,
         max_length: int = 512,
         num_segments: int = 2,
+        norm_epsilon: float = 1e-6,
+        embedding_scale: float | None = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -85,18 +89,20 @@ class TextEncoder(KeepsQuantization, arguments.KnownArguments, keras.layers.Laye
         self.norm_first = norm_first
         self.max_length = max_length
         self.num_segments = num_segments
+        self.norm_epsilon = norm_epsilon
+        self.embedding_scale = embedding_scale
 
         policy = self.dtype_policy
         self.token_embedding = TokenEmbedding(
-            vocabulary_size, hidden_dim, dtype=policy, name="token_embedding"
+            vocabulary_size, hidden_dim, scale=embedding_scale, dtype=policy, name="token_embedding"
         )
         self.segment_embedding = TokenEmbedding(
-            num_segments, hidden_dim, dtype=policy, name="segment_embedding"
+            num_segments, hidden_dim, scale=embedding_scale, dtype=policy, name="segment_embedding"
         )
         self.positions = LearnedPositionalEncoding(
             max_length, keras.initializers.RandomNormal(stddev=1.0), dtype=policy, name="positions"
         )
-        self.norm = keras.layers.LayerNormalization(epsilon=1e-6, dtype=policy, name="norm")
+        self.norm = keras.layers.LayerNormalization(epsilon=norm_epsilon, dtype=policy, name="norm")
         self.dropout_layer = keras.layers.Dropout(dropout, dtype=policy)
         self.encoder = Encoder(
             num_layers,
@@ -106,6 +112,7 @@ class TextEncoder(KeepsQuantization, arguments.KnownArguments, keras.layers.Laye
             attention_dropout=attention_dropout,
             activation=self.activation,
             norm_first=norm_first,
+            norm_epsilon=norm_epsilon,
             dtype=policy,
             name="encoder",
         )
@@ -149,4 +156,6 @@ class TextEncoder(KeepsQuantization, arguments.KnownArguments, keras.layers.Laye
             "norm_first": self.norm_first,
             "max_length": self.max_length,
             "num_segments": self.num_segments,
+            "norm_epsilon": self.norm_epsilon,
+            "embedding_scale": self.embedding_scale,
         }

@@ -8,6 +8,7 @@ from keras_transformer.models.conv_seq2seq import ConvSeq2Seq
 from keras_transformer.models.image_captioner import ImageCaptioner
 from keras_transformer.models.masked_lm import MaskedLM
 from keras_transformer.models.rnn_seq2seq import RNNSeq2Seq
+from keras_transformer.models.sentence_encoder import SentenceEncoder
 from keras_transformer.models.transformer import Transformer
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "ImageCaptioner",
     "MaskedLM",
     "RNNSeq2Seq",
+    "SentenceEncoder",
     "SequenceClassifier",
     "TokenClassifier",
     "Transformer",

@@ -15,6 +15,8 @@ KINDS = {
     "image_captioner": "captioning",
     "attention_cnn": "image_classification",
 }
+# Those that are imported, see `training.import_weights`: they have their use, and no training.
+IMPORTED = {"text_embedder": "text_embedding"}
 
 
 def of(kind: str) -> type[Task]:
@@ -23,9 +25,10 @@ def of(kind: str) -> type[Task]:
     Raises:
         ValueError: there is no such kind.
     """
-    if kind not in KINDS:
+    modules = KINDS | IMPORTED
+    if kind not in modules:
         raise ValueError(f"`model.kind` must be one of {', '.join(KINDS)}. Received: model.kind={kind!r}.")
-    return importlib.import_module(f"{__name__}.{KINDS[kind]}").TASK
+    return importlib.import_module(f"{__name__}.{modules[kind]}").TASK
 
 
 def make(config: RunConfig) -> Task:
