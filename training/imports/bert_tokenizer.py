@@ -1,5 +1,6 @@
 """The WordPiece tokenizer of a folder: tokenizer.json, or vocab.txt and tokenizer_config.json."""
 
+from keras_transformer.tokenizers import WordPieceTokenizer
 from training.imports.source_folder import SourceFolder
 
 SPECIAL = {
@@ -10,14 +11,12 @@ SPECIAL = {
 }
 
 
-def read(source: SourceFolder):
-    """A `tokenizers.WordPieceTokenizer`.
+def read(source: SourceFolder) -> WordPieceTokenizer:
+    """The tokenizer that cuts texts as the folder's does.
 
     Raises:
         ValueError: there is no vocabulary, or it is not cut into pieces as BERT does.
     """
-    from keras_transformer.tokenizers import WordPieceTokenizer
-
     told = source.json("tokenizer_config.json") or {}
     whole = source.json("tokenizer.json")
     if whole is not None:

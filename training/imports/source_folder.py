@@ -3,6 +3,7 @@
 import hashlib
 import re
 from pathlib import Path
+from typing import Any
 
 from keras_transformer.saving.run_files import read_json
 
@@ -56,12 +57,12 @@ class SourceFolder:
         self.read_files[name] = path
         return path
 
-    def json(self, name: str, kind: type = dict):
+    def json(self, name: str, kind: type = dict) -> Any:
         """What a JSON file holds; None if it is not there. ValueError if it holds something else."""
         path = self.file(name)
         return None if path is None else read_json(path, kind)
 
-    def value(self, name: str, kind: type, default=None):
+    def value(self, name: str, kind: type, default=None) -> Any:
         """A value of config.json.
 
         Raises:
