@@ -27,6 +27,7 @@ TRAINING = [
     "psutil>=5.9",
     "rich>=13.7",
     "sacrebleu>=2.5",
+    "safetensors>=0.6",
     "scikit-learn>=1.5",
     "tensorboard>=2.20",
     "tensorflow-datasets>=4.9.9",

@@ -17,6 +17,7 @@ COMMANDS = {
     "tune": ("training.tune", "searches for good values of a configuration"),
     "launch": ("training.launch", "trains with several processes of this machine"),
     "prepare": ("training.prepare", "tokenizes a large training set once, into files"),
+    "import_weights": ("training.import_weights", "makes a run of a model that was trained elsewhere"),
     "average": ("training.average", "averages checkpoints of a run"),
     "evaluate": ("training.evaluate", "measures a run: BLEU, chrF, TER, perplexity, ..."),
     "predict": ("training.predict", "uses a run, whatever it is of"),

@@ -20,6 +20,7 @@ EXTRAS = {
     "psutil": "training",
     "rich": "training",
     "sacrebleu": "training",
+    "safetensors": "training",
     "scipy": "tuning",
     "sentencepiece": "text",
     "sklearn": "training",

@@ -19,6 +19,8 @@ from training.run_config import RunConfig
 FACTS_FILE, IMAGES_FILE = "pipeline.json", "images.json"
 MODEL_FILE = "model.keras"
 CONFIG_FILE = "config.yaml"
+# Of an imported model: where it came from.
+PROVENANCE_FILE = "imported.json"
 # What a training goes on from after an interruption; in a finished run, for more epochs.
 RESUME = "checkpoints/resume"
 # The model of a run that is continued, until there is the new one.
@@ -55,6 +57,26 @@ def make_from(run: Path, folder: Path, model) -> None:
             if (run / name).exists():
                 shutil.copy(run / name, beside)
         save_model(model, beside)
+        beside.rename(folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def make_imported(folder: Path, imported, provenance: dict) -> None:
+    """Writes the run folder of a model that was trained elsewhere, an `Imported`, beside and renamed."""
+    beside = folder.with_name(f".incomplete-{folder.name}")
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        beside.mkdir(parents=True)
+        # The other sections are of trainings.
+        sections = {name: asdict(getattr(imported.config, name)) for name in ("data", "model")}
+        write_text(beside / CONFIG_FILE, yaml.safe_dump(sections, sort_keys=False))
+        for name, tokenizer in imported.tokenizers.items():
+            tokenizer.save(beside / "tokenizer" / name)
+        facts = {"kind": imported.config.model.kind, **imported.facts}
+        write_text(beside / FACTS_FILE, json.dumps(facts))
+        write_text(beside / PROVENANCE_FILE, json.dumps(provenance, ensure_ascii=False, indent=2) + "\n")
+        save_model(imported.model, beside)
         beside.rename(folder)
     finally:
         shutil.rmtree(beside, ignore_errors=True)

@@ -32,9 +32,11 @@ class TextEncoder(TakesLayerConfig, KeepsQuantization, arguments.KnownArguments,
         key_dim: width of one head; hidden_dim / num_heads if None.
         max_length: number of learned positions, 512 if None; None for other `positions`, which have no limit.
         num_segments: number of segment ids, >= 1.
+        embedding_scale: factor on the vectors of tokens and segments; sqrt(D) if None, 1 in the paper.
         config: a whole `LayerConfig` in place of its fields. Its norm is also that of the embeddings.
-        **fields: the others of `LayerConfig`; `dropout` (0.1) also drops values of an embedding. What stands
-            as attribute `positions` is the layer that adds them, or None.
+        **fields: the others of `LayerConfig`; `dropout` (0.1) also drops values of an embedding;
+            `norm_epsilon` is 1e-12 in the authors' program. What stands as attribute `positions` is the layer
+            that adds them, or None.
 
     Call arguments:
         token_ids: integers, (B, T), padded with 0; T <= max_length where positions are learned.
@@ -68,6 +70,7 @@ class TextEncoder(TakesLayerConfig, KeepsQuantization, arguments.KnownArguments,
         *,
         max_length: int | None = None,
         num_segments: int = 2,
+        embedding_scale: float | None = None,
         config: LayerConfig | None = None,
         **fields: Unpack[LayerFields],
     ):
@@ -90,12 +93,13 @@ class TextEncoder(TakesLayerConfig, KeepsQuantization, arguments.KnownArguments,
         self.hidden_dim = hidden_dim
         self.max_length = max_length
         self.num_segments = num_segments
+        self.embedding_scale = embedding_scale
 
         self.token_embedding = TokenEmbedding(
-            vocabulary_size, hidden_dim, dtype=policy, name="token_embedding"
+            vocabulary_size, hidden_dim, scale=embedding_scale, dtype=policy, name="token_embedding"
         )
         self.segment_embedding = TokenEmbedding(
-            num_segments, hidden_dim, dtype=policy, name="segment_embedding"
+            num_segments, hidden_dim, scale=embedding_scale, dtype=policy, name="segment_embedding"
         )
         unit_variance = keras.initializers.RandomNormal(stddev=1.0)
         self.positions = input_encoding(
@@ -139,4 +143,5 @@ class TextEncoder(TakesLayerConfig, KeepsQuantization, arguments.KnownArguments,
             "hidden_dim": self.hidden_dim,
             "max_length": self.max_length,
             "num_segments": self.num_segments,
+            "embedding_scale": self.embedding_scale,
         }

@@ -9,6 +9,7 @@ from keras_transformer.models.image_captioner import ImageCaptioner
 from keras_transformer.models.masked_lm import MaskedLM
 from keras_transformer.models.rnn_classifier import RNNClassifier
 from keras_transformer.models.rnn_seq2seq import RNNSeq2Seq
+from keras_transformer.models.sentence_encoder import SentenceEncoder
 from keras_transformer.models.transformer import Transformer
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "MaskedLM",
     "RNNClassifier",
     "RNNSeq2Seq",
+    "SentenceEncoder",
     "SequenceClassifier",
     "TokenClassifier",
     "Transformer",

@@ -4,7 +4,8 @@ A tokenizer is a `tf.Module`: it works in eager mode, in a `tf.function`, in `tf
 and in an exported SavedModel, which carries it along. Only training a SentencePiece model needs the
 `sentencepiece` package.
 
-All agree on four ids (`keras_transformer.special_ids`): pad 0, unknown 1, start 2, end 3.
+All agree on four ids (`keras_transformer.special_ids`): pad 0, unknown 1, start 2, end 3; but for the
+`WordPieceTokenizer`, whose vocabulary is another's: only pad is 0 there, and the others are attributes.
 `tokenize` adds none of them around the text; `detokenize` reads them.
 """
 
@@ -23,10 +24,18 @@ with needs("text"):
         VocabularySizeError,
     )
     from keras_transformer.tokenizers.text import CONFIG_FILE
+    from keras_transformer.tokenizers.wordpiece import WordPieceTokenizer
 
-__all__ = ["CharacterTokenizer", "SentencePieceTokenizer", "Tokenizer", "VocabularySizeError", "load"]
+__all__ = [
+    "CharacterTokenizer",
+    "SentencePieceTokenizer",
+    "Tokenizer",
+    "VocabularySizeError",
+    "WordPieceTokenizer",
+    "load",
+]
 
-Tokenizer: TypeAlias = SentencePieceTokenizer | CharacterTokenizer
+Tokenizer: TypeAlias = SentencePieceTokenizer | CharacterTokenizer | WordPieceTokenizer
 
 
 def load(folder: StrPath) -> Tokenizer:
@@ -45,6 +54,8 @@ def load(folder: StrPath) -> Tokenizer:
             if tokenizer.vocabulary_size == config["vocabulary_size"]:
                 return tokenizer
             raise ValueError(f"{MODEL_FILE} has {tokenizer.vocabulary_size} pieces")
+        if config["kind"] == "wordpiece":
+            return WordPieceTokenizer(**{name: value for name, value in config.items() if name != "kind"})
         raise ValueError(f"kind {config['kind']!r} is not known")
     except FileNotFoundError as error:
         missing = Path(error.filename).name

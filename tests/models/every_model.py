@@ -23,6 +23,7 @@ MODELS = {
     "MaskedLM": lambda **kwargs: models.MaskedLM(text_encoder(**kwargs), **kwargs),
     "RNNClassifier": lambda **kwargs: models.RNNClassifier(13, 3, 5, 4, **kwargs),
     "RNNSeq2Seq": lambda **kwargs: models.RNNSeq2Seq(**PAIRS, **SIZES, **kwargs),
+    "SentenceEncoder": lambda **kwargs: models.SentenceEncoder(text_encoder(**kwargs), **kwargs),
     "SequenceClassifier": lambda **kwargs: models.SequenceClassifier(text_encoder(**kwargs), 3, **kwargs),
     "TokenClassifier": lambda **kwargs: models.TokenClassifier(text_encoder(**kwargs), 3, **kwargs),
     "Transformer": lambda **kwargs: models.Transformer(**PAIRS, **SIZES, **HEADS, **kwargs),
@@ -40,6 +41,7 @@ def inputs(name, rows=2, length=3, source_length=4):
         "ImageCaptioner": {"image": image, "target_ids": target},
         "MaskedLM": {"token_ids": target},
         "RNNClassifier": {"token_ids": target},
+        "SentenceEncoder": {"token_ids": target},
         "SequenceClassifier": {"token_ids": target, "segment_ids": target % 2},
         "TokenClassifier": {"token_ids": target},
     }.get(name, {"source_ids": source, "target_ids": target})

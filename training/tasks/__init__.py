@@ -17,6 +17,8 @@ KINDS = {
     "text_classifier": "text_classification",
     "rnn_classifier": "text_classification",
 }
+# Those that are imported, see `training.import_weights`: they have their use, and no training.
+IMPORTED = {"text_embedder": "text_embedding"}
 
 
 def of(kind: str) -> type[Task]:
@@ -25,9 +27,10 @@ def of(kind: str) -> type[Task]:
     Raises:
         ValueError: there is no such kind.
     """
-    if kind not in KINDS:
+    modules = KINDS | IMPORTED
+    if kind not in modules:
         raise ValueError(f"`model.kind` must be one of {', '.join(KINDS)}. Received: model.kind={kind!r}.")
-    return importlib.import_module(f"{__name__}.{KINDS[kind]}").TASK
+    return importlib.import_module(f"{__name__}.{modules[kind]}").TASK
 
 
 def make(config: RunConfig) -> Task:

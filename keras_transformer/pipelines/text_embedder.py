@@ -1,0 +1,135 @@
+"""Texts to vectors: tokenizer and sentence encoder, in a TensorFlow graph."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_transformer import tokenizers
+from keras_transformer.installation import needs
+from keras_transformer.pipelines import guards
+from keras_transformer.pipelines.base import Pipeline
+from keras_transformer.pipelines.guards import Limits
+from keras_transformer.pipelines.signatures import SAMPLES, Served, graph
+from keras_transformer.saving.checkpoints import checkpoint_path
+from keras_transformer.saving.model_files import load_model
+from keras_transformer.saving.run_files import check_parts, length
+from keras_transformer.special_ids import PAD_ID
+from keras_transformer.texts import as_list
+
+with needs("text"):
+    import tensorflow as tf
+
+
+class TextEmbedder(Pipeline):
+    """Vectors of texts, near to each other if the texts mean nearly the same; can be exported as it is.
+
+    `__call__` is for graphs, `embed` takes one text or a list.
+
+    Args:
+        model: a `models.SentenceEncoder`.
+        tokenizer: a `tokenizers.WordPieceTokenizer`, with no more ids than the model.
+        max_length: tokens that are read of a text, start and end included, at least 3.
+
+    Raises:
+        ValueError: the tokenizer has more ids, or the model fewer positions.
+    """
+
+    def __init__(self, model: keras.Model, tokenizer: tokenizers.WordPieceTokenizer, max_length: int):
+        super().__init__(model, "text_embedder")
+        if tokenizer.vocabulary_size > model.encoder.vocabulary_size:
+            raise ValueError(
+                f"The tokenizer must have at most the model's {model.encoder.vocabulary_size} ids. "
+                f"Received: a tokenizer with {tokenizer.vocabulary_size}."
+            )
+        if not 3 <= max_length <= model.encoder.max_length:
+            raise ValueError(
+                f"`max_length` must be from 3 to {model.encoder.max_length}, the model's positions. "
+                f"Received: max_length={max_length}."
+            )
+        self.tokenizer = tokenizer
+        self.max_length = max_length
+        self._embed = tf.function(
+            self.__call__, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False
+        )
+
+    @classmethod
+    def from_run(cls, run_folder: str | Path, checkpoint: str | None = None) -> "TextEmbedder":
+        """Loads what `training.import_weights` made.
+
+        Args:
+            run_folder: a folder with model.keras, tokenizer/text and pipeline.json.
+            checkpoint: which model of `run_folder`, see `checkpoint_path`; model.keras if None.
+
+        Raises:
+            ValueError: the folder is no such run folder, or there is no such checkpoint.
+        """
+        folder = Path(run_folder)
+        check_parts(folder, "The run folder of a text embedder holds tokenizer/text", ("tokenizer/text",))
+        max_length = length(folder, "max_length")
+        model = load_model(checkpoint_path(folder, checkpoint))
+        embedder = cls(model, tokenizers.load(folder / "tokenizer" / "text"), max_length)
+        return embedder.of_run(run_folder)
+
+    def __repr__(self) -> str:
+        return self.described(f"{self.tokenizer.vocabulary_size:,} pieces, {self.max_length} tokens")
+
+    def served(self, limits: Limits) -> Served:
+        """See `Pipeline`."""
+
+        @graph(text=tf.string)
+        def embed(text):
+            """`text` (B,), strings -> `embedding` (B, D), float32."""
+            return {"embedding": self(guards.text(text, limits))}
+
+        functions = {"serving_default": embed, "embed": embed}
+        long = " ".join(["a"] * min(self.max_length, limits.max_characters // 2))
+        texts = ["a"], [long], ["", "a", "b b"][: limits.max_rows]
+        requests = [(name, {"text": text}) for text in texts for name in functions]
+        samples = [
+            (name, {"text": text}) for text in (SAMPLES[:1], SAMPLES[: limits.max_rows]) for name in functions
+        ]
+        return Served(
+            functions,
+            [self.tf_variables, self.tokenizer],
+            requests,
+            samples,
+            None,
+            limits.of("max_rows", "max_characters") | {"max_tokens": self.max_length},
+        )
+
+    def __call__(self, text: tf.Tensor) -> tf.Tensor:
+        """Texts, strings (B,) -> vectors, float32 (B, D). Of a long text the beginning is read."""
+        return self.model({"token_ids": self.token_ids(text)}, training=False)
+
+    def token_ids(self, text: tf.Tensor) -> tf.Tensor:
+        """Texts, strings (B,) -> int32 (B, T), start and end included, T <= max_length, padded."""
+        ids = self.tokenizer.tokenize(text)[:, : self.max_length - 2]
+        start, end = (tf.fill([ids.nrows(), 1], x) for x in (self.tokenizer.start_id, self.tokenizer.end_id))
+        return tf.concat([start, ids, end], axis=1).to_tensor(PAD_ID)
+
+    def embed(self, texts: str | bytes | Iterable[str | bytes], batch_size: int = 32) -> np.ndarray:
+        """The vectors of texts, texts of similar length together.
+
+        Args:
+            texts: str or UTF-8 bytes: one, or any iterable of them.
+            batch_size: texts embedded together, >= 1.
+
+        Returns:
+            float32, (N, D), in the order of `texts`; of one text that is not in a list, (D,).
+
+        Raises:
+            ValueError: `texts` holds something else than strings, or `batch_size` is out of range.
+        """
+        if isinstance(texts, str | bytes):
+            return self.embed([texts], batch_size)[0]
+        if batch_size < 1:
+            raise ValueError(f"`batch_size` must be a positive integer. Received: batch_size={batch_size}.")
+        texts = as_list(texts)
+        order = sorted(range(len(texts)), key=lambda number: len(texts[number]))
+        found = np.zeros((len(texts), self.model.encoder.hidden_dim), "float32")
+        for first in range(0, len(texts), batch_size):
+            rows = order[first : first + batch_size]
+            found[rows] = self._embed(tf.constant([texts[row] for row in rows], tf.string)).numpy()
+        return found
