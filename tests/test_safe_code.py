@@ -63,6 +63,6 @@ def test_models_are_loaded_in_one_place():
     # There their files are looked at first.
     for path, tree in sources(*PACKAGES):
         used = {name for name, _ in calls(tree)} & {"keras.models.load_model", "keras.saving.load_model"}
-        assert not used or path.as_posix() == f"{LIBRARY}/model_files.py", (
-            f"{path}: use {LIBRARY}.model_files"
+        assert not used or path.as_posix() == f"{LIBRARY}/saving/model_files.py", (
+            f"{path}: use {LIBRARY}.saving.model_files"
         )

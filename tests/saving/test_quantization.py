@@ -1,7 +1,6 @@
 """Quantized and low-rank layers inside layers and models: the same numbers again from a file."""
 
 import re
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -11,6 +10,7 @@ from keras_transformer import layers, models
 from keras_transformer.saving import model_files
 from keras_transformer.saving.layer_paths import layer_paths, weight_paths
 from tests import checks
+from tests.source_code import ROOT
 
 pytestmark = pytest.mark.usefixtures("quick_collections")
 
@@ -182,7 +182,7 @@ def test_low_rank_changes_train_alone_and_are_in_the_file(quantized, tmp_path):
 
 
 def test_the_guide_to_training_does_what_it_says(tmp_path, monkeypatch):
-    page = (Path(__file__).resolve().parent.parent / "docs/training.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/training.md").read_text(encoding="utf-8")
     (program,) = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs/numbers").mkdir(parents=True)

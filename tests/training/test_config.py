@@ -66,10 +66,11 @@ def test_the_last_kind_counts(tmp_path):
 
 def test_a_kind_or_a_field_that_is_not_there_is_told_in_one_line(fails):
     assert "rnn_seq2seq, conv_seq2seq" in fails(train.main, "--data.name", "dates", "--model.kind", "rnn")
-    assert "model.kind" in fails(train.main, "--model.kind")
-    message = fails(train.main, "--model.kind", "rnn_seq2seq", "--model.num_heads", "2")
+    given = ("--data.name", "dates", "--model.kind")
+    assert "model.kind" in fails(train.main, *given)
+    message = fails(train.main, *given, "rnn_seq2seq", "--model.num_heads", "2")
     assert "model.num_heads" in message and "Nearest: model.num_layers" in message
-    assert "quality" in fails(train.main, "--model.kind", "causal_lm", "--quality.frequency", "2")
+    assert "quality" in fails(train.main, *given, "causal_lm", "--quality.frequency", "2")
 
 
 def test_defaults_fit_the_task():

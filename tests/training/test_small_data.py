@@ -7,6 +7,7 @@ import pytest
 
 from keras_transformer.schedules import CosineSchedule, TransformerSchedule
 from training import checkpointing, compiling, fitting, train
+from training.config.files import CONFIGS
 from training.run_config import OptimizerConfig, TokenizerConfig
 from training.tasks.tokenizing import train_tokenizer
 
@@ -24,7 +25,7 @@ def test_the_shipped_configuration_trains_on_few_pairs(tmp_path, monkeypatch, ca
     models = []
     monkeypatch.setattr(fitting.fit, "fit", lambda start, data, model, epoch: models.append(model))
     monkeypatch.setattr(checkpointing, "final_model", lambda model, *arguments: model)
-    config = train.CONFIGS / "parallel_text.yaml"
+    config = CONFIGS / "parallel_text.yaml"
     given = ["--config", str(config), "--data.train", str(tmp_path / "train.tsv")]
     train.main([*given, "--output", str(tmp_path / "run")])
     printed = capsys.readouterr().out

@@ -29,6 +29,8 @@ def source(tmp_path):
 class Shouting:
     """A translator that needs no model: the translation is the text in capitals."""
 
+    search = None
+
     def __init__(self):
         self.calls = []
 
@@ -217,7 +219,7 @@ def test_a_picture_comes_beside_the_translation(drawn_run, monkeypatch, tmp_path
         assert with_attention
         return found
 
-    translator = SimpleNamespace(hypotheses=hypotheses)
+    translator = SimpleNamespace(hypotheses=hypotheses, search=None)
     monkeypatch.setattr(Translator, "from_run", lambda *_: translator)
     path = tmp_path / "a.png"
     translate.main(["--run", str(drawn_run), "a", "--picture", str(path)])
