@@ -8,9 +8,6 @@ STAMP := $(VENV)/.installed
 STAMP_JAX := $(VENV_JAX)/.installed
 STAMP_TORCH := $(VENV_TORCH)/.installed
 
-# One more than there are cores, for some tests wait for other processes.
-WORKERS := $(shell cores=$$(nproc 2>/dev/null || echo 2); echo $$(( cores < 4 ? cores + 1 : 4 )))
-
 # The tests that need no TensorFlow: layers, models and everything else that is written in keras.ops alone.
 ANY_BACKEND := tests/layers tests/models tests/decoding tests/test_masks.py tests/test_losses.py \
 	tests/test_arguments.py tests/test_layouts.py tests/test_metrics.py tests/saving/test_quantization.py tests/saving/test_layer_paths.py \
@@ -67,7 +64,7 @@ quickstart: $(STAMP)
 	$(VENV)/bin/python -m examples.quickstart
 
 test: $(STAMP)
-	$(VENV)/bin/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(VENV)/bin/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(STAMP)
 	$(VENV)/bin/python -m pytest -m slow
