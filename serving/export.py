@@ -16,8 +16,6 @@ from command_line.search_options import SearchOptions
 from serving import versions
 from serving.limits import Limits
 
-# Kinds of models that translate: they share `serving.signatures`.
-TRANSLATORS = ("transformer", "rnn_seq2seq", "conv_seq2seq")
 # How CTranslate2 may store weights.
 QUANTIZATIONS = ("float32", "float16", "int16", "int8", "int8_float32", "int8_float16")
 
@@ -139,7 +137,7 @@ def export(
         search: `SearchOptions`, how the exported model decodes; `n_best` is the N of its signatures. Beam
             search as in Vaswani et al. 2017 if None.
         ensemble: further run folders, with the same tokenizers.
-        layer, head: which attention `align` returns, see `serving.signatures`.
+        layer, head: which attention `align` returns, see `Translator.align`.
         checkpoint: which model of the run: "best", "last" or a file in checkpoints/; model.keras if None.
         limits: how large a request may be; `Limits()` if None.
         keep: versions that are kept; those beyond it that are older than the new one are removed. All if
@@ -168,7 +166,7 @@ def export(
     pipeline, search = pipelines.of(kind), partial(_search, search)
     given = {"search": search} if pipeline.decodes else {}
     attended = {}
-    if kind in TRANSLATORS:
+    if pipeline.translates:
         given["others"], attended = ensemble, {"layer": layer, "head": head}
     else:
         for name, value in (("ensemble", ensemble), ("layer", layer), ("head", head)):
@@ -221,7 +219,7 @@ def kind_of(run_folder) -> str:
         raise ValueError(f"A run folder holds config.yaml. Received: {run_folder}, which does not.")
     config = yaml_files.read(path)
     try:
-        kind = config.get("model", {}).get("kind", TRANSLATORS[0])
+        kind = config.get("model", {}).get("kind", "transformer")
     except AttributeError as error:
         raise ValueError(
             f"{path} must be what training.train wrote. Received: {str(config)[:80]}."

@@ -26,10 +26,13 @@ class Pipeline(tf.Module):
 
     Attributes:
         decodes: whether a search makes the answers; it is then an attribute, `search`.
+        translates: whether it takes `others` for an ensemble, and its export aligns: `served` takes a layer
+            and a head.
         run_folder: where it was loaded from, or None.
     """
 
     decodes: ClassVar[bool] = False
+    translates: ClassVar[bool] = False
 
     def __init__(self, model: keras.Model, name: str):
         super().__init__(name=name)

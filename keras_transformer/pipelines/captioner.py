@@ -10,7 +10,7 @@ import numpy as np
 from keras_transformer import decoding, tokenizers
 from keras_transformer.installation import needs
 from keras_transformer.pipelines import guards
-from keras_transformer.pipelines.base import Pipeline
+from keras_transformer.pipelines.base import Pipeline, check_vocabulary
 from keras_transformer.pipelines.encoded_images import as_images, decode_images
 from keras_transformer.pipelines.guards import Limits
 from keras_transformer.pipelines.signatures import (
@@ -58,11 +58,7 @@ class Captioner(Pipeline):
         image_shape: Sequence[int],
     ):
         super().__init__(model, "captioner")
-        if tokenizer.vocabulary_size != model.vocabulary_size:
-            raise ValueError(
-                f"The tokenizer must have the model's {model.vocabulary_size} ids. "
-                f"Received: a tokenizer with {tokenizer.vocabulary_size}."
-            )
+        check_vocabulary(tokenizer, model.vocabulary_size)
         self.tokenizer = tokenizer
         self.search = search
         self.image_shape = tuple(image_shape)

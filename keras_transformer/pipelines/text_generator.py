@@ -9,7 +9,7 @@ import keras
 from keras_transformer import decoding, tokenizers
 from keras_transformer.installation import needs
 from keras_transformer.pipelines import guards
-from keras_transformer.pipelines.base import Pipeline
+from keras_transformer.pipelines.base import Pipeline, check_vocabulary
 from keras_transformer.pipelines.guards import Limits
 from keras_transformer.pipelines.signatures import (
     LOWEST,
@@ -51,11 +51,7 @@ class TextGenerator(Pipeline):
 
     def __init__(self, model: keras.Model, tokenizer: tokenizers.Tokenizer, search: decoding.Search):
         super().__init__(model, "text_generator")
-        if tokenizer.vocabulary_size != model.vocabulary_size:
-            raise ValueError(
-                f"The tokenizer must have the model's {model.vocabulary_size} ids. "
-                f"Received: a tokenizer with {tokenizer.vocabulary_size}."
-            )
+        check_vocabulary(tokenizer, model.vocabulary_size)
         self.tokenizer = tokenizer
         self.search = search
 

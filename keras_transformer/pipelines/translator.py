@@ -48,6 +48,7 @@ class Translator(Pipeline):
     """
 
     decodes = True
+    translates = True
 
     def __init__(
         self,
