@@ -3,8 +3,10 @@
 Nothing here imports Keras or TensorFlow: help and a misspelt option answer at once.
 """
 
+import atexit
 import dataclasses
 import difflib
+import gc
 import re
 import sys
 from typing import Any
@@ -123,6 +125,8 @@ def run(main) -> None:
 
     Whoever reads standard output may go, see `output.ends_quietly`.
     """
+    # At its end Python looks for garbage among all that TensorFlow and Keras made: most of a second.
+    atexit.register(gc.freeze)
     try:
         with output.ends_quietly():
             main()

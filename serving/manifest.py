@@ -82,7 +82,7 @@ def write_samples(folder, functions, requests) -> None:
 
     Args:
         folder: that of the version.
-        functions: name of the signature -> `tf.function`.
+        functions: name of the signature -> function of named tensors.
         requests: (name of the signature, {input: array or list}).
 
     Raises:

@@ -131,13 +131,15 @@ def room_for_programs():
         gc.collect()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def quick_collections():
     """Spares Keras, which collects garbage after each layer that it quantizes, what is there already."""
     gc.collect()
     gc.freeze()
     yield
     gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

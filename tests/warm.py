@@ -9,6 +9,7 @@ imported stays visible: the first import of it writes `NOISE` to file descriptor
 """
 
 import contextlib
+import gc
 import importlib.abc
 import importlib.machinery
 import json
@@ -75,6 +76,8 @@ def serve(path, python):
     sys.executable = python
     for name in IMPORTED:
         __import__(name)
+    gc.collect()
+    gc.freeze()
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path + ".new")
     listener.listen()
@@ -113,6 +116,9 @@ def answer(connection, files):
             if select.select([connection], [], [], 0.02)[0]:
                 os.kill(pid, signal.SIGKILL)  # who asked was killed
             ended, status = os.waitpid(pid, os.WNOHANG)
+        u = os.times()
+        with open("/tmp/warm_log.txt", "a") as f:
+            f.write(f"{u.children_user + u.children_system:.2f} {' '.join(arguments)[:150]!r}\n")
         with contextlib.suppress(OSError):
             connection.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
         os._exit(0)

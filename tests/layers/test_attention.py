@@ -65,7 +65,7 @@ def test_every_option_survives_saving(tmp_path):
 
 
 def test_layer_equals_the_reference():
-    layer = checks.built(make, (QUERY, VALUE, KEY), value_dim=V)
+    layer = checks.shared(make, (QUERY, VALUE, KEY), value_dim=V)
     arguments = {"attention_mask": ATTENTION_MASK, "return_attention_scores": True}
     output, weights = layer(QUERY, VALUE, KEY, **arguments)
     expected = reference.multi_head_attention(
@@ -76,28 +76,28 @@ def test_layer_equals_the_reference():
 
 
 def test_value_defaults_to_query_and_key_to_value():
-    layer = checks.built(make, (QUERY,))
+    layer = checks.shared(make, (QUERY,))
     expected = checks.as_array(layer(QUERY, QUERY, QUERY))
     np.testing.assert_array_equal(checks.as_array(layer(QUERY)), expected)
     np.testing.assert_array_equal(checks.as_array(layer(QUERY, QUERY)), expected)
 
 
 def test_batch_rows_do_not_meet():
-    layer = checks.built(make, (QUERY, VALUE))
+    layer = checks.shared(make, (QUERY, VALUE))
     checks.batch_invariance(lambda q, v, mask: layer(q, v, value_mask=mask), QUERY, VALUE, VALUE_MASK)
 
 
 def test_masked_values_do_not_matter():
-    layer = checks.built(make, (QUERY,))
+    layer = checks.shared(make, (QUERY,))
     checks.pad_invariance(lambda x, mask: layer(x, x, value_mask=mask), QUERY, QUERY_MASK)
 
 
 def test_permuted_input_permutes_the_output():
-    checks.permutation_equivariance(checks.built(make, (QUERY,)), QUERY)
+    checks.permutation_equivariance(checks.shared(make, (QUERY,)), QUERY)
 
 
 def test_permuted_memory_with_its_mask_changes_nothing():
-    layer = checks.built(make, (QUERY, VALUE, KEY))
+    layer = checks.shared(make, (QUERY, VALUE, KEY))
     order = np.array([3, 0, 6, 1, 5, 2, 4])
     expected = checks.as_array(layer(QUERY, VALUE, KEY, value_mask=VALUE_MASK))
     memory = (VALUE[:, order], KEY[:, order])
@@ -106,14 +106,14 @@ def test_permuted_memory_with_its_mask_changes_nothing():
 
 
 def test_future_tokens_do_not_change_the_past():
-    layer = checks.built(make, (QUERY,))
+    layer = checks.shared(make, (QUERY,))
     checks.causality(lambda x: layer(x, x, use_causal_mask=True), QUERY)
 
 
 @pytest.mark.parametrize("window", [1, 2, 4])
 @pytest.mark.parametrize("causal", [False, True])
 def test_sliding_window_position_by_position(window, causal):
-    layer = checks.built(make, (QUERY,), sliding_window=window)
+    layer = checks.shared(make, (QUERY,), sliding_window=window)
     found = checks.influence(lambda x: layer(x, x, use_causal_mask=causal), QUERY)
     for query in range(T):
         for key in range(T):
@@ -172,7 +172,7 @@ NO_KEYS = {  # layer arguments, call arguments, query rows (b, t) that see nothi
 @pytest.mark.parametrize("case", NO_KEYS)
 def test_query_without_keys_gives_the_output_bias(case, policy):
     constructor, call, rows = NO_KEYS[case]
-    layer = checks.built(make, (QUERY, VALUE), **constructor, dtype=policy)
+    layer = checks.shared(make, (QUERY, VALUE), **constructor, dtype=policy)
     bias = checks.as_array(ops.cast(layer.get_weights()[-1], layer.compute_dtype))
     with_scores, weights = layer(QUERY, VALUE, **call, return_attention_scores=True)
     outputs = [with_scores, layer(QUERY, VALUE, **call)]
@@ -190,7 +190,7 @@ def test_query_without_keys_gives_the_output_bias(case, policy):
 @pytest.mark.parametrize("xla", [False, True])
 def test_query_without_keys_gives_the_output_bias_in_a_graph(xla):
     _, call, _ = NO_KEYS["query_mask"]
-    layer = checks.built(make, (QUERY, VALUE))
+    layer = checks.shared(make, (QUERY, VALUE))
     function = checks.compiled(lambda q, v, mask: layer(q, v, query_mask=mask), xla)
     output = checks.as_array(function(*tensors(QUERY, VALUE, call["query_mask"])))
     np.testing.assert_array_equal(output[1, 2:], np.tile(layer.get_weights()[-1], (3, 1)))
@@ -199,7 +199,7 @@ def test_query_without_keys_gives_the_output_bias_in_a_graph(xla):
 
 
 def test_query_without_keys_sends_no_gradient_back():
-    layer = checks.built(make, (QUERY, VALUE))
+    layer = checks.shared(make, (QUERY, VALUE))
     mask = ops.convert_to_tensor(QUERY_MASK)
     gradient = checks.as_array(
         checks.input_gradient(lambda q: ops.sum(layer(q, VALUE, query_mask=mask) ** 2), QUERY)

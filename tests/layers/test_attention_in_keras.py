@@ -135,7 +135,7 @@ def embedding():
 
 @pytest.mark.parametrize("arguments", [1, 2])
 def test_functional_self_attention_honours_the_implicit_mask(arguments):
-    embed, layer = embedding(), checks.built(make, (QUERY,))
+    embed, layer = embedding(), checks.shared(make, (QUERY,))
     ids = keras.Input((None,), dtype="int32")
     x = embed(ids)
     model = keras.Model(ids, layer(*[x] * arguments))
@@ -149,7 +149,7 @@ def test_functional_self_attention_honours_the_implicit_mask(arguments):
 
 
 def test_functional_cross_attention_honours_both_implicit_masks():
-    embed, layer = embedding(), checks.built(make, (QUERY, QUERY))
+    embed, layer = embedding(), checks.shared(make, (QUERY, QUERY))
     ids, memory_ids = (keras.Input((None,), dtype="int32") for _ in range(2))
     model = keras.Model([ids, memory_ids], layer(embed(ids), embed(memory_ids)))
     vectors = embed.get_weights()[0]
@@ -164,7 +164,7 @@ def test_functional_cross_attention_honours_both_implicit_masks():
 
 
 def test_implicit_mask_goes_on_to_the_next_layer():
-    layer, average = checks.built(make, (QUERY,)), keras.layers.GlobalAveragePooling1D()
+    layer, average = checks.shared(make, (QUERY,)), keras.layers.GlobalAveragePooling1D()
     ids = keras.Input((None,), dtype="int32")
     x = embedding()(ids)
     for attended in (layer(x), layer(x, x)):

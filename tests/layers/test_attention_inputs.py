@@ -39,7 +39,7 @@ def check_sizes(layer, batch_size, query_length, key_length):
 
 @pytest.mark.parametrize("sizes", [(3, 0, 7), (3, 5, 0), (0, 5, 7), (3, 1, 0)])
 def test_empty_inputs_keep_their_shape(sizes):
-    check_sizes(checks.built(make, (QUERY, VALUE), use_gate=True), *sizes)
+    check_sizes(checks.shared(make, (QUERY, VALUE), use_gate=True), *sizes)
 
 
 def test_empty_inputs_keep_their_shape_with_one_head():
@@ -50,7 +50,7 @@ def test_empty_inputs_keep_their_shape_with_one_head():
 
 def test_empty_inputs_keep_their_shape_where_no_size_is_known():
     query, value = keras.Input((None, D)), keras.Input((None, 13))
-    layer = checks.built(make, (QUERY, VALUE))
+    layer = checks.shared(make, (QUERY, VALUE))
     model = keras.Model([query, value], layer(query, value))
     for sizes in ((3, 0, 7), (3, 5, 0), (0, 5, 7), (3, 5, 7)):
         output = model([QUERY[: sizes[0], : sizes[1]], VALUE[: sizes[0], : sizes[2]]])
@@ -106,7 +106,7 @@ def one_by_one(layer, query, value, mask=None):
 @pytest.mark.parametrize("axes", [2, -2, (2,)])
 def test_rows_of_a_free_axis_attend_for_themselves(axes):
     query, value = checks.numbers(B, 2, T, D), checks.numbers(B, 2, S, 13, seed=1)
-    layer = checks.built(make, (query, value), attention_axes=axes)
+    layer = checks.shared(make, (query, value), attention_axes=axes)
     real = np.arange(S) < np.array([[[7], [2]], [[0], [1]], [[3], [6]]])  # (B, F, S)
     sees = np.random.default_rng(0).random((B, 2, T, S)) < 0.7
     output, weights = layer(query, value, value_mask=real, attention_mask=sees, return_attention_scores=True)
@@ -117,7 +117,7 @@ def test_rows_of_a_free_axis_attend_for_themselves(axes):
 
 def test_causality_and_window_are_those_of_the_attended_axis():
     x = checks.numbers(B, 2, T, D)
-    layer = checks.built(make, (x,), attention_axes=2, sliding_window=3)
+    layer = checks.shared(make, (x,), attention_axes=2, sliding_window=3)
     distance = np.arange(T)[:, None] - np.arange(T)
     mask = np.broadcast_to((distance >= 0) & (distance < 3), (B, 2, T, T))
     expected = one_by_one(layer, x, x, mask)[0]
@@ -126,7 +126,7 @@ def test_causality_and_window_are_those_of_the_attended_axis():
 
 def test_several_axes_are_attended_over_as_one():
     query, value = checks.numbers(B, 2, T, D), checks.numbers(B, 3, 2, 13, seed=1)
-    layer = checks.built(make, (query, value))
+    layer = checks.shared(make, (query, value))
     real = np.random.default_rng(0).random((B, 3, 2)) < 0.6
     sees = np.random.default_rng(1).random((B, 2, T, 3, 2)) < 0.7
     output, weights = layer(query, value, value_mask=real, attention_mask=sees, return_attention_scores=True)
@@ -140,7 +140,7 @@ def test_several_axes_are_attended_over_as_one():
 
 def test_the_rule_of_queries_without_keys_holds_for_any_rank():
     x = checks.numbers(B, 2, T, D)
-    layer = checks.built(make, (x,), attention_axes=2)
+    layer = checks.shared(make, (x,), attention_axes=2)
     real = np.ones((B, 2, T), bool)
     real[1, 0], real[2, 1, 3:] = False, False
     output = checks.as_array(layer(x, query_mask=real))
@@ -196,7 +196,7 @@ def test_inputs_have_one_rank(query, value, message):
     ],
 )
 def test_inputs_of_a_built_layer_fit_it_and_each_other(shapes, message):
-    layer = checks.built(make, (QUERY, VALUE))
+    layer = checks.shared(make, (QUERY, VALUE))
     with pytest.raises(ValueError, match=message):
         layer(*(np.zeros(shape, "float32") for shape in shapes))
 
@@ -213,7 +213,7 @@ def test_free_axes_are_equally_long():
 
 
 def test_steps_are_for_rank_three():
-    layer = checks.built(make, (checks.numbers(B, 2, T, D),))
+    layer = checks.shared(make, (checks.numbers(B, 2, T, D),))
     with pytest.raises(ValueError, match="`attend` and `step` must come with inputs of rank 3.*rank 4"):
         layer.step(QUERY[:, :1], layer.initial_state(B, T), 0)
 
@@ -243,7 +243,7 @@ def test_a_mask_that_does_not_fit_is_named(name, shape, wanted):
 
 
 def test_masks_that_broadcast_are_taken():
-    layer = checks.built(make, (QUERY, VALUE))
+    layer = checks.shared(make, (QUERY, VALUE))
     expected = checks.as_array(layer(QUERY, VALUE, value_mask=np.tile(np.arange(S) < 3, (B, 1))))
     for name, shape in (("value_mask", (1, S)), ("attention_mask", (S,)), ("attention_mask", (1, S))):
         mask = np.broadcast_to(np.arange(S) < 3, shape)

@@ -22,7 +22,7 @@ def test_standard_checks(check, tmp_path):
 
 
 def test_the_mean_is_weighted_by_equations_5_to_7():
-    layer = checks.built(small, (X, MASK))
+    layer = checks.shared(small, (X, MASK))
     (kernel, bias), (context,) = layer.inner.get_weights(), layer.context.get_weights()
     exponentials = np.exp(np.tanh(X.astype("float64") @ kernel + bias) @ context[:, 0]) * MASK
     expected = exponentials / np.maximum(exponentials.sum(axis=1, keepdims=True), 1e-9)
@@ -32,7 +32,7 @@ def test_the_mean_is_weighted_by_equations_5_to_7():
 
 
 def test_padding_says_nothing_and_no_word_gives_zeros():
-    layer = checks.built(small, (X, MASK))
+    layer = checks.shared(small, (X, MASK))
     found = checks.as_array(layer(X, mask=ops.convert_to_tensor(MASK)))
     loud = np.where(MASK[..., None], X, 1e3)
     np.testing.assert_allclose(

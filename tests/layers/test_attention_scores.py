@@ -45,7 +45,7 @@ def test_a_scaled_product_is_the_product_by_the_root_of_the_width(make, tmp_path
 @every_score
 def test_score_equals_the_reference(make):
     query, keys = inputs_of(make)
-    layer = checks.built(make, (query, keys))
+    layer = checks.shared(make, (query, keys))
     expected = [
         [[recurrent_reference.score(layer, q, k) for k in key_row] for q in row]
         for row, key_row in zip(query.astype("float64"), keys.astype("float64"), strict=True)
@@ -89,7 +89,7 @@ def test_additive_and_concat_are_one_family():
 @every_score
 def test_projected_keys_serve_every_query(make):
     query, keys = inputs_of(make)
-    layer = checks.built(make, (query, keys))
+    layer = checks.shared(make, (query, keys))
     projected = layer.project(ops.convert_to_tensor(keys))
     expected = checks.as_array(layer(query, keys))
     for t in range(T):

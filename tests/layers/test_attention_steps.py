@@ -82,7 +82,7 @@ def test_step_by_step_equals_one_causal_pass(case):
 
 
 def test_room_for_more_positions_changes_nothing():
-    layer = checks.built(make, (QUERY,))
+    layer = checks.shared(make, (QUERY,))
     checks.cached_equals_uncached(
         layer(QUERY, QUERY, use_causal_mask=True),
         layer.step,
@@ -92,7 +92,7 @@ def test_room_for_more_positions_changes_nothing():
 
 
 def test_step_sees_nothing_of_what_is_not_yet_written():
-    layer = checks.built(make, (QUERY,))
+    layer = checks.shared(make, (QUERY,))
     state = keras.tree.map_structure(lambda x: x + 100.0, layer.initial_state(B, T))
     checks.cached_equals_uncached(
         layer(QUERY, QUERY, use_causal_mask=True),
@@ -103,7 +103,7 @@ def test_step_sees_nothing_of_what_is_not_yet_written():
 
 
 def test_step_takes_a_python_index():
-    layer = checks.built(make, (QUERY,))
+    layer = checks.shared(make, (QUERY,))
     output, _ = layer.step(ops.convert_to_tensor(QUERY[:, :1]), layer.initial_state(B, T), 0)
     expected = checks.as_array(layer(QUERY, QUERY, use_causal_mask=True))[:, :1]
     np.testing.assert_allclose(checks.as_array(output), expected, atol=1e-5)
@@ -111,7 +111,7 @@ def test_step_takes_a_python_index():
 
 @pytest.mark.parametrize("policy", checks.POLICIES)
 def test_state_has_the_compute_dtype(policy):
-    layer = checks.built(make, (QUERY,), dtype=policy)
+    layer = checks.shared(make, (QUERY,), dtype=policy)
     state = layer.initial_state(B, T)
     query = ops.cast(QUERY[:, :1], layer.compute_dtype)
     output, new_state = layer.step(query, state, ops.convert_to_tensor(0, "int32"))
@@ -120,7 +120,7 @@ def test_state_has_the_compute_dtype(policy):
 
 
 def test_projecting_once_and_attending_equals_call():
-    layer = checks.built(make, (QUERY, VALUE, KEY))
+    layer = checks.shared(make, (QUERY, VALUE, KEY))
     projected = layer.project(*tensors(VALUE, KEY))
     mask = ops.convert_to_tensor(ATTENTION_MASK)
     output = layer.attend(*tensors(QUERY), projected, attention_mask=mask)

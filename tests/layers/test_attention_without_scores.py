@@ -96,27 +96,28 @@ def test_blocks_give_the_same_output_and_gradients(case, blocks_seen, monkeypatc
     probe = ops.convert_to_tensor(checks.numbers(B, T, D, seed=5))
     blocks_seen.clear()
 
-    def results():
-        in_graph = checks.compiled(lambda query: layer(query, VALUE), xla=False)
+    def results(way):
+        def loss(x):
+            return ops.sum(layer(x, VALUE) * probe)
+
+        query = ops.convert_to_tensor(QUERY)
         return [
+            way(lambda query: layer(query, VALUE))(query),
+            way(lambda query: checks.input_gradient(loss, query))(query),
             layer(QUERY, VALUE),
-            in_graph(ops.convert_to_tensor(QUERY)),
             *checks.weight_gradients(layer, (QUERY, VALUE), probe),
-            checks.compiled(
-                lambda x: checks.input_gradient(lambda x: ops.sum(layer(x, VALUE) * probe), x), xla=False
-            )(ops.convert_to_tensor(QUERY)),
         ]
 
-    found = results()
+    found = results(lambda function: checks.compiled(function, xla=False))
     assert {length for length, _ in blocks_seen} <= {2, 3}
     assert {length for _, length in blocks_seen} == {FRAMES.get(case, S)}
     monkeypatch.setattr(blockwise, "BLOCK_SCORES", T * S)
     blocks_seen.clear()
-    for mine, other in zip(found, results(), strict=True):
+    for mine, other in zip(found, results(lambda function: function), strict=True):
         np.testing.assert_allclose(checks.as_array(mine), checks.as_array(other), atol=2e-5)
     assert not blocks_seen
     weighted, _ = layer.layer(QUERY, VALUE, **CASES[case][1], return_attention_scores=True)
-    np.testing.assert_allclose(checks.as_array(found[0]), checks.as_array(weighted), atol=2e-6)
+    np.testing.assert_allclose(checks.as_array(found[2]), checks.as_array(weighted), atol=2e-6)
 
 
 def test_blocks_equal_the_reference_in_float64(small_blocks):

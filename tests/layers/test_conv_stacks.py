@@ -47,7 +47,7 @@ def arrays(layer):
 
 @pytest.mark.parametrize("mask", [MASK, MASK | True], ids=["some", "all"])
 def test_encoder_equals_the_reference(mask):
-    built = checks.built(encoder, (E, mask))
+    built = checks.shared(encoder, (E, mask))
     convolutions = [arrays(layer) for layer in built.layers]
     maps = arrays(built.input_dense), arrays(built.output_dense)
     expected = reference.conv_encoder(maps[0], convolutions, maps[1], E, mask)
@@ -55,13 +55,13 @@ def test_encoder_equals_the_reference(mask):
 
 
 def test_decoder_layer_equals_the_reference():
-    built = checks.built(decoder_layer, (X, G, KEY, VALUE, MASK))
+    built = checks.shared(decoder_layer, (X, G, KEY, VALUE, MASK))
     expected, _ = reference.conv_decoder_layer(arrays(built), X, G, KEY, SOURCE, MASK)
     np.testing.assert_allclose(checks.as_array(built(X, G, KEY, VALUE, MASK)), expected, atol=1e-5)
 
 
 def test_decoder_is_its_layers_between_two_maps():
-    built = checks.built(decoder, (G, KEY, VALUE, MASK))
+    built = checks.shared(decoder, (G, KEY, VALUE, MASK))
     hidden = built.input_dense(G)
     for layer in built.layers:
         hidden = layer(hidden, G, KEY, VALUE, MASK)
@@ -71,14 +71,14 @@ def test_decoder_is_its_layers_between_two_maps():
 
 def test_padding_is_zero_in_every_convolution():
     # Two layers: what the first one writes into the padding must not come back in the second.
-    built = checks.built(encoder, (E, MASK))
+    built = checks.shared(encoder, (E, MASK))
     checks.pad_invariance(lambda x, mask: built(x, hidden_mask=mask), E, MASK)
     alone = checks.as_array(built(E[2:, :4]))
     np.testing.assert_allclose(checks.as_array(built(E, MASK))[2:, :4], alone, atol=1e-5)
 
 
 def test_an_encoder_sees_as_far_as_its_layers_reach():
-    built = checks.built(encoder, (E, MASK))
+    built = checks.shared(encoder, (E, MASK))
     distance = np.abs(np.arange(S) - np.arange(S)[:, None])
     np.testing.assert_array_equal(checks.influence(built, E), distance <= N)
 
@@ -92,7 +92,7 @@ def test_a_decoder_sees_the_past_as_far_as_its_layers_reach():
 
 
 def test_masked_source_does_not_matter():
-    built = checks.built(decoder, (G, KEY, VALUE, MASK))
+    built = checks.shared(decoder, (G, KEY, VALUE, MASK))
     other = [np.where(MASK[..., None], x, 99.0) for x in (KEY, VALUE)]
     longer = [np.pad(x, [(0, 0), (0, 3), (0, 0)]) for x in (KEY, VALUE)]
     expected = checks.as_array(built(G, KEY, VALUE, MASK))
@@ -102,14 +102,14 @@ def test_masked_source_does_not_matter():
 
 
 def test_without_a_source_nothing_is_read():
-    built = checks.built(decoder, (G, KEY, VALUE, MASK))
+    built = checks.shared(decoder, (G, KEY, VALUE, MASK))
     first, second = (checks.as_array(built(G, KEY + x, VALUE + x, MASK & False)) for x in (0, 1))
     np.testing.assert_array_equal(first, second)
     assert np.isfinite(first).all()
 
 
 def test_step_by_step_equals_one_pass():
-    built = checks.built(decoder, (G, KEY, VALUE, MASK))
+    built = checks.shared(decoder, (G, KEY, VALUE, MASK))
     state = built.initial_state(*map(ops.convert_to_tensor, (KEY, VALUE, MASK)))
     steps = [G[:, t : t + 1] for t in range(T)]
     expected = built(G, KEY, VALUE, MASK)
@@ -117,7 +117,7 @@ def test_step_by_step_equals_one_pass():
 
 
 def test_a_step_tells_what_it_attends_to():
-    built = checks.built(decoder, (G, KEY, VALUE, MASK))
+    built = checks.shared(decoder, (G, KEY, VALUE, MASK))
     state = built.initial_state(*map(ops.convert_to_tensor, (KEY, VALUE, MASK)))
     hidden, histories = checks.as_array(built.input_dense(G)), []
     for layer in built.layers:

@@ -56,7 +56,7 @@ def test_every_option_survives_saving(make, tmp_path):
 @pytest.mark.parametrize("make", [layer, layer_norm_first])
 @pytest.mark.parametrize("masked", [False, True])
 def test_layer_equals_the_reference(make, masked):
-    built = checks.built(make, (X, MEMORY))
+    built = checks.shared(make, (X, MEMORY))
     expected = reference.decoder_layer(
         reference.sublayer_weights(built),
         X,
@@ -73,7 +73,7 @@ def test_layer_equals_the_reference(make, masked):
 
 @pytest.mark.parametrize("make", [decoder, decoder_norm_first])
 def test_decoder_is_its_layers_one_after_the_other(make):
-    built, norm_first = checks.built(make, (X, MEMORY)), make is decoder_norm_first
+    built, norm_first = checks.shared(make, (X, MEMORY)), make is decoder_norm_first
     in_a_layer = 26  # two attentions 8 each, feed-forward 4, three norms 2 each
     assert len(built.weights) == 2 * in_a_layer + 2 * norm_first
     expected = X
@@ -110,12 +110,12 @@ def influence(built, **masks):
 
 @both
 def test_future_tokens_do_not_change_the_past(make):
-    np.testing.assert_array_equal(influence(checks.built(make, (X, MEMORY))), LOWER)
+    np.testing.assert_array_equal(influence(checks.shared(make, (X, MEMORY))), LOWER)
 
 
 @both
 def test_no_attention_mask_opens_the_future(make):
-    built = checks.built(make, (X, MEMORY))
+    built = checks.shared(make, (X, MEMORY))
     found = influence(built, attention_mask=np.ones((1, T, T), bool))
     np.testing.assert_array_equal(found, LOWER)
 
@@ -125,7 +125,7 @@ def test_no_attention_mask_opens_the_future(make):
 def test_attention_mask_restricts_further(make, shape):
     allowed = np.eye(T, dtype=bool) | (np.arange(T) == 2)
     mask = np.broadcast_to(allowed, shape)
-    found = influence(checks.built(make, (X, MEMORY)), attention_mask=mask)
+    found = influence(checks.shared(make, (X, MEMORY)), attention_mask=mask)
     np.testing.assert_array_equal(found, allowed & LOWER)
 
 
@@ -133,14 +133,14 @@ def test_attention_mask_restricts_further(make, shape):
 def test_masked_position_is_seen_by_no_other(make):
     real = np.arange(T) != 1
     mask = np.tile(real, (B * T, 1))
-    found = influence(checks.built(make, (X, MEMORY)), hidden_mask=mask)
+    found = influence(checks.shared(make, (X, MEMORY)), hidden_mask=mask)
     expected = LOWER & real | np.eye(T, dtype=bool)
     np.testing.assert_array_equal(found[real], expected[real])
 
 
 @both
 def test_every_position_sees_the_real_memory_only(make):
-    built = checks.built(make, (X, MEMORY))
+    built = checks.shared(make, (X, MEMORY))
     real = np.array([True, False, True, True, False, True, False])
     mask = np.tile(real, (B, 1))
     # The same of any target, so the sum over all of them tells.
@@ -154,13 +154,13 @@ def test_every_position_sees_the_real_memory_only(make):
 
 @both
 def test_padding_of_the_target_does_not_matter(make):
-    built = checks.built(make, (X, MEMORY))
+    built = checks.shared(make, (X, MEMORY))
     checks.pad_invariance(lambda x, mask: built(x, MEMORY, hidden_mask=mask), X, MASK)
 
 
 @both
 def test_padding_of_the_memory_does_not_matter(make):
-    built = checks.built(make, (X, MEMORY))
+    built = checks.shared(make, (X, MEMORY))
     expected = checks.as_array(built(X, MEMORY, memory_mask=MEMORY_MASK))
     loud = np.where(MEMORY_MASK[..., None], MEMORY, 1e3 * checks.numbers(B, S, D, seed=5))
     longer = np.concatenate([loud, 1e3 * MEMORY[:, :2]], axis=1)
@@ -171,7 +171,7 @@ def test_padding_of_the_memory_does_not_matter(make):
 
 @both
 def test_permuted_memory_with_its_mask_changes_nothing(make):
-    built, order = checks.built(make, (X, MEMORY)), np.array([3, 0, 6, 1, 5, 2, 4])
+    built, order = checks.shared(make, (X, MEMORY)), np.array([3, 0, 6, 1, 5, 2, 4])
     expected = checks.as_array(built(X, MEMORY, memory_mask=MEMORY_MASK))
     actual = checks.as_array(built(X, MEMORY[:, order], memory_mask=MEMORY_MASK[:, order]))
     np.testing.assert_allclose(actual, expected, atol=1e-5)
@@ -179,7 +179,7 @@ def test_permuted_memory_with_its_mask_changes_nothing(make):
 
 @both
 def test_rows_of_a_batch_do_not_meet(make):
-    built = checks.built(make, (X, MEMORY))
+    built = checks.shared(make, (X, MEMORY))
     checks.batch_invariance(lambda x, memory, mask: built(x, memory, memory_mask=mask), X, MEMORY, NO_MEMORY)
 
 
@@ -189,7 +189,7 @@ def test_rows_of_a_batch_do_not_meet(make):
 @both
 @pytest.mark.parametrize("memory_mask", [None, MEMORY_MASK, NO_MEMORY], ids=["all", "some", "no"])
 def test_step_by_step_equals_one_pass(make, memory_mask):
-    built = checks.built(make, (X, MEMORY))
+    built = checks.shared(make, (X, MEMORY))
     memory = ops.convert_to_tensor(MEMORY)
     mask = None if memory_mask is None else ops.convert_to_tensor(memory_mask)
     checks.cached_equals_uncached(
@@ -201,7 +201,7 @@ def test_step_by_step_equals_one_pass(make, memory_mask):
 
 
 def test_step_by_step_does_not_need_memory_again():
-    built = checks.built(decoder, (X, MEMORY))
+    built = checks.shared(decoder, (X, MEMORY))
     state = built.initial_state(ops.convert_to_tensor(MEMORY), max_length=T)
     reverse = ops.convert_to_tensor(np.array([2, 1, 0]))
     # A state is only tensors with the batch first: rows can be taken, as a beam search does.
@@ -216,7 +216,7 @@ def test_step_by_step_does_not_need_memory_again():
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_step_works_in_half_precision(policy):
-    built = checks.built(decoder, (X, MEMORY), dtype=policy)
+    built = checks.shared(decoder, (X, MEMORY), dtype=policy)
     x, memory = (ops.cast(value, built.compute_dtype) for value in (X, MEMORY))
     state = built.initial_state(memory, max_length=T)
     before = [leaf.dtype for leaf in keras.tree.flatten(state)]
@@ -257,7 +257,7 @@ def test_width_is_a_multiple_of_the_heads(cls):
 
 @both
 def test_memory_may_have_another_width(make):
-    built = checks.built(make, (X, checks.numbers(B, S, 13)))
+    built = checks.shared(make, (X, checks.numbers(B, S, 13)))
     assert tuple(built(X, checks.numbers(B, S, 13)).shape) == (B, T, D)
 
 
@@ -265,7 +265,7 @@ def test_memory_may_have_another_width(make):
 def test_functional_model_honours_both_implicit_masks(make):
     ids = np.array([[3, 0, 2, 7, 1], [4, 6, 0, 0, 0], [9, 8, 7, 1, 0]], "int32")
     memory_ids = np.where(MEMORY_MASK, 5, 0).astype("int32")
-    embed, decode = keras.layers.Embedding(11, D, mask_zero=True), checks.built(make, (X, MEMORY))
+    embed, decode = keras.layers.Embedding(11, D, mask_zero=True), checks.shared(make, (X, MEMORY))
     symbolic, symbolic_memory = (keras.Input((None,), dtype="int32") for _ in range(2))
     output = decode(embed(symbolic), embed(symbolic_memory))
     model = keras.Model([symbolic, symbolic_memory], output)

@@ -27,7 +27,7 @@ def test_standard_checks(check, tmp_path):
 
 
 def test_vectors_are_rows_times_the_root_of_the_width():
-    layer = checks.built(make, (IDS,))
+    layer = checks.shared(make, (IDS,))
     expected = matrix(layer)[IDS] * 7**0.5
     np.testing.assert_allclose(checks.as_array(layer(IDS)), expected, atol=1e-6)
 
@@ -46,7 +46,7 @@ def test_first_embeddings_have_unit_variance():
 
 
 def test_reverse_is_the_transpose_without_scale():
-    layer = checks.built(make, (IDS,))
+    layer = checks.shared(make, (IDS,))
     hidden = checks.numbers(2, 5, D)
     logits = checks.as_array(layer(hidden, reverse=True))
     np.testing.assert_allclose(logits, hidden @ matrix(layer).T, atol=1e-5)
@@ -63,7 +63,7 @@ def test_logits_scale_and_bias_are_saved(check, tmp_path):
 
 @pytest.mark.parametrize("policy", checks.POLICIES)
 def test_logits_may_be_scaled_and_have_a_bias(policy):
-    layer = checks.built(with_head, (IDS,), dtype=policy)
+    layer = checks.shared(with_head, (IDS,), dtype=policy)
     vectors, bias = layer.get_weights()
     assert bias.shape == (V,)
     hidden = checks.numbers(2, 5, D)
@@ -91,7 +91,7 @@ def test_a_quantized_embedding_keeps_scale_and_bias_of_its_logits(tmp_path):
 
 @pytest.mark.parametrize("policy", checks.POLICIES)
 def test_logits_are_float32_under_every_policy(policy):
-    layer = checks.built(make, (IDS,), dtype=policy)
+    layer = checks.shared(make, (IDS,), dtype=policy)
     hidden = checks.numbers(2, 5, D)
     logits = layer(keras.ops.cast(hidden, layer.compute_dtype), reverse=True)
     assert keras.backend.standardize_dtype(logits.dtype) == "float32"
@@ -136,7 +136,7 @@ def test_both_directions_train_the_same_matrix():
 
 @pytest.mark.parametrize("wrong", [-1, V, V + 5])
 def test_ids_outside_the_vocabulary_are_refused(wrong):
-    layer = checks.built(make, (IDS,))
+    layer = checks.shared(make, (IDS,))
     ids = IDS.copy()
     ids[1, 1] = wrong
     with pytest.raises(ValueError, match=rf"\b{V}\b.*{wrong}"):
@@ -144,7 +144,7 @@ def test_ids_outside_the_vocabulary_are_refused(wrong):
 
 
 def test_wrong_ids_do_not_stop_a_graph():
-    layer = checks.built(make, (IDS,))
+    layer = checks.shared(make, (IDS,))
     embedded = checks.as_array(checks.compiled(lambda ids: layer(ids), xla=False)(IDS))
     np.testing.assert_allclose(embedded, checks.as_array(layer(IDS)), atol=1e-6)
 
@@ -170,13 +170,13 @@ def pooled(embedding):
 
 
 def test_no_implicit_mask_unless_asked():
-    layer = checks.built(make, (IDS,))
+    layer = checks.shared(make, (IDS,))
     expected = checks.as_array(layer(IDS)).mean(axis=1)
     np.testing.assert_allclose(checks.as_array(pooled(layer)(IDS)), expected, atol=1e-5)
 
 
 def test_implicit_mask_if_asked():
-    layer = checks.built(make, (IDS,), mask_zero=True)
+    layer = checks.shared(make, (IDS,), mask_zero=True)
     embedded, real = checks.as_array(layer(IDS)), (IDS != 0)[..., None]
     expected = (embedded * real).sum(axis=1) / real.sum(axis=1)
     np.testing.assert_allclose(checks.as_array(pooled(layer)(IDS)), expected, atol=1e-5)

@@ -54,7 +54,7 @@ def test_every_option_survives_saving(make, tmp_path):
 @pytest.mark.parametrize("make", [layer, layer_norm_first])
 @pytest.mark.parametrize("mask", [MASK | True, MASK, NO_ROW], ids=["all", "some", "no_row"])
 def test_layer_equals_the_reference(make, mask):
-    built = checks.built(make, (X,))
+    built = checks.shared(make, (X,))
     expected = reference.encoder_layer(
         reference.sublayer_weights(built),
         X,
@@ -70,7 +70,7 @@ def test_layer_equals_the_reference(make, mask):
 
 @pytest.mark.parametrize("make", [encoder, encoder_norm_first])
 def test_encoder_is_its_layers_one_after_the_other(make):
-    built = checks.built(make, (X,))
+    built = checks.shared(make, (X,))
     weights = [w.numpy().astype("float64") for w in built.weights]
     in_a_layer = 16  # attention 8, feed-forward 4, two norms 2 each
     norm_first = make is encoder_norm_first
@@ -97,24 +97,24 @@ def test_number_of_parameters(norm_first):
 
 @both
 def test_padding_does_not_matter(make):
-    built = checks.built(make, (X,))
+    built = checks.shared(make, (X,))
     checks.pad_invariance(lambda x, mask: built(x, hidden_mask=mask), X, MASK)
 
 
 @both
 def test_rows_of_a_batch_do_not_meet(make):
-    built = checks.built(make, (X,))
+    built = checks.shared(make, (X,))
     checks.batch_invariance(lambda x, mask: built(x, hidden_mask=mask), X, NO_ROW)
 
 
 @both
 def test_permuted_input_permutes_the_output(make):
-    checks.permutation_equivariance(checks.built(make, (X,)), X)
+    checks.permutation_equivariance(checks.shared(make, (X,)), X)
 
 
 @both
 def test_every_position_sees_every_real_one(make):
-    built = checks.built(make, (X,))
+    built = checks.shared(make, (X,))
     assert checks.influence(built, X).all()
     real = np.array([True, False, True, True, False])
     found = checks.influence(lambda x: built(x, hidden_mask=np.tile(real, (len(x), 1))), X)
@@ -126,7 +126,7 @@ def test_every_position_sees_every_real_one(make):
 @both
 @pytest.mark.parametrize("shape", [(T, T), (B * T, T, T), (1, H, T, T)])
 def test_attention_mask_of_any_rank_is_obeyed(make, shape):
-    built = checks.built(make, (X,))
+    built = checks.shared(make, (X,))
     allowed = np.eye(T, dtype=bool) | (np.arange(T) == 2)  # itself, and position 2
     mask = np.broadcast_to(allowed, shape)
     found = checks.influence(lambda x: built(x, attention_mask=mask), X)
@@ -135,7 +135,7 @@ def test_attention_mask_of_any_rank_is_obeyed(make, shape):
 
 @both
 def test_attention_mask_and_padding_mask_combine(make):
-    built = checks.built(make, (X,))
+    built = checks.shared(make, (X,))
     causal, real = np.tril(np.ones((T, T), bool)), np.arange(T) != 1
     found = checks.influence(
         lambda x: built(x, hidden_mask=np.tile(real, (len(x), 1)), attention_mask=causal), X
@@ -149,13 +149,13 @@ def test_attention_mask_and_padding_mask_combine(make):
 
 @both
 def test_with_a_causal_mask_the_future_does_not_change_the_past(make):
-    built = checks.built(make, (X,))
+    built = checks.shared(make, (X,))
     checks.causality(lambda x: built(x, use_causal_mask=True), X)
 
 
 @both
 def test_causal_layer_is_one_with_the_mask_written_out(make):
-    built = checks.built(make, (X,))
+    built = checks.shared(make, (X,))
     lower = np.tril(np.ones((T, T), bool))
     causal = built(X, hidden_mask=MASK, use_causal_mask=True)
     expected = built(X, hidden_mask=MASK, attention_mask=lower)
@@ -164,7 +164,7 @@ def test_causal_layer_is_one_with_the_mask_written_out(make):
 
 @both
 def test_step_by_step_equals_one_causal_pass(make):
-    built = checks.built(make, (X,))
+    built = checks.shared(make, (X,))
     steps = [X[:, t : t + 1] for t in range(T)]
     expected = built(X, use_causal_mask=True)
     checks.cached_equals_uncached(expected, built.step, built.initial_state(B, T + 2), steps)
@@ -172,7 +172,7 @@ def test_step_by_step_equals_one_causal_pass(make):
 
 @both
 def test_room_of_the_state_grows(make):
-    built = checks.built(make, (X,))
+    built = checks.shared(make, (X,))
     state, expected = built.initial_state(B, 2), checks.as_array(built(X, use_causal_mask=True))
     for t in range(T):
         if t == 2:
@@ -234,7 +234,7 @@ def test_sizes_are_positive(name, size):
 
 @both
 def test_functional_model_honours_the_implicit_mask(make):
-    embed, encode = keras.layers.Embedding(11, D, mask_zero=True), checks.built(make, (X,))
+    embed, encode = keras.layers.Embedding(11, D, mask_zero=True), checks.shared(make, (X,))
     ids = keras.Input((None,), dtype="int32")
     model = keras.Model(ids, encode(embed(ids)))
     expected = checks.as_array(encode(embed.get_weights()[0][IDS], hidden_mask=IDS != 0))
@@ -245,7 +245,7 @@ def test_functional_model_honours_the_implicit_mask(make):
 def test_implicit_mask_goes_on_through_two_layers():
     ids = keras.Input((None,), dtype="int32")
     x = keras.layers.Embedding(11, D, mask_zero=True)(ids)
-    x = checks.built(encoder, (X,))(checks.built(layer, (X,))(x))
+    x = checks.shared(encoder, (X,))(checks.shared(layer, (X,))(x))
     model = keras.Model(ids, keras.layers.GlobalAveragePooling1D()(x))
     alone = checks.as_array(model(IDS[1:2, :2]))
     np.testing.assert_allclose(checks.as_array(model(IDS))[1:2], alone, atol=1e-5)

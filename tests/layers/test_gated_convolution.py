@@ -58,7 +58,7 @@ def test_an_output_sees_the_positions_of_its_window(kernel_size, causal, before,
 
 
 def test_rows_of_a_batch_do_not_meet():
-    checks.batch_invariance(checks.built(layer, (X,)), X)
+    checks.batch_invariance(checks.shared(layer, (X,)), X)
 
 
 @pytest.mark.parametrize("kernel_size", [1, 2, 5])
@@ -103,7 +103,7 @@ def test_kernel_size_is_a_positive_integer(kernel_size):
 
 def test_beyond_the_ends_there_are_zeros():
     # A constant input gives another output there.
-    built = checks.built(layer, (X,))
+    built = checks.shared(layer, (X,))
     output = checks.as_array(built(ops.ones_like(X)))
     assert np.abs(output[:, 0] - output[:, 3]).max() > 1e-2
     np.testing.assert_allclose(output[:, 2], output[:, 3], atol=1e-6)

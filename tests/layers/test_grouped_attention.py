@@ -70,7 +70,7 @@ def test_step_by_step_equals_one_causal_pass(shared):
 
 
 def test_projecting_once_and_attending_equals_call():
-    layer = checks.built(make, (QUERY, VALUE))
+    layer = checks.shared(make, (QUERY, VALUE))
     projected = layer.project(ops.convert_to_tensor(VALUE))
     output, weights = layer.attend(ops.convert_to_tensor(QUERY), projected)
     assert tuple(weights.shape) == (B, H, T, S)
@@ -78,7 +78,7 @@ def test_projecting_once_and_attending_equals_call():
 
 
 def test_a_query_without_keys_gives_the_output_bias():
-    layer = checks.built(make, (QUERY, VALUE))
+    layer = checks.shared(make, (QUERY, VALUE))
     nothing = VALUE_MASK & [[True], [False], [True]]
     output = checks.as_array(layer(QUERY, VALUE, value_mask=nothing))
     np.testing.assert_array_equal(output[1], np.tile(layer.get_weights()[-1], (T, 1)))

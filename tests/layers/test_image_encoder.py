@@ -43,7 +43,7 @@ def convolved(x, kernel):
 
 @pytest.mark.parametrize("make", [wider, equal])
 def test_block_equals_the_formula(make):
-    layer = checks.built(make, (X,))
+    layer = checks.shared(make, (X,))
     weights = {tuple(weight.path.split("/")[-2:]): weight.numpy() for weight in layer.weights}
 
     def normed(name, x):
@@ -92,7 +92,7 @@ def test_height_and_width_are_halved_between_blocks():
 
 @pytest.mark.parametrize("policy", checks.POLICIES)
 def test_bytes_are_read_as_fractions_of_255(policy):
-    layer = checks.built(encoder, (X,), dtype=policy)
+    layer = checks.shared(encoder, (X,), dtype=policy)
     pixels = np.random.default_rng(0).integers(0, 256, X.shape).astype("uint8")
     fractions = (pixels / 255).astype("float32")
     tolerance = 1e-5 if policy == "float32" else 3e-2
@@ -118,7 +118,7 @@ def test_each_attention_changes_the_grid(index):
 
 
 def test_rows_of_a_batch_do_not_meet():
-    checks.batch_invariance(checks.built(encoder, (X,)), X)
+    checks.batch_invariance(checks.shared(encoder, (X,)), X)
 
 
 def test_bad_sizes_are_refused():

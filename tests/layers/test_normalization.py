@@ -58,7 +58,7 @@ def test_a_sublayer_with_another_norm(norm_first):
         dense = keras.layers.Dense(D, use_bias=False)
         return layers.Sublayer(dense, norm_first=norm_first, norm_epsilon=1e-5, normalization="rms_norm")
 
-    layer = checks.built(make, (X,))
+    layer = checks.shared(make, (X,))
     (kernel,), (scale,) = (part.get_weights() for part in (layer.layer, layer.norm))
     x = X.astype("float64")
     if norm_first:
@@ -85,7 +85,7 @@ def test_queries_and_keys_are_normalised_in_each_head_before_they_are_turned(nam
     def make():
         return layers.MultiHeadAttention(H, K, qk_norm=name, rotary=layers.RotaryEmbedding())
 
-    layer = checks.built(make, (X,))
+    layer = checks.shared(make, (X,))
     wq, bq, wk, bk, wv, bv, wo, bo, *norms = layer.get_weights()
     half = len(norms) // 2
     x = X.astype("float64")
@@ -100,7 +100,7 @@ def test_queries_and_keys_are_normalised_in_each_head_before_they_are_turned(nam
 
 
 def test_steps_with_normalised_queries_and_keys_equal_one_pass():
-    layer = checks.built(normalised, (X,))
+    layer = checks.shared(normalised, (X,))
     checks.cached_equals_uncached(
         layer(X, X, use_causal_mask=True),
         layer.step,

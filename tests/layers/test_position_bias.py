@@ -53,7 +53,7 @@ def test_every_bucket_of_a_distance_is_trained():
 
 @every
 def test_a_block_of_the_bias_is_that_of_its_queries_and_keys(make):
-    layer = checks.built(make, inputs(make))
+    layer = checks.shared(make, inputs(make))
     queries, keys = np.arange(T), np.arange(S)
     whole = checks.as_array(layer.bias(*map(ops.convert_to_tensor, (queries, keys, QUERY))))
     assert whole.shape == ((B if make is shaw else 1), H, T, S)
@@ -64,7 +64,7 @@ def test_a_block_of_the_bias_is_that_of_its_queries_and_keys(make):
 
 @every
 def test_rows_may_have_positions_of_their_own(make):
-    layer = checks.built(make, inputs(make))
+    layer = checks.shared(make, inputs(make))
     together = checks.as_array(layer(*inputs(make)))
     for row in range(B):
         alone = checks.as_array(layer(*(x[row : row + 1] for x in inputs(make))))
@@ -73,7 +73,7 @@ def test_rows_may_have_positions_of_their_own(make):
 
 @every
 def test_the_bias_depends_on_the_distance_only(make):
-    layer = checks.built(make, inputs(make))
+    layer = checks.shared(make, inputs(make))
     expected = checks.as_array(layer(*inputs(make)))
     shifted = (QUERY_POSITIONS + 1_000, KEY_POSITIONS + 1_000, *inputs(make)[2:])
     np.testing.assert_allclose(checks.as_array(layer(*shifted)), expected, atol=1e-6)

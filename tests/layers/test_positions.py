@@ -111,12 +111,12 @@ def test_grid_of_four_channels_by_hand():
 
 
 def test_sinusoid_has_no_weights():
-    assert checks.built(sinusoidal, (X,)).weights == []
+    assert checks.shared(sinusoidal, (X,)).weights == []
 
 
 @pytest.mark.parametrize("make", [sinusoidal, learned])
 def test_start_index_shifts_the_positions(make):
-    layer = checks.built(make, (X,))
+    layer = checks.shared(make, (X,))
     zeros = np.zeros((1, 11, D), "float32")
     whole = checks.as_array(layer(zeros))
     shifted = checks.as_array(layer(zeros[:, :4], start_index=7))
@@ -125,7 +125,7 @@ def test_start_index_shifts_the_positions(make):
 
 @pytest.mark.parametrize("make", [sinusoidal, halves, learned])
 def test_rows_may_start_at_positions_of_their_own(make):
-    layer = checks.built(make, (X,))
+    layer = checks.shared(make, (X,))
     both = checks.as_array(layer(X[:, :3], start_index=np.array([5, 2], "int32")))
     for row, start in enumerate((5, 2)):
         alone = checks.as_array(layer(X[row : row + 1, :3], start_index=start))
@@ -134,7 +134,7 @@ def test_rows_may_start_at_positions_of_their_own(make):
 
 @pytest.mark.parametrize("make", [sinusoidal, halves, learned])
 def test_one_by_one_equals_all_at_once(make):
-    layer = checks.built(make, (X,))
+    layer = checks.shared(make, (X,))
     rows = [X[:, t : t + 1] for t in range(T)]
 
     def step(x, state, index):
@@ -152,7 +152,7 @@ def test_half_precision_still_tells_far_positions_apart():
 
 
 def test_learned_positions_are_added():
-    layer = checks.built(learned, (X,))
+    layer = checks.shared(learned, (X,))
     (vectors,) = layer.get_weights()
     assert vectors.shape == (11, D)
     np.testing.assert_allclose(checks.as_array(layer(X)), X + vectors[:T], atol=1e-6)

@@ -63,7 +63,7 @@ def test_layer_equals_the_reference(make, seed):
 
 
 def test_values_are_averaged_and_not_keys():
-    layer = checks.built(global_attention, (QUERY, KEYS))
+    layer = checks.shared(global_attention, (QUERY, KEYS))
     _, weights = attend(layer, QUERY, KEYS, MASK)
     values = checks.numbers(B, S, 2, seed=5)
     expected = np.einsum("bs,bsv->bv", weights, values)
@@ -102,7 +102,7 @@ def test_real_length_of_the_row_sets_where_local_attention_looks():
 
 @every_kind
 def test_masked_keys_do_not_matter(make):
-    layer = checks.built(make, (QUERY, KEYS))
+    layer = checks.shared(make, (QUERY, KEYS))
     expected = attend(layer, QUERY, KEYS, MASK)
     loud = np.where(MASK[..., None], KEYS, 1e3)
     longer = np.concatenate([loud, loud[:, :2]], axis=1)
@@ -114,7 +114,7 @@ def test_masked_keys_do_not_matter(make):
 
 @every_kind
 def test_row_without_keys_gives_zeros(make):
-    layer = checks.built(make, (QUERY, KEYS))
+    layer = checks.shared(make, (QUERY, KEYS))
     context, weights = attend(layer, QUERY, KEYS, NOTHING)
     assert not context[1].any() and not weights[1].any()
     assert context[0].any()
@@ -122,7 +122,7 @@ def test_row_without_keys_gives_zeros(make):
 
 @every_kind
 def test_hypotheses_of_a_source_share_its_keys(make):
-    layer = checks.built(make, (QUERY, KEYS))
+    layer = checks.shared(make, (QUERY, KEYS))
     queries = checks.numbers(2 * B, D, seed=9)
     context, weights = attend(layer, queries, KEYS, MASK)
     expected = attend(layer, queries, np.repeat(KEYS, 2, axis=0), np.repeat(MASK, 2, axis=0))

@@ -41,7 +41,7 @@ def test_standard_checks(check, make, tmp_path):
 
 @every_kind
 def test_layer_equals_the_reference(make):
-    decoder = checks.built(make, (X, MEMORY))
+    decoder = checks.shared(make, (X, MEMORY))
     actual = checks.as_array(decoder(X, MEMORY, MASK))
     for row in range(B):
         states = recurrent_reference.zeros(decoder)
@@ -51,7 +51,7 @@ def test_layer_equals_the_reference(make):
 
 @every_kind
 def test_step_by_step_equals_one_pass(make):
-    decoder = checks.built(make, (X, MEMORY))
+    decoder = checks.shared(make, (X, MEMORY))
     zeros = [cell.initial_states(B) for cell in decoder.cells]
     state = decoder.initial_state(ops.convert_to_tensor(MEMORY), zeros, ops.convert_to_tensor(MASK))
 
@@ -64,7 +64,7 @@ def test_step_by_step_equals_one_pass(make):
 
 @every_kind
 def test_future_inputs_do_not_change_the_past(make):
-    decoder = checks.built(make, (X, MEMORY))
+    decoder = checks.shared(make, (X, MEMORY))
     checks.causality(lambda x: decoder(x, np.tile(MEMORY, (T, 1, 1))), X)
 
 
@@ -98,7 +98,7 @@ def test_dropout_acts_between_layers_in_training_only():
 
 
 def test_number_of_parameters():
-    decoder = checks.built(two_lstm, (X, MEMORY))
+    decoder = checks.shared(two_lstm, (X, MEMORY))
     cells = 4 * D * (E + D + 1) + 4 * D * (D + D + 1)
     attention = K * D + D * D + D  # W_a, W_p, v_p
     assert decoder.count_params() == cells + 4 * D * OUT + attention + OUT * (K + D)

@@ -63,7 +63,7 @@ def test_encoder_equals_the_bidirectional_layer_of_keras(cell, layer_class):
 
 @every_kind
 def test_padding_never_enters_a_state(make):
-    encoder = checks.built(make, (X, MASK))
+    encoder = checks.shared(make, (X, MASK))
     checks.pad_invariance(lambda x, mask: encoder(x, mask=ops.convert_to_tensor(mask)), X, MASK)
     finals = encoder.encode(ops.convert_to_tensor(X), ops.convert_to_tensor(MASK))[1]
     loud = np.concatenate([np.where(MASK[..., None], X, 1e3), X[:, :2]], axis=1)
@@ -75,7 +75,7 @@ def test_padding_never_enters_a_state(make):
 
 @every_kind
 def test_memory_is_zero_at_padding_and_a_row_of_padding_leaves_no_trace(make):
-    encoder = checks.built(make, (X, MASK))
+    encoder = checks.shared(make, (X, MASK))
     memory, finals = encoder.encode(ops.convert_to_tensor(X), ops.convert_to_tensor(NOTHING))
     assert not checks.as_array(memory)[~NOTHING].any()
     assert not any(checks.as_array(final)[1].any() for final in keras.tree.flatten(finals))
@@ -83,12 +83,12 @@ def test_memory_is_zero_at_padding_and_a_row_of_padding_leaves_no_trace(make):
 
 @every_kind
 def test_rows_of_a_batch_do_not_meet(make):
-    encoder = checks.built(make, (X, MASK))
+    encoder = checks.shared(make, (X, MASK))
     checks.batch_invariance(lambda x, mask: encoder(x, mask=ops.convert_to_tensor(mask)), X, MASK)
 
 
 def test_final_states_are_the_outputs_at_both_ends():
-    encoder = checks.built(gru, (X, MASK))
+    encoder = checks.shared(gru, (X, MASK))
     memory, (((final,)),) = encoder.encode(ops.convert_to_tensor(X), ops.convert_to_tensor(MASK))
     memory, last = checks.as_array(memory), MASK.sum(axis=1) - 1
     expected = np.concatenate([memory[np.arange(B), last, : D // 2], memory[:, 0, D // 2 :]], axis=-1)
@@ -96,8 +96,8 @@ def test_final_states_are_the_outputs_at_both_ends():
 
 
 def test_one_way_sees_the_past_and_both_ways_see_all():
-    checks.causality(checks.built(one_way, (X,)), X)
-    assert checks.influence(checks.built(gru, (X,)), X).all()
+    checks.causality(checks.shared(one_way, (X,)), X)
+    assert checks.influence(checks.shared(gru, (X,)), X).all()
 
 
 def test_dropout_acts_between_layers_in_training_only():

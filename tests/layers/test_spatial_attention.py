@@ -21,7 +21,7 @@ def test_standard_checks(check, tmp_path):
 
 
 def test_layer_equals_the_formula_of_the_paper():
-    layer = checks.built(make, (X,))
+    layer = checks.shared(make, (X,))
     gamma, w_f, w_g, w_h, w_v = (weight.numpy().astype("float64") for weight in layer.weights)
     output, weights = layer(X, return_attention_scores=True)
     assert tuple(weights.shape) == (B, H * W, H * W)
@@ -51,11 +51,11 @@ def test_a_new_layer_is_the_identity():
 
 
 def test_rows_of_a_batch_do_not_meet():
-    checks.batch_invariance(checks.built(make, (X,)), X)
+    checks.batch_invariance(checks.shared(make, (X,)), X)
 
 
 def test_every_position_sees_every_position():
-    layer = checks.built(make, (X,))
+    layer = checks.shared(make, (X,))
 
     def of_positions(x):
         return keras.ops.reshape(layer(keras.ops.reshape(x, (-1, H, W, C))), (-1, H * W, C))

@@ -34,7 +34,7 @@ def test_standard_checks(check, make, tmp_path):
 
 @pytest.mark.parametrize("make", [post_norm, pre_norm])
 def test_sublayer_equals_its_formula(make):
-    layer = checks.built(make, (X,))
+    layer = checks.shared(make, (X,))
     _, (network,), (norm,) = reference.sublayer_weights(layer)
     expected = reference.sublayer(
         norm, X, lambda h: reference.feed_forward(network, h), norm_first=make is pre_norm
@@ -101,13 +101,13 @@ def test_feed_forward_equals_the_formula():
 
 
 def test_feed_forward_names_its_two_layers():
-    layer = checks.built(feed_forward, (X,))
+    layer = checks.shared(feed_forward, (X,))
     names = [weight.path.split("/")[-2:] for weight in layer.weights]
     assert names == [[o, w] for o in ("intermediate", "output") for w in ("kernel", "bias")]
 
 
 def test_feed_forward_sees_each_position_alone():
-    layer = checks.built(feed_forward, (X,))
+    layer = checks.shared(feed_forward, (X,))
     np.testing.assert_array_equal(checks.influence(layer, X), np.eye(T, dtype=bool))
 
 

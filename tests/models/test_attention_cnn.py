@@ -22,7 +22,7 @@ def test_standard_checks(check, attention, tmp_path):
 
 
 def test_rows_of_a_batch_do_not_meet():
-    checks.batch_invariance(checks.built(small, (IMAGES,)), IMAGES)
+    checks.batch_invariance(checks.shared(small, (IMAGES,)), IMAGES)
 
 
 def count(filters, num_classes, attention, channels=1):

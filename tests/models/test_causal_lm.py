@@ -82,7 +82,7 @@ def test_it_learns_to_count():
     ids=lambda search: type(search).__name__,
 )
 def test_results_begin_with_their_prompts(search):
-    model = checks.built(small, (INPUTS,))
+    model = checks.shared(small, (INPUTS,))
     ids, scores = map(checks.as_array, decoding.generate_n_best(model, {"prompt_ids": PROMPTS}, search))
     is_given = np.broadcast_to(PROMPTS[:, None] != 0, ids[..., :3].shape)
     np.testing.assert_array_equal(
@@ -94,7 +94,7 @@ def test_results_begin_with_their_prompts(search):
 
 
 def test_a_continuation_is_that_of_full_passes_over_the_prompt():
-    model = checks.built(small, (INPUTS,))
+    model = checks.shared(small, (INPUTS,))
     ids, _ = decoding.generate(model, {"prompt_ids": PROMPTS[:1]}, decoding.Greedy(5, min_length=5))
     text = [2, *PROMPTS[0]]
     for _ in range(2):
@@ -105,7 +105,7 @@ def test_a_continuation_is_that_of_full_passes_over_the_prompt():
 
 
 def test_a_prompt_may_be_empty():
-    model = checks.built(small, (INPUTS,))
+    model = checks.shared(small, (INPUTS,))
     for empty in (np.zeros((B, 0), "int32"), np.zeros((B, 2), "int32")):
         ids, _ = decoding.generate(model, {"prompt_ids": empty}, decoding.Greedy(4))
         expected, _ = decoding.generate(model, {"prompt_ids": PROMPTS[2:]}, decoding.Greedy(4))
@@ -113,13 +113,13 @@ def test_a_prompt_may_be_empty():
 
 
 def test_a_prompt_and_a_prefix_are_one_too_many():
-    model = checks.built(small, (INPUTS,))
+    model = checks.shared(small, (INPUTS,))
     with pytest.raises(ValueError, match="`prefix_ids` must be None"):
         decoding.generate(model, {"prompt_ids": PROMPTS}, decoding.Greedy(7), prefix_ids=PROMPTS)
 
 
 def test_perplexity_counts_every_token_once():
-    model = checks.built(small, (INPUTS,))
+    model = checks.shared(small, (INPUTS,))
     values, mean = reference.smoothed_cross_entropy(LABELS, checks.as_array(model(INPUTS)))
     found = decoding.perplexity(model, [({}, LABELS[:1]), ({}, LABELS[1:])])
     assert found == pytest.approx(np.exp(mean), rel=1e-4)
@@ -140,14 +140,14 @@ def test_models_predict_together():
 
 
 def test_there_is_no_attention_to_a_source():
-    model = checks.built(small, (INPUTS,))
+    model = checks.shared(small, (INPUTS,))
     with pytest.raises(ValueError, match="no source, and no attention .*: use `decoding.generate`"):
         decoding.generate_with_attention(model, {"prompt_ids": PROMPTS}, decoding.Greedy(7))
 
 
 @pytest.mark.parametrize("rule", [{"max_ratio": 2.0}, {"min_ratio": 0.5}, {"coverage_penalty": 0.2}])
 def test_rules_about_a_source_are_refused(rule):
-    model = checks.built(small, (INPUTS,))
+    model = checks.shared(small, (INPUTS,))
     (name, value), *_ = rule.items()
     said = (
         rf"`{name}` needs .*`source_ids`.* leave it out.* Received: {name}={value}, inputs=\['prompt_ids'\]"
@@ -157,13 +157,13 @@ def test_rules_about_a_source_are_refused(rule):
 
 
 def test_a_source_is_refused():
-    model = checks.built(small, (INPUTS,))
+    model = checks.shared(small, (INPUTS,))
     with pytest.raises(ValueError, match=r"prompt_ids.*Received: \['source_ids'\]"):
         decoding.generate(model, {"source_ids": PROMPTS}, decoding.Greedy(7))
 
 
 def test_more_tokens_than_learned_positions_are_refused():
-    model = checks.built(small_other, (INPUTS,))
+    model = checks.shared(small_other, (INPUTS,))
     with pytest.raises(ValueError, match="7 positions.*8"):
         model({"target_ids": np.ones((1, 8), "int32")})
     with pytest.raises(ValueError, match="7 positions.*8"):

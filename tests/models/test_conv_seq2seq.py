@@ -52,7 +52,7 @@ def arrays(layer):
 
 
 def test_model_equals_the_reference():
-    model = checks.built(small, (INPUTS,))
+    model = checks.shared(small, (INPUTS,))
     e, g = (
         arrays(embedding)[0][ids] + arrays(positions)[0][: ids.shape[1]]
         for embedding, positions, ids in (
@@ -102,7 +102,7 @@ def test_it_learns_to_copy():
 
 
 def test_gradients_of_the_encoder_are_scaled_in_training_only():
-    model, probe = checks.built(small, (INPUTS,)), checks.numbers(B, T, VOCABULARY)
+    model, probe = checks.shared(small, (INPUTS,)), checks.numbers(B, T, VOCABULARY)
     plain = checks.weight_gradients(model, (INPUTS,), probe)
     scaled = checks.weight_gradients(as_fit_calls(model), (INPUTS,), probe)
     source = {id(w) for layer in (model.source_embedding, model.source_positions) for w in layer.weights}
@@ -143,7 +143,7 @@ def test_scaling_gradients_changes_no_logits():
 
 
 def test_attention_has_one_head_in_every_layer_and_sees_real_tokens():
-    model = checks.built(small, (INPUTS,))
+    model = checks.shared(small, (INPUTS,))
     inputs = {"source_ids": SOURCE_IDS}
     search = decoding.BeamSearch(4, width=3, n_best=2, coverage_penalty=0.1)
     ids, _, attention = map(checks.as_array, decoding.generate_with_attention(model, inputs, search))
@@ -155,7 +155,7 @@ def test_attention_has_one_head_in_every_layer_and_sees_real_tokens():
 
 
 def test_every_real_source_token_matters_and_its_place():
-    model = checks.built(small, (INPUTS,))
+    model = checks.shared(small, (INPUTS,))
     logits = checks.as_array(model(INPUTS))
     for s in range(S):
         other = SOURCE_IDS.copy()
@@ -177,7 +177,7 @@ def test_dropout_acts_in_training_only():
 
 
 def test_shared_embeddings_are_one_matrix():
-    model = checks.built(small_other, (INPUTS,))
+    model = checks.shared(small_other, (INPUTS,))
     assert len([w for w in model.weights if tuple(w.shape) == (VOCABULARY, D)]) == 1
     with pytest.raises(ValueError, match="source_vocabulary_size=13, target_vocabulary_size=17"):
         small(share_embeddings=True)
@@ -193,7 +193,7 @@ def test_first_embeddings_have_the_deviation_of_section_3_5():
 
 
 def test_more_tokens_than_learned_positions_are_refused():
-    model = checks.built(small, (INPUTS,))
+    model = checks.shared(small, (INPUTS,))
     for name in INPUTS:
         with pytest.raises(ValueError, match="11 positions.*12"):
             model({**INPUTS, name: np.ones((B, 12), "int32")})

@@ -98,7 +98,7 @@ def test_number_of_parameters(make, num_layers):
 
 @both
 def test_call_is_decode_of_encode(make):
-    model = checks.built(make, (INPUTS,))
+    model = checks.shared(make, (INPUTS,))
     memory = model.encode(IMAGES)
     assert tuple(memory.shape) == (B, GRID[0] * GRID[1], D) and model.grid_shape(H, W) == GRID
     logits = model.decode(TARGET_IDS, memory)
@@ -112,7 +112,7 @@ def test_call_is_decode_of_encode(make):
 def test_bytes_are_what_they_are_as_fractions(make):
     pixels = (255 * IMAGES).round().astype("uint8")
     fractions = pixels.astype("float32") / 255
-    model = checks.built(make, (INPUTS,))
+    model = checks.shared(make, (INPUTS,))
     expected = checks.as_array(model({**INPUTS, "image": fractions}))
     actual = checks.as_array(model({**INPUTS, "image": pixels}))
     np.testing.assert_allclose(actual, expected, atol=1e-5)
@@ -123,7 +123,7 @@ def test_bytes_are_what_they_are_as_fractions(make):
 
 @both
 def test_place_of_what_is_seen_matters(make):
-    model = checks.built(make, (INPUTS,))
+    model = checks.shared(make, (INPUTS,))
     for axis in (1, 2):
         turned = checks.as_array(model({**INPUTS, "image": np.flip(IMAGES, axis)}))
         assert np.abs(turned - checks.as_array(model(INPUTS))).max() > 1e-3
@@ -131,7 +131,7 @@ def test_place_of_what_is_seen_matters(make):
 
 @both
 def test_images_of_any_size_are_read(make):
-    model = checks.built(make, (INPUTS,))
+    model = checks.shared(make, (INPUTS,))
     for height, width in ((1, 1), (4, 9)):
         image = np.zeros((B, height, width, C), "float32")
         assert tuple(model({**INPUTS, "image": image}).shape) == (B, T, VOCABULARY)

@@ -47,7 +47,7 @@ def test_config_of_the_encoder():
 
 
 def test_model_equals_the_reference():
-    model = checks.built(masked_lm, (INPUTS,))
+    model = checks.shared(masked_lm, (INPUTS,))
     part = model.encoder
     tokens, segments, positions = (
         layer.weights[0].numpy().astype("float64")
@@ -78,7 +78,7 @@ def test_model_equals_the_reference():
 
 @every
 def test_rows_of_a_batch_do_not_meet(make):
-    model = checks.built(make, (INPUTS,))
+    model = checks.shared(make, (INPUTS,))
     checks.batch_invariance(
         lambda ids, segments: model({"token_ids": ids, "segment_ids": segments}), IDS, SEGMENTS
     )
@@ -86,7 +86,7 @@ def test_rows_of_a_batch_do_not_meet(make):
 
 @every
 def test_padding_does_not_matter(make):
-    model = checks.built(make, (INPUTS,))
+    model = checks.shared(make, (INPUTS,))
     longer = {name: np.pad(ids, [(0, 0), (0, 2)]) for name, ids in INPUTS.items()}
     expected, actual = checks.as_array(model(INPUTS)), checks.as_array(model(longer))
     if make is sequence_classifier:
@@ -96,7 +96,7 @@ def test_padding_does_not_matter(make):
 
 
 def test_every_token_sees_both_sides():
-    model = checks.built(masked_lm, (INPUTS,))
+    model = checks.shared(masked_lm, (INPUTS,))
     ids = IDS[:1]
     logits = checks.as_array(model({"token_ids": ids}))
     for t in range(T):
@@ -107,14 +107,14 @@ def test_every_token_sees_both_sides():
 
 
 def test_left_out_segments_are_all_the_first():
-    model = checks.built(masked_lm, (INPUTS,))
+    model = checks.shared(masked_lm, (INPUTS,))
     zeros = model({"token_ids": IDS, "segment_ids": np.zeros_like(IDS)})
     np.testing.assert_array_equal(checks.as_array(model({"token_ids": IDS})), checks.as_array(zeros))
     assert np.abs(checks.as_array(model(INPUTS)) - checks.as_array(zeros)).max() > 1e-3
 
 
 def test_only_the_first_token_is_pooled():
-    model = checks.built(sequence_classifier, (INPUTS,))
+    model = checks.shared(sequence_classifier, (INPUTS,))
     hidden = checks.as_array(model.encode(INPUTS)).astype("float64")[:, 0]
     (w1, b1), (w2, b2) = ([w.numpy() for w in layer.weights] for layer in (model.pooler, model.classifier))
     expected = np.tanh(hidden @ w1 + b1) @ w2 + b2

@@ -24,7 +24,7 @@ def test_standard_checks(check, tmp_path):
 
 
 def test_more_padding_changes_nothing():
-    model = checks.built(small, ({"token_ids": IDS},))
+    model = checks.shared(small, ({"token_ids": IDS},))
     wider = np.pad(IDS, ((0, 0), (0, 3)))
     for function in (model, model.attention):
         found, expected = (checks.as_array(function({"token_ids": ids})) for ids in (wider, IDS))

@@ -71,7 +71,7 @@ def test_model_equals_the_reference(attention, cell):
 
 
 def test_state_holds_the_attention_of_the_last_step():
-    model = checks.built(small, (INPUTS,))
+    model = checks.shared(small, (INPUTS,))
     state = model.initial_state({"source_ids": ops.convert_to_tensor(SOURCE_IDS)}, 3)
     assert not checks.as_array(model.attention(state)).any()
     _, state = model.decode_step(ops.convert_to_tensor([2, 2, 2]), state, 0)
@@ -83,7 +83,7 @@ def test_state_holds_the_attention_of_the_last_step():
 
 @every_kind
 def test_attention_of_a_search_can_be_kept(make):
-    model = checks.built(make, (INPUTS,))
+    model = checks.shared(make, (INPUTS,))
     search = decoding.BeamSearch(T, width=3, coverage_penalty=0.2)
     inputs = {"source_ids": SOURCE_IDS}
     ids, scores, attention = decoding.generate_with_attention(model, inputs, search)
@@ -99,7 +99,7 @@ def test_attention_of_a_search_can_be_kept(make):
 
 
 def test_without_attention_the_source_is_read_in_one_direction():
-    model = checks.built(bottleneck, (INPUTS,))
+    model = checks.shared(bottleneck, (INPUTS,))
     assert [len(layer) for layer in model.encoder.cells] == [1, 1]
     assert model.encode(ops.convert_to_tensor(SOURCE_IDS))["source"]["value"].shape == (B, D)
 
@@ -109,7 +109,7 @@ def test_reversed_source_is_the_source_reversed_by_hand():
     for row in by_hand:
         length = (row != 0).sum()
         row[:length] = row[:length][::-1]
-    model = checks.built(bottleneck, (INPUTS,))
+    model = checks.shared(bottleneck, (INPUTS,))
     plain = checks.built(lambda: bottleneck(reverse_source=False), (INPUTS,))
     expected = checks.as_array(plain({**INPUTS, "source_ids": by_hand}))
     np.testing.assert_allclose(checks.as_array(model(INPUTS)), expected, atol=1e-6)
@@ -144,7 +144,7 @@ def test_model_learns_three_sentences_by_heart(make):
     "make", [small_other, *(pytest.param(make, marks=pytest.mark.slow) for make in (small, bottleneck))]
 )
 def test_gradient_can_be_compiled_by_xla(make):
-    model, probe = checks.built(make, (INPUTS,)), checks.numbers(B, T, VOCABULARY)
+    model, probe = checks.shared(make, (INPUTS,)), checks.numbers(B, T, VOCABULARY)
     expected = checks.weight_gradients(model, (INPUTS,), probe)
     found = checks.compiled(lambda inputs: checks.weight_gradients(model, (inputs,), probe))(INPUTS)
     for weight, mine, other in zip(model.trainable_weights, found, expected, strict=True):

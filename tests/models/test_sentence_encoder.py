@@ -24,7 +24,7 @@ def test_standard_checks(check, tmp_path):
 
 @pytest.mark.parametrize("pooling", ["mean", "first", "max"])
 def test_real_tokens_are_pooled(pooling):
-    model = checks.built(sentence_encoder, (INPUTS,), pooling=pooling, normalize=False)
+    model = checks.shared(sentence_encoder, (INPUTS,), pooling=pooling, normalize=False)
     hidden = checks.as_array(model.encode(INPUTS)).astype("float64")
     rows = [row[ids != 0] for row, ids in zip(hidden, IDS, strict=True)]
     by_hand = {

@@ -62,7 +62,7 @@ def test_model_equals_the_reference():
 
 @both
 def test_call_is_decode_of_encode(make):
-    model = checks.built(make, (INPUTS,))
+    model = checks.shared(make, (INPUTS,))
     memory = model.encode(SOURCE_IDS)
     assert tuple(memory.shape) == (B, S, D)
     logits = model.decode(TARGET_IDS, memory, SOURCE_IDS != 0)
@@ -71,7 +71,7 @@ def test_call_is_decode_of_encode(make):
 
 
 def test_shared_embeddings_are_one_matrix():
-    model = checks.built(small_other, (INPUTS,))
+    model = checks.shared(small_other, (INPUTS,))
     matrices = [w for w in model.weights if tuple(w.shape) == (VOCABULARY, D)]
     assert len(matrices) == 1
     separate = checks.built(lambda: small_other(share_embeddings=False), (INPUTS,))
@@ -107,7 +107,7 @@ def test_global_policy_reaches_every_layer():
 def test_future_tokens_do_not_change_the_past(make):
     # The logit of an unused id depends on the vectors of the other ids through the inputs alone: its
     # gradient shows which target positions it saw.
-    model = checks.built(make, (INPUTS,))
+    model = checks.shared(make, (INPUTS,))
     ids, unused = np.array([[2, 16, 4, 9, 5]], "int32"), 14
     inputs = inputs_of(np.array([[10, 11]], "int32"), ids)
     (place,) = [i for i, w in enumerate(model.trainable_weights) if tuple(w.shape) == (VOCABULARY, D)]
@@ -121,7 +121,7 @@ def test_future_tokens_do_not_change_the_past(make):
 
 @both
 def test_changed_future_leaves_the_logits_of_the_past(make):
-    model = checks.built(make, (INPUTS,))
+    model = checks.shared(make, (INPUTS,))
     logits = checks.as_array(model(INPUTS))
     for t in range(T):
         other = TARGET_IDS.copy()
@@ -133,7 +133,7 @@ def test_changed_future_leaves_the_logits_of_the_past(make):
 
 @both
 def test_padding_of_the_source_does_not_matter(make):
-    model = checks.built(make, (INPUTS,))
+    model = checks.shared(make, (INPUTS,))
     longer = np.pad(SOURCE_IDS, [(0, 0), (0, 3)])
     expected = checks.as_array(model(INPUTS))
     np.testing.assert_allclose(checks.as_array(model(inputs_of(longer))), expected, atol=1e-5)
@@ -141,7 +141,7 @@ def test_padding_of_the_source_does_not_matter(make):
 
 @both
 def test_padding_of_the_target_does_not_matter(make):
-    model = checks.built(make, (INPUTS,))
+    model = checks.shared(make, (INPUTS,))
     longer = np.pad(TARGET_IDS, [(0, 0), (0, 3)])
     actual = checks.as_array(model(inputs_of(SOURCE_IDS, longer)))[:, :T]
     real = TARGET_IDS != 0
@@ -150,7 +150,7 @@ def test_padding_of_the_target_does_not_matter(make):
 
 @both
 def test_every_real_source_token_matters(make):
-    model = checks.built(make, (INPUTS,))
+    model = checks.shared(make, (INPUTS,))
     logits = checks.as_array(model(INPUTS))
     for s in range(S):
         other = SOURCE_IDS.copy()
@@ -161,20 +161,20 @@ def test_every_real_source_token_matters(make):
 
 @both
 def test_rows_of_a_batch_do_not_meet(make):
-    model = checks.built(make, (INPUTS,))
+    model = checks.shared(make, (INPUTS,))
     checks.batch_invariance(lambda source, target: model(inputs_of(source, target)), SOURCE_IDS, TARGET_IDS)
 
 
 @both
 def test_order_of_the_source_matters(make):
-    model = checks.built(make, (INPUTS,))
+    model = checks.shared(make, (INPUTS,))
     swapped = SOURCE_IDS[:, [1, 0, *range(2, S)]]
     difference = checks.as_array(model(inputs_of(swapped))) - checks.as_array(model(INPUTS))
     assert np.abs(difference[0]).max() > 1e-3
 
 
 def test_source_and_target_are_not_swapped():
-    model = checks.built(small, (INPUTS,))
+    model = checks.shared(small, (INPUTS,))
     state = model.initial_state({"source_ids": ops.convert_to_tensor(SOURCE_IDS)}, max_length=3)
     logits, _ = model.decode_step(ops.convert_to_tensor([2, 2, 2]), state, 0)
     assert tuple(logits.shape) == (B, VOCABULARY)
@@ -214,7 +214,7 @@ def test_unknown_preset_names_the_known_ones():
 
 @pytest.mark.parametrize("name, wrong", [("source_ids", 13), ("target_ids", 17), ("source_ids", -1)])
 def test_ids_outside_the_vocabulary_are_refused(name, wrong):
-    model = checks.built(small, (INPUTS,))
+    model = checks.shared(small, (INPUTS,))
     ids = INPUTS[name].copy()
     ids[0, 1] = wrong
     with pytest.raises(ValueError, match=f"{wrong}"):

@@ -83,7 +83,7 @@ def test_training_goes_on_after_saving_in_the_middle(tmp_path):
 
 @both
 def test_step_by_step_equals_one_pass(make):
-    model = checks.built(make, (INPUTS,))
+    model = checks.shared(make, (INPUTS,))
     ids = np.array([[2, 16, 4, 9, 5], [2, 7, 8, 3, 3], [2, 11, 4, 4, 4]], "int32")
     state = model.initial_state({"source_ids": ops.convert_to_tensor(SOURCE_IDS)}, max_length=9)
     steps = [ids[:, t] for t in range(T)]
@@ -93,7 +93,7 @@ def test_step_by_step_equals_one_pass(make):
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_step_in_half_precision_keeps_its_state_and_float32_logits(policy):
-    model = checks.built(small, (INPUTS,), dtype=policy)
+    model = checks.shared(small, (INPUTS,), dtype=policy)
     state = model.initial_state({"source_ids": ops.convert_to_tensor(SOURCE_IDS)}, max_length=5)
     before = [leaf.dtype for leaf in keras.tree.flatten(state)]
     logits, state = model.decode_step(ops.convert_to_tensor([2, 2, 2]), state, 0)

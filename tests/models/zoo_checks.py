@@ -36,7 +36,7 @@ def repeated(tree, times):
 
 
 def changed_future_leaves_the_past(make, inputs):
-    model = checks.built(make, (inputs,))
+    model = checks.shared(make, (inputs,))
     logits = checks.as_array(model(inputs))
     for t in range(logits.shape[1]):
         other = inputs["target_ids"].copy()
@@ -47,7 +47,7 @@ def changed_future_leaves_the_past(make, inputs):
 
 
 def padding_does_not_matter(make, inputs):
-    model = checks.built(make, (inputs,))
+    model = checks.shared(make, (inputs,))
     real = inputs["target_ids"] != 0
     assert not real.all()
     expected = checks.as_array(model(inputs))[real]
@@ -58,7 +58,7 @@ def padding_does_not_matter(make, inputs):
 
 
 def rows_of_a_batch_do_not_meet(make, inputs):
-    model, names = checks.built(make, (inputs,)), list(inputs)
+    model, names = checks.shared(make, (inputs,)), list(inputs)
     checks.batch_invariance(
         lambda *ids: model(dict(zip(names, ids, strict=True))), *(inputs[name] for name in names)
     )
@@ -68,7 +68,7 @@ def rows_of_a_batch_do_not_meet(make, inputs):
 
 
 def step_by_step_equals_one_pass(make, inputs):
-    model = checks.built(make, (inputs,))
+    model = checks.shared(make, (inputs,))
     ids = np.where(inputs["target_ids"] == 0, 11, inputs["target_ids"])
     state = model.initial_state(given(inputs), max_length=ids.shape[1])
     state = {name: state[name] for name in ("source", "target")}
@@ -83,7 +83,7 @@ def step_by_step_equals_one_pass(make, inputs):
 
 def a_step_keeps_the_dtypes_of_its_state(make, inputs):
     for policy in checks.POLICIES:
-        model = checks.built(make, (inputs,), dtype=policy)
+        model = checks.shared(make, (inputs,), dtype=policy)
         state = model.initial_state(given(inputs), max_length=3)
         before = [leaf.dtype for leaf in keras.tree.flatten(state["target"])]
         logits, state = model.decode_step(ops.convert_to_tensor(inputs["target_ids"][:, 0]), state, 0)
@@ -92,7 +92,7 @@ def a_step_keeps_the_dtypes_of_its_state(make, inputs):
 
 
 def room_that_grows_changes_nothing(make, inputs):
-    model = checks.built(make, (inputs,))
+    model = checks.shared(make, (inputs,))
     ids = np.where(inputs["target_ids"] == 0, 11, inputs["target_ids"])
     state = model.initial_state(given(inputs), max_length=1)
     expected = checks.as_array(model({**inputs, "target_ids": ids}))
@@ -103,7 +103,7 @@ def room_that_grows_changes_nothing(make, inputs):
 
 
 def hypotheses_share_the_source_and_nothing_else(make, inputs):
-    model = checks.built(make, (inputs,))
+    model = checks.shared(make, (inputs,))
     ids = np.where(inputs["target_ids"] == 0, 11, inputs["target_ids"])
     others = (ids + 3) % 12 + 1
     state = model.initial_state(given(inputs), max_length=ids.shape[1])
@@ -121,7 +121,7 @@ def hypotheses_share_the_source_and_nothing_else(make, inputs):
 
 
 def greedy_search_is_the_argmax_of_full_passes(make, inputs):
-    model, length = checks.built(make, (inputs,)), 5
+    model, length = checks.shared(make, (inputs,)), 5
     found, scores = map(checks.as_array, decoding.generate(model, given(inputs), decoding.Greedy(length)))
     ids = np.zeros((len(found), length + 1), "int32")
     ids[:, 0] = 2
@@ -137,7 +137,7 @@ def greedy_search_is_the_argmax_of_full_passes(make, inputs):
 
 
 def a_full_beam_finds_the_best_of_all_texts(make, inputs):
-    model, row = checks.built(make, (inputs,)), {name: ids[:1] for name, ids in inputs.items()}
+    model, row = checks.shared(make, (inputs,)), {name: ids[:1] for name, ids in inputs.items()}
     size = checks.as_array(model(row)).shape[-1]
     tokens = [token for token in range(size) if token not in (0, 2)]
     texts = [(END, 0)] + [text for text in itertools.product(tokens, tokens) if text[0] != END]
@@ -152,7 +152,7 @@ def a_full_beam_finds_the_best_of_all_texts(make, inputs):
 
 
 def a_search_gives_the_same_eagerly_in_a_graph_and_on_xla(make, inputs):
-    model, search = checks.built(make, (inputs,)), decoding.Greedy(5)
+    model, search = checks.shared(make, (inputs,)), decoding.Greedy(5)
     asked = given(inputs)
     expected = checks.as_array(decoding.generate(model, asked, search)[0])
     found = checks.by_graph_and_xla(lambda asked: decoding.generate(model, asked, search), asked)
@@ -166,7 +166,7 @@ def a_search_can_be_exported(make, inputs):
         pytest.skip("graphs are exported from TensorFlow")
     import tensorflow as tf
 
-    model, search = checks.built(make, (inputs,)), decoding.BeamSearch(5, width=2)
+    model, search = checks.shared(make, (inputs,)), decoding.BeamSearch(5, width=2)
     asked = given(inputs)
     asked = {name: tf.cast(x, "int32") if "ids" in name else x for name, x in asked.items()}
     unknown = {name: tf.TensorSpec((None, None, *x.shape[2:]), x.dtype) for name, x in asked.items()}

@@ -171,6 +171,7 @@ def test_a_trial_measures():
     assert measured.num_parameters > 1000
 
 
+@pytest.mark.usefixtures("starts_warm")
 def test_a_trial_survives_the_end_of_the_memory():
     # Scores of 4 GiB.
     step = trial.Step(SIZES, shape=(8, 8192, 8192))

@@ -24,6 +24,7 @@ CONFIG = {
 }
 # What is drawn anew in each pass must be drawn again in the same way.
 CHANGED = CONFIG | {
+    "quality": {"frequency": 0},
     "data": CONFIG["data"]
     | {
         "also": [{"name": "dates", "num_examples": 70, "weight": 0.4}],
