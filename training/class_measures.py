@@ -38,10 +38,13 @@ class Confusion(Measured):
             ]
         rows = [["right \\ found", *self.classes]]
         rows += [[name, *map(str, row)] for name, row in zip(self.classes, self.counts, strict=True)]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        return [
-            "  ".join([f"  {head:{widths[0]}}", *map(str.rjust, cells, widths[1:])]) for head, *cells in rows
-        ]
+        return table(rows)
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of cells as lines, all columns but the first to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join([f"  {head:{widths[0]}}", *map(str.rjust, cells, widths[1:])]) for head, *cells in rows]
 
 
 def measure(right: Sequence[int], found: Sequence[int], classes: Sequence[str], what: str) -> list[Measured]:
@@ -61,5 +64,5 @@ def measure(right: Sequence[int], found: Sequence[int], classes: Sequence[str], 
     f1 = (2 * hits / np.maximum(sizes, 1))[sizes > 0].mean()
     errors = int(counts.sum() - hits.sum())
     of_all = f"(of {counts.sum():,})"
-    table = Confusion("errors", errors, of_all, what, decimals=0, classes=classes, counts=counts)
-    return [Measured("macro F1", float(f1), "", what, decimals=4), table]
+    confusion = Confusion("errors", errors, of_all, what, decimals=0, classes=classes, counts=counts)
+    return [Measured("macro F1", float(f1), "", what, decimals=4), confusion]

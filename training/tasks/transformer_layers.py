@@ -47,3 +47,18 @@ class TransformerLayersConfig:
         """Whether `positions` asks for learned ones, of which the model then needs a number."""
         name = self.positions.get("name") if isinstance(self.positions, dict) else self.positions
         return name == "learned"
+
+
+def text_encoder(vocabulary_size: int, max_length: int, **options: Any) -> Any:
+    """A `layers.TextEncoder` of one text at a time, with `max_length` positions if they are learned."""
+    from keras_transformer import layers
+    from keras_transformer.layers.position_kinds import named
+
+    is_learned = named(options.get("positions"), "learned")[0] == "learned"
+    return layers.TextEncoder(
+        vocabulary_size,
+        max_length=max_length if is_learned else None,
+        num_segments=1,
+        name="encoder",  # else Keras counts on, and another run's weights have other names
+        **options,
+    )
