@@ -16,7 +16,7 @@ COLUMNS = ("precision", "recall", "F1", "entities")
 
 
 @dataclass(frozen=True, kw_only=True)
-class EntityF1(Measured):
+class EntityF1(class_measures.Table):
     """F1 of the entities of all types together, and each type's own figures.
 
     Attributes:
@@ -25,12 +25,14 @@ class EntityF1(Measured):
 
     types: dict[str, dict]
 
-    def __str__(self):
+    @property
+    def rows(self) -> list[list[str]]:
+        """A row for each type."""
         rows = [["type", *COLUMNS]]
         for name, row in self.types.items():
             *shares, number = row.values()
             rows.append([name, *(f"{share:.4f}" for share in shares), f"{number:,.0f}"])
-        return "\n".join([super().__str__(), *class_measures.table(rows)])
+        return rows
 
 
 def mark_entities(tags: Sequence[str]) -> bool:

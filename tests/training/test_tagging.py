@@ -45,7 +45,9 @@ def test_what_cannot_be_measured_is_told(zoo_run, fails, tmp_path):
 def test_words_that_are_not_read_are_measured_all_the_same(zoo_run, tmp_path, capsys):
     words = ["Amy B-PER", "O O", *["to O"] * 6]  # 4, 2 and 3 characters with their spaces, behind the start
     (tmp_path / "long").write_text("\n".join(words))
-    evaluate.main(["--run", str(zoo_run("tagger")), "--files", str(tmp_path / "long")])
+    run, report = str(zoo_run("tagger")), tmp_path / "new" / "report.html"
+    evaluate.main(["--run", run, "--files", str(tmp_path / "long"), "--report", str(report)])
+    assert "entity F1" in report.read_text() and "<svg" in report.read_text()
     told = capsys.readouterr().out
     assert "test: 4 words lie beyond data.max_length, 12 tokens" in told
     assert "of 8 words)" in told and "entity F1 = " in told and "  type  precision" in told

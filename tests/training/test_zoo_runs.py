@@ -116,7 +116,7 @@ def test_a_run_is_whole_and_can_be_measured(zoo_run, kind, capsys):
         assert value == f"{records[-1]['val_' + expected[kind].replace(' ', '_')]:.4f}"
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [slowly(kind) if kind in ONLY_PREDICTED else kind for kind in KINDS])
 def test_a_command_works_or_names_the_right_one(
     zoo_run, drawn_run, fails, picture, examples, tmp_path, capsys, kind
 ):
@@ -288,7 +288,7 @@ def test_what_cannot_be_filled_is_said(zoo_run, fails, arguments, message):
     ("options", "message"),
     [
         (["--beam", "2"], "Options of a search"),
-        (["--report", "x.html"], "`report` is for translators"),
+        (["--output", "x"], "`output` is for translators"),
         (["--data", "test"], "must have a test split"),
         (["--max_ratio", "2"], "Options of a search"),
     ],
