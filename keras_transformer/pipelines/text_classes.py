@@ -6,13 +6,13 @@ from typing import ClassVar, Self
 
 import keras
 
-from keras_transformer import tokenizers
+from keras_transformer import pipelines, tokenizers
 from keras_transformer.pipelines.base import Pipeline, check_vocabulary
 from keras_transformer.pipelines.guards import Limits
 from keras_transformer.pipelines.signatures import SAMPLES, Served
 from keras_transformer.saving.checkpoints import checkpoint_path
 from keras_transformer.saving.model_files import load_model
-from keras_transformer.saving.run_files import check_parts, classes, length
+from keras_transformer.saving.run_files import check_parts, classes, kind, length
 from keras_transformer.tokenizers import Tokenizer
 
 
@@ -62,6 +62,10 @@ class TextClasses(Pipeline):
         folder = Path(run_folder)
         check_parts(folder, f"The run folder of a {cls.what} holds tokenizer/text", ("tokenizer/text",))
         names, max_length = classes(folder), length(folder, "max_length")
+        if not issubclass(cls, pipelines.of(kind(folder))):
+            raise ValueError(
+                f"`run_folder` must be of a {cls.what}. Received: {folder}, of the kind {kind(folder)}."
+            )
         model = load_model(checkpoint_path(folder, checkpoint))
         pipeline = cls(model, tokenizers.load(folder / "tokenizer" / "text"), names, max_length)
         return pipeline.of_run(run_folder)

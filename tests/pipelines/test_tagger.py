@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_transformer import layers, models, tokenizers
+from keras_transformer import layers, models, pipelines, tokenizers
 from keras_transformer.pipelines.tagger import Tagger, pieces, ragged
+from keras_transformer.pipelines.text_classifier import TextClassifier
 
 TAGS = ["B-ÄB", "I-ÄB", "O"]
 MAX_LENGTH = 13
@@ -30,7 +31,9 @@ def run(tmp_path_factory):
     model.classifier.bias.assign([100.0, 0, 0, 0])
     model.save(folder / "model.keras")
     TOKENIZER.save(folder / "tokenizer" / "text")
-    (folder / "pipeline.json").write_text(json.dumps({"max_length": MAX_LENGTH, "classes": TAGS}))
+    (folder / "pipeline.json").write_text(
+        json.dumps({"kind": "tagger", "max_length": MAX_LENGTH, "classes": TAGS})
+    )
     return folder
 
 
@@ -91,6 +94,12 @@ def test_each_word_begins_where_its_first_piece_is(tokenizer, text):
         assert ids[0, start:end].numpy().tolist() == expected
     shorter, fewer = pieces(ragged([words]), tokenizer, 3)
     assert shorter[0].shape[0] == 3 and fewer[0].numpy().tolist() == [x for x in starts[0].numpy() if x < 3]
+
+
+def test_a_run_of_another_kind_is_refused(run):
+    with pytest.raises(ValueError, match="must be of a text classifier. Received: .*, of the kind tagger"):
+        TextClassifier.from_run(run)
+    assert type(pipelines.load(run)) is Tagger
 
 
 def test_what_is_no_text_and_what_does_not_fit_is_refused(tagger):
