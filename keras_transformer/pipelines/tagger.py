@@ -119,7 +119,9 @@ def pieces(
     Returns:
         Ids, int32 (B, None), the start token first; and where the words begin that are read, int64 (B, None).
     """
+    words = words.with_row_splits_dtype(tf.int64)
     found = tokenizer.tokenize(tf.strings.join([" ", words.flat_values]))  # (words, None)
+    found = found.with_row_splits_dtype(tf.int64)  # each tokenizer has its own
     is_empty = tf.cast(found.row_lengths() == 0, tf.int64)
     unknown = tf.RaggedTensor.from_row_lengths(tf.fill([tf.reduce_sum(is_empty)], UNKNOWN_ID), is_empty)
     found = tf.concat([found, unknown], axis=1)

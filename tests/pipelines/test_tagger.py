@@ -15,6 +15,7 @@ TAGS = ["B-ÄB", "I-ÄB", "O"]
 MAX_LENGTH = 13
 SENTENCES = [" so it is", " or not to be", " été"]
 TOKENIZER = tokenizers.CharacterTokenizer.train(SENTENCES)
+BYTES = tokenizers.CharacterTokenizer.train([], unit="bytes")
 SUB_WORDS = tokenizers.SentencePieceTokenizer.train(SENTENCES * 3, 285)
 
 
@@ -82,7 +83,9 @@ def test_words_beyond_the_longest_are_not_read(tagger):
 
 
 @pytest.mark.parametrize(
-    ("tokenizer", "text"), [(TOKENIZER, "so itx"), (SUB_WORDS, "so \u200b not ü")], ids=["characters", "bpe"]
+    ("tokenizer", "text"),
+    [(TOKENIZER, "so itx"), (BYTES, "so é"), (SUB_WORDS, "so \u200b not ü")],
+    ids=["code_points", "bytes", "bpe"],
 )
 def test_each_word_begins_where_its_first_piece_is(tokenizer, text):
     words = text.split(" ")
