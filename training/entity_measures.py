@@ -49,7 +49,7 @@ def measure(
 
     Args:
         right, found: the tags of each sentence's words, as many in both.
-        classes: all tags that were trained; a word that was not read may have "O" all the same.
+        classes: all tags that were trained.
         what: was measured; becomes the signature.
     """
     pairs = [pair for both in zip(right, found, strict=True) for pair in zip(*both, strict=True)]
@@ -58,9 +58,9 @@ def measure(
     accuracy = Measured("accuracy", num_right / len(pairs), of_all, what, decimals=4)
     if mark_entities(classes):
         return [accuracy, entity_f1(right, found, what)]
-    names = list(dict.fromkeys([*classes, *(name for pair in pairs for name in pair)]))
-    both = np.array([[names.index(name) for name in pair] for pair in pairs])
-    return [accuracy, *class_measures.measure(both[:, 0], both[:, 1], names, what)]
+    numbers = {name: number for number, name in enumerate(classes)}
+    both = np.array([[numbers[name] for name in pair] for pair in pairs])
+    return [accuracy, *class_measures.measure(both[:, 0], both[:, 1], classes, what)]
 
 
 def entity_f1(right: Sequence[Sequence[str]], found: Sequence[Sequence[str]], what: str) -> EntityF1:

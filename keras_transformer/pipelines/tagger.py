@@ -29,8 +29,8 @@ class Tagger(TextClasses):
     """Says which tag each word of a text has, with a `models.TokenClassifier`; can be exported as it is.
 
     Words are what stands between white space: spaces, tabs, line ends, form feeds, vertical tabs. The tag of
-    a word is that of its first piece (Devlin et al. 2019, section 5.3). Words whose first piece lies beyond
-    `max_length` are not read, and have no tag.
+    a word is that of its first piece (Devlin et al. 2019, section 5.3). Of a text with more tokens than
+    `max_length` allows, `tag` reads part after part, and an export, like `__call__`, the first part alone.
 
     Args, errors: those of `TextClasses`; the model gives logits (B, T, 1 + C), the first of pieces without a
     tag.
@@ -81,7 +81,7 @@ class Tagger(TextClasses):
         texts: str | bytes | Iterable[str | bytes] | Sequence[Sequence[str | bytes]],
         batch_size: int = 128,
     ) -> list[TaggedWord] | list[list[TaggedWord]]:
-        """The words of each text that are read, with their tags; of one text that is not in a list, one list.
+        """The words of each text with their tags; of one text that is not in a list, one list.
 
         Args:
             texts: to be tagged; or lists of words.
@@ -90,16 +90,16 @@ class Tagger(TextClasses):
         if isinstance(texts, str | bytes):
             return self.tag([texts], batch_size)[0]
         words = _split(texts)
-        order = sorted(range(len(words)), key=lambda row: len(words[row]))
         found: list[list[TaggedWord]] = [[] for _ in words]
-        for first in range(0, len(words), batch_size):
-            rows = order[first : first + batch_size]
-            tags, probabilities = (x.numpy() for x in self.tags(ragged([words[row] for row in rows])))
-            for row, names, values in zip(rows, tags, probabilities.tolist(), strict=True):
-                tagged = zip(words[row], names, values, strict=False)
-                found[row] = [
-                    TaggedWord(_text(word), _text(name), value) for word, name, value in tagged if name
-                ]
+        while rest := [row for row in range(len(words)) if len(found[row]) < len(words[row])]:
+            rest.sort(key=lambda row: len(words[row]) - len(found[row]))
+            for first in range(0, len(rest), batch_size):
+                rows = rest[first : first + batch_size]
+                parts = [words[row][len(found[row]) :] for row in rows]
+                results = (result.numpy().tolist() for result in self.tags(ragged(parts)))
+                for row, part, names, values in zip(rows, parts, *results, strict=True):
+                    tagged = zip(map(_text, part), map(_text, names), values, strict=False)
+                    found[row] += [TaggedWord(*one) for one in tagged if one[1]]
         return found
 
 

@@ -23,14 +23,14 @@ class TextClasses(Pipeline):
         model: {"token_ids": (B, T)} -> logits, whose last axis has `num_unnamed` + C values.
         tokenizer: see `keras_transformer.tokenizers`; with the model's number of ids.
         classes: C names, in the order of the logits.
-        max_length: tokens that are read of a text, the start token included.
+        max_length: tokens that are read of a text, the start token included, at least 2.
 
     Attributes:
         what: its name in words.
         num_unnamed: how many of the model's classes, the first ones, are no answers.
 
     Raises:
-        ValueError: there is another number of names than of classes, or of ids.
+        ValueError: there is another number of names than of classes, or of ids; or `max_length` is too small.
     """
 
     what: ClassVar[str]
@@ -43,6 +43,8 @@ class TextClasses(Pipeline):
                 f"`classes` must have a name for each of the model's {model.num_classes - self.num_unnamed}. "
                 f"Received: {len(classes)} names."
             )
+        if max_length < 2:
+            raise ValueError(f"`max_length` must be at least 2. Received: max_length={max_length}.")
         check_vocabulary(tokenizer, model.vocabulary_size)
         self.tokenizer = tokenizer
         self.classes = tuple(classes)

@@ -74,12 +74,15 @@ def test_tensors_are_padded_behind_the_words(tagger):
         assert tagger(tf.constant(nothing, tf.string))["tags"].shape == (len(nothing), 0)
 
 
-def test_words_beyond_the_longest_are_not_read(tagger):
+def test_a_long_text_is_read_in_parts_and_its_first_part_served(tagger):
     # Behind the start 4, 5 and 3 of 4 characters, with the spaces; the fourth word begins beyond.
-    words = tagger.tag("bee tots bit is")
-    assert [one.word for one in words] == ["bee", "tots", "bit"]
-    for one, cut in zip(words, tagger.tag("bee tots bi"), strict=True):
-        assert one.tag == cut.tag and one.probability == pytest.approx(cut.probability, abs=1e-5)
+    words = tagger.tag(["bee tots bit is so", "été"])[0]
+    assert [one.word for one in words] == ["bee", "tots", "bit", "is", "so"]
+    for one, part in zip(words, [*tagger.tag("bee tots bi"), *tagger.tag("is so")], strict=True):
+        assert one.tag == part.tag and one.probability == pytest.approx(part.probability, abs=1e-5)
+    found = tagger(tf.constant(["bee tots bit is so"]))
+    assert found["words"].numpy().tolist() == [[b"bee", b"tots", b"bit"]]
+    assert [tag.decode() for tag in found["tags"][0].numpy()] == [one.tag for one in words[:3]]
 
 
 @pytest.mark.parametrize(
@@ -115,4 +118,6 @@ def test_what_is_no_text_and_what_does_not_fit_is_refused(tagger):
             tagger.tag(texts)
     with pytest.raises(ValueError, match="each of the model's 3. Received: 2 names"):
         Tagger(tagger.model, TOKENIZER, TAGS[:2], MAX_LENGTH)
+    with pytest.raises(ValueError, match="`max_length` must be at least 2. Received: max_length=1"):
+        Tagger(tagger.model, TOKENIZER, TAGS, 1)
     assert "Tagger(TokenClassifier, " in repr(tagger) and "3 classes; run_folder=" in repr(tagger)

@@ -42,14 +42,14 @@ def test_what_cannot_be_measured_is_told(zoo_run, fails, tmp_path):
     assert "which python -m training.predict uses" in line
 
 
-def test_words_that_are_not_read_are_measured_all_the_same(zoo_run, tmp_path, capsys):
+def test_long_sentences_are_measured_whole(zoo_run, tmp_path, capsys):
     words = ["Amy B-PER", "O O", *["to O"] * 6]  # 4, 2 and 3 characters with their spaces, behind the start
     (tmp_path / "long").write_text("\n".join(words))
     run, report = str(zoo_run("tagger")), tmp_path / "new" / "report.html"
     evaluate.main(["--run", run, "--files", str(tmp_path / "long"), "--report", str(report)])
     assert "entity F1" in report.read_text() and "<svg" in report.read_text()
     told = capsys.readouterr().out
-    assert "test: 4 words lie beyond data.max_length, 12 tokens" in told
+    assert "test: 4 words lie beyond data.max_length, 12 tokens, and are not in the loss" in told
     assert "of 8 words)" in told and "entity F1 = " in told and "  type  precision" in told
 
 

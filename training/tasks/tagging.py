@@ -16,9 +16,6 @@ from training.run_config import (
 from training.tasks.classes import TextClassesTask, by_accuracy, classes_of
 from training.tasks.transformer_layers import TransformerLayersConfig, text_encoder
 
-# The tag of a word that is no part of anything; here also of one that was not read.
-OUTSIDE = "O"
-
 
 @dataclass(frozen=True)
 class TaggedTextConfig:
@@ -32,7 +29,8 @@ class TaggedTextConfig:
         test: like train.
         word_column: which column holds the words, from 1 on; -1 is the last.
         tag_column: which column holds the tags.
-        max_length: tokens that the model sees of a sentence, the start token included; the rest is cut off.
+        max_length: tokens that the model sees together, the start token included; of a longer sentence in
+            training the first.
         batch_size: sentences in a batch.
     """
 
@@ -137,7 +135,8 @@ class Tagging(TextClassesTask):
         )
         num_unread = sum(len(one.words) for one in sentences) - int((labels > 0).sum())
         if num_unread:
-            print(f"{split}: {num_unread:,} words lie beyond data.max_length, {data.max_length} tokens")
+            beyond = f"beyond data.max_length, {data.max_length} tokens"
+            print(f"{split}: {num_unread:,} words lie {beyond}, and are not in the loss")
         return pipeline.TokenBatches(
             ids,
             labels,
@@ -173,13 +172,8 @@ class Tagging(TextClassesTask):
         (loss,) = (one for one in super().measure(model, split) if one.name == "loss")
         sentences = self.examples[split]
         tagger = Tagger(model, self.tokenizers["text"], self.classes, self.config.data.max_length)
-        found = tagger.tag([one.words for one in sentences])
+        found = [[word.tag for word in words] for words in tagger.tag([one.words for one in sentences])]
         right = [one.tags for one in sentences]
-        # Every word counts, whether it was read or not.
-        found = [
-            [word.tag for word in words] + [OUTSIDE] * (len(tags) - len(words))
-            for words, tags in zip(found, right, strict=True)
-        ]
         return [loss, *entity_measures.measure(right, found, self.classes, f"split:{split}")]
 
     @classmethod
