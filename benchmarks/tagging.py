@@ -149,11 +149,12 @@ def lookup(data):
         for word, tag in zip(words, tags, strict=True):
             counts[word][tag[2:]] += 1
     most = {word: found.most_common(1)[0][0] for word, found in counts.items()}
+    ((most_of_all, _),) = sum(counts.values(), Counter()).most_common(1)
     result = []
     for words, _ in data["test"]:
         tags, before = [], None
         for word in words:
-            kind = most.get(word, before or "")
+            kind = most.get(word, most_of_all if before is None else before)
             tags.append(f"{'I' if kind == before else 'B'}-{kind}" if kind else "O")
             before = kind
         result.append(tags)
