@@ -14,7 +14,7 @@ from training.run_config import (
     no_smoothing,
 )
 from training.tasks.classes import TextClassesTask, by_accuracy, classes_of
-from training.tasks.transformer_layers import TransformerLayersConfig, text_encoder
+from training.tasks.transformer_layers import TextEncoderConfig, text_encoder
 
 
 @dataclass(frozen=True)
@@ -48,22 +48,14 @@ class TaggedTextConfig:
 
 
 @dataclass(frozen=True)
-class TaggerConfig(TransformerLayersConfig):
+class TaggerConfig(TextEncoderConfig):
     """The tagger's sizes.
 
     Args:
         kind: this model.
-        num_layers: layers.
-        hidden_dim: width of every layer, a multiple of num_heads unless key_dim is given.
     """
 
     kind: Literal["tagger"] = "tagger"
-    num_layers: int = 12
-    hidden_dim: int = 768
-    num_heads: int = 12
-    intermediate_dim: int = 3072
-    attention_dropout: float = 0.1
-    activation: str = "gelu"
 
 
 @dataclass(frozen=True)

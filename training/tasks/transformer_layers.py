@@ -49,6 +49,23 @@ class TransformerLayersConfig:
         return name == "learned"
 
 
+@dataclass(frozen=True)
+class TextEncoderConfig(TransformerLayersConfig):
+    """The sizes of a `layers.TextEncoder`, those of BERT by default.
+
+    Args:
+        num_layers: layers.
+        hidden_dim: width of every layer, a multiple of num_heads unless key_dim is given.
+    """
+
+    num_layers: int = 12
+    hidden_dim: int = 768
+    num_heads: int = 12
+    intermediate_dim: int = 3072
+    attention_dropout: float = 0.1
+    activation: str = "gelu"
+
+
 def text_encoder(vocabulary_size: int, max_length: int, **options: Any) -> Any:
     """A `layers.TextEncoder` of one text at a time, with `max_length` positions if they are learned."""
     from keras_transformer import layers
