@@ -85,8 +85,13 @@ class Tagger(TextClasses):
 
         Args:
             texts: to be tagged; or lists of words.
-            batch_size: texts that the model sees together; those of similar length are.
+            batch_size: texts that the model sees together, those of similar length; >= 1.
+
+        Raises:
+            ValueError: `texts` holds something else than strings, or `batch_size` is out of range.
         """
+        if batch_size < 1:
+            raise ValueError(f"`batch_size` must be a positive integer. Received: batch_size={batch_size}.")
         if isinstance(texts, str | bytes):
             return self.tag([texts], batch_size)[0]
         words = _split(texts)

@@ -116,6 +116,8 @@ def test_what_is_no_text_and_what_does_not_fit_is_refused(tagger):
     ):
         with pytest.raises(ValueError, match=message):
             tagger.tag(texts)
+    with pytest.raises(ValueError, match="`batch_size` must be a positive integer"):
+        tagger.tag("so", batch_size=0)
     with pytest.raises(ValueError, match="each of the model's 3. Received: 2 names"):
         Tagger(tagger.model, TOKENIZER, TAGS[:2], MAX_LENGTH)
     with pytest.raises(ValueError, match="`max_length` must be at least 2. Received: max_length=1"):

@@ -91,6 +91,8 @@ class Tagging(TextClassesTask):
     def load(self) -> None:
         super().load()
         self.classes = classes_of(chain.from_iterable(one.tags for one in self.examples["train"]))
+        for one in self.examples["validation"] or ():
+            numbers(one, self.classes)  # before a tokenizer is trained
 
     def load_split(self, split) -> None:
         from training.datasets import conll
