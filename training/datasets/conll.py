@@ -74,7 +74,7 @@ def _read(file, word_column, tag_column):
         num_columns = num_columns or len(columns)
         if len(columns) != num_columns:
             raise ValueError(
-                f"All lines of a file must have as many columns, as its first word {num_columns}. "
+                f"All lines of a file must have as many columns as its first, {num_columns}. "
                 f"Received: {file}, line {number}, with {len(columns)}."
             )
         word, tag = (_column(columns, column) for column in (word_column, tag_column))

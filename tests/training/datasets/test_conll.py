@@ -36,7 +36,7 @@ def test_other_columns_are_counted_from_either_end(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("EU B-ORG\nrejects\n", "as many columns, as its first word 2. Received: FILE, line 2, with 1"),
+        ("EU B-ORG\nrejects\n", "as many columns as its first, 2. Received: FILE, line 2, with 1"),
         ("\nEU\n", "word and its tag, columns 1 and -1. Received: FILE, line 2, which has 1"),
         ("", "at least one sentence. Received: FILE, without"),
         ("-DOCSTART- O\n\n \n", "at least one sentence. Received: FILE, without"),
