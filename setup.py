@@ -29,6 +29,7 @@ TRAINING = [
     "sacrebleu>=2.5",
     "safetensors>=0.6",
     "scikit-learn>=1.5",
+    "seqeval>=1.2.2",
     "tensorboard>=2.20",
     "tensorflow-datasets>=4.9.9",
 ]

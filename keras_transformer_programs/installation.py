@@ -23,6 +23,7 @@ EXTRAS = {
     "safetensors": "training",
     "scipy": "tuning",
     "sentencepiece": "text",
+    "seqeval": "training",
     "sklearn": "training",
     "tensorboard": "training",
     "tensorflow": "text",

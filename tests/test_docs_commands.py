@@ -70,6 +70,7 @@ RUNS = {
     "runs/fashion": "attention_cnn",
     "runs/titles": "text_classifier",
     "runs/words": "rnn_classifier",
+    "runs/names": "tagger",
     "runs/minilm": "text_embedder",
 }
 

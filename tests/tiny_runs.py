@@ -45,12 +45,18 @@ CONFIGS = {
         "tokenizer": {"kind": "code_points"},
         "model": LAYER | {"embedding_dim": 5},
     },
+    "tagger": {
+        "data": {"max_length": 12, "batch_size": 4},
+        "tokenizer": {"kind": "code_points"},
+        "model": LAYER | HEADS,
+    },
     "attention_cnn": {
         "data": {"name": "digits", "batch_size": 32, "flip": True, "shift": 1},
         "model": {"filters": [4, 4]},
     },
 }
 KINDS = sorted(CONFIGS)
+TAGGED = "to O\nAmy B-PER\nLee I-PER\n\nin O\nUlm B-LOC\n\n"
 CLASSIFIERS = ("text_classifier", "rnn_classifier")  # of texts, whose file is written, too
 
 
@@ -105,6 +111,10 @@ def write_config(folder, kind, **model):
     if kind in CLASSIFIERS:
         file = folder / "labelled.tsv"
         file.write_text("to be\tasked\nor not to be\tasked\nso it is\ttold\n" * 5, encoding="utf-8")
+        config = config | {"data": config["data"] | {"train": [str(file)], "validation": [str(file)]}}
+    if kind == "tagger":
+        file = folder / "tagged.conll"
+        file.write_text(TAGGED * 5, encoding="utf-8")
         config = config | {"data": config["data"] | {"train": [str(file)], "validation": [str(file)]}}
     config = config | {
         "model": {"kind": kind} | config["model"] | model,

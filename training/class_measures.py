@@ -11,8 +11,25 @@ from keras_transformer.quality import Measured
 LARGEST_TABLE = 20
 
 
+class Table(Measured):
+    """A figure with a table below it."""
+
+    @property
+    def rows(self) -> list[list[str]]:
+        """Rows of cells, the titles first."""
+        raise NotImplementedError
+
+    def __str__(self):
+        widths = [max(map(len, column)) for column in zip(*self.rows, strict=True)]
+        rows = [
+            "  ".join([f"  {head:{widths[0]}}", *map(str.rjust, cells, widths[1:])])
+            for head, *cells in self.rows
+        ]
+        return "\n".join([super().__str__(), *rows])
+
+
 @dataclass(frozen=True, kw_only=True)
-class Confusion(Measured):
+class Confusion(Table):
     """How often each class was taken for each; the value is the number of errors.
 
     Attributes:
@@ -23,25 +40,21 @@ class Confusion(Measured):
     classes: Sequence[str]
     counts: np.ndarray
 
-    def __str__(self):
-        return "\n".join([super().__str__(), *self._rows()])
-
-    def _rows(self):
+    @property
+    def rows(self) -> list[list[str]]:
+        """Of many classes the most frequent errors."""
         if len(self.classes) > LARGEST_TABLE:
             wrong = self.counts * (1 - np.eye(len(self.classes), dtype=int))
             largest = np.argsort(-wrong, axis=None, kind="stable")[:LARGEST_TABLE]
             pairs = [np.unravel_index(place, wrong.shape) for place in largest]
-            return [
-                f"  {self.classes[right]} taken for {self.classes[found]}: {wrong[right, found]:,}"
+            found = [
+                [self.classes[right], self.classes[found], f"{wrong[right, found]:,}"]
                 for right, found in pairs
                 if wrong[right, found]
             ]
-        rows = [["right \\ found", *self.classes]]
-        rows += [[name, *map(str, row)] for name, row in zip(self.classes, self.counts, strict=True)]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        return [
-            "  ".join([f"  {head:{widths[0]}}", *map(str.rjust, cells, widths[1:])]) for head, *cells in rows
-        ]
+            return [["right", "taken for", "times"], *found]
+        rows = [[name, *map(str, row)] for name, row in zip(self.classes, self.counts, strict=True)]
+        return [["right \\ found", *self.classes], *rows]
 
 
 def measure(right: Sequence[int], found: Sequence[int], classes: Sequence[str], what: str) -> list[Measured]:
@@ -61,5 +74,5 @@ def measure(right: Sequence[int], found: Sequence[int], classes: Sequence[str], 
     f1 = (2 * hits / np.maximum(sizes, 1))[sizes > 0].mean()
     errors = int(counts.sum() - hits.sum())
     of_all = f"(of {counts.sum():,})"
-    table = Confusion("errors", errors, of_all, what, decimals=0, classes=classes, counts=counts)
-    return [Measured("macro F1", float(f1), "", what, decimals=4), table]
+    confusion = Confusion("errors", errors, of_all, what, decimals=0, classes=classes, counts=counts)
+    return [Measured("macro F1", float(f1), "", what, decimals=4), confusion]

@@ -4,7 +4,7 @@ Prints BLEU, chrF++, chrF, TER and exact match by sacreBLEU, and the model's per
 signature; of dates exact match, chrF and perplexity. --against OTHER compares with another run, or with a
 file of translations of the same sources: paired bootstrap resampling (Koehn 2004) with 1,000 samples and
 sacreBLEU's seed, 12345 unless SACREBLEU_SEED is set. --report writes all that and more as one page. Other
-kinds of runs tell their loss and metrics. See docs/evaluation.md.
+kinds of runs tell their loss and metrics, and what their task counts. See docs/evaluation.md.
 """
 
 import math
@@ -89,16 +89,23 @@ def main(arguments=None) -> None:
     split, data_dir, files = measured_data.read(options)
     split = split or "test"
     search = SearchOptions.read(options)
-    if not isinstance(run_folder.load_config(options.run), TranslationConfig):
-        for name in ("output", "against", "report", "ensemble", "source"):
+    config = run_folder.load_config(options.run)
+    page = report.place(options.report) if options.report else None
+    if not isinstance(config, TranslationConfig):
+        for name in ("output", "against", "ensemble", "source"):
             if options[name]:
                 raise ValueError(
                     f"`{name}` is for translators. Received: {options[name]}, for {options.run}."
                 )
         measures = measure(options.run, split, data_dir, search, options.checkpoint, files)
         print("\n".join(map(str, measures)))
+        if page:
+            checkpoint = f" ({options.checkpoint})" if options.checkpoint else ""
+            title = f"{options.run}{checkpoint}, {' and '.join(files) or split}"
+            records = curves.read(Path(options.run), options.run).records
+            report.write(page, report.page_of_measures(title, measures, config, records))
+            print(f"report: {page}")
         return
-    page = report.place(options.report) if options.report else None
     with lines.writer(options.output or os.devnull, inputs=[*options.against, *files]) as write:
         evaluation = evaluate(
             options.run,
@@ -113,7 +120,8 @@ def main(arguments=None) -> None:
         write(map(lines.one_line, evaluation.translations))
     print("\n".join(evaluation.lines()))
     if page:
-        report.write(page, evaluation, curves.read(Path(options.run), options.run).records)
+        records = curves.read(Path(options.run), options.run).records
+        report.write(page, report.page(evaluation, records))
         print(f"report: {page}")
 
 

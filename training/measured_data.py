@@ -28,7 +28,7 @@ def add_data(parser, default: str) -> None:
         metavar="FILE",
         help="examples in place of the run's data, as data.test of a configuration: a TSV file of pairs, or "
         "a file of sources and one of targets; texts of a language model; TSV files of images or of "
-        "labelled texts",
+        "labelled texts; CoNLL files",
     )
     parser.add_argument("--source", type=str, help="file with one text a line, UTF-8, plain or gzip")
     parser.add_argument("--target", type=str, help="file with the translations, line by line")
@@ -64,7 +64,14 @@ def located(config: RunConfig, data_dir=None, files=(), facts=None) -> RunConfig
         data_dir: folder with the data; the one that was trained on if None.
         files: the examples of the split "test" in place of the run's own; none for its own.
         facts: the run's `facts`.
+
+    Raises:
+        ValueError: the run's data is files, and in no folder.
     """
+    if data_dir is not None and not hasattr(config.data, "data_dir"):
+        raise ValueError(
+            f"`data_dir` is for data that comes as a folder. Received: {data_dir}, for {config.data.name}."
+        )
     if data_dir is not None:
         return replace(config, data=replace(config.data, data_dir=data_dir))
     return tasks.of(config.model.kind).other_files(config, files, facts) if files else config

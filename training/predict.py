@@ -1,4 +1,4 @@
-"""Uses a run, whatever it is of: translates, continues or fills texts, describes images, classifies both.
+"""Uses a run, whatever it is of: translates, continues, fills, tags or embeds texts, describes images, ...
 
 python -m training.predict --run RUN [...]
 

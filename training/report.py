@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from keras_transformer_programs import installation
-from training import measured_data, report_pictures
+from training import class_measures, measured_data, report_pictures
 
 NUM_SAMPLES = 10
 SEED = 0  # of the samples
@@ -62,15 +62,13 @@ def place(name: str) -> Path:
     return path
 
 
-def write(path: Path, evaluation, records) -> None:
-    """Writes the page beside and renames it into place.
+def write(path: Path, text: str) -> None:
+    """Writes a page beside and renames it into place.
 
     Args:
         path: see `place`.
-        evaluation: see `training.evaluate`.
-        records: the lines of the run's metrics.jsonl, see `curves.read`.
+        text: the page.
     """
-    text = page(evaluation, records)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".incomplete-{path.name}")
     try:
@@ -82,21 +80,50 @@ def write(path: Path, evaluation, records) -> None:
 
 
 def page(evaluation, records) -> str:
-    """The whole page as a text."""
-    title = f"{evaluation.system}, {evaluation.split}"
+    """The whole page of a translator as a text."""
     parts = [
-        f"<h1>{html.escape(title)}</h1>",
         f"<p>{html.escape(facts(evaluation))}</p>",
-        "<h2>Measures</h2>",
-        table(
-            ["measure", "#value", "=", "|signature"],
-            [[x.name, f"{x.value:.2f}", x.details, x.signature] for x in evaluation.measures],
-        ),
+        *measures_table(evaluation.measures),
         *comparison(evaluation.compared),
         *pictures(evaluation, records),
         *sentences(evaluation),
+    ]
+    return whole(f"{evaluation.system}, {evaluation.split}", parts, evaluation.config)
+
+
+def page_of_measures(title: str, measures, config, records) -> str:
+    """The whole page of a run of another kind as a text: its measures, with the tables that they have.
+
+    Args:
+        title: the run and what was measured.
+        measures: list of `quality.Measured`.
+        config: the run's.
+        records: the lines of its metrics.jsonl.
+    """
+    parts = measures_table(measures)
+    for measured in measures:
+        if isinstance(measured, class_measures.Table):
+            (first, *others), *rows = measured.rows
+            head = [f"={first}", *(f"#{name}" for name in others)]
+            parts += [f"<h2>{html.escape(measured.name)}</h2>", table(head, rows)]
+    monitor = config.checkpoints.monitor
+    parts += training_curves(records, monitor, monitor.removeprefix("val_").replace("_", " "))
+    return whole(title, parts, config)
+
+
+def measures_table(measures) -> list[str]:
+    """The figures with their signatures."""
+    rows = [[x.name, f"{x.value:,.{x.decimals}f}", x.details, x.signature] for x in measures]
+    return ["<h2>Measures</h2>", table(["measure", "#value", "=", "|signature"], rows)]
+
+
+def whole(title: str, parts, config) -> str:
+    """A page of these parts, with the configuration and what made it."""
+    parts = [
+        f"<h1>{html.escape(title)}</h1>",
+        *parts,
         "<h2>Configuration</h2>",
-        f"<pre>{html.escape(configuration(evaluation.config))}</pre>",
+        f"<pre>{html.escape(configuration(config))}</pre>",
         f'<p class="dim">{html.escape(versions())}</p>',
     ]
     body = "\n".join(parts)
@@ -147,10 +174,7 @@ def pictures(evaluation, records) -> list[str]:
     from keras_transformer import quality
 
     name, title = evaluation.names[0], evaluation.measures[0].name
-    parts = []
-    drawn = report_pictures.curves(records, f"val_{name}", title)
-    if drawn:
-        parts += ["<h2>Training</h2>", f'<div class="wide">{drawn}</div>']
+    parts = training_curves(records, f"val_{name}", title)
     buckets = report_pictures.length_buckets(evaluation.source_lengths)
     values = []
     for _, indices in buckets:
@@ -159,6 +183,12 @@ def pictures(evaluation, records) -> list[str]:
         values.append(found)
     parts.append(f"<h2>{html.escape(title)} by length of the source</h2>")
     return [*parts, f'<div class="wide">{report_pictures.by_length(buckets, values, title)}</div>']
+
+
+def training_curves(records, quality, title) -> list[str]:
+    """The curves of the training, if it has left any; see `report_pictures.curves`."""
+    drawn = report_pictures.curves(records, quality, title)
+    return ["<h2>Training</h2>", f'<div class="wide">{drawn}</div>'] if drawn else []
 
 
 def sentences(evaluation) -> list[str]:

@@ -24,6 +24,7 @@ PIPELINES = {
     "attention_cnn": ("image_classifier", "ImageClassifier"),
     "text_classifier": ("text_classifier", "TextClassifier"),
     "rnn_classifier": ("text_classifier", "TextClassifier"),
+    "tagger": ("tagger", "Tagger"),
     "text_embedder": ("text_embedder", "TextEmbedder"),
 }
 

@@ -1,20 +1,14 @@
 """Texts to classes: tokenizer and classifier, in a TensorFlow graph."""
 
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable
 
-import keras
 import numpy as np
 
-from keras_transformer import tokenizers
 from keras_transformer.installation import needs
 from keras_transformer.pipelines import guards
-from keras_transformer.pipelines.base import Pipeline, check_vocabulary
 from keras_transformer.pipelines.guards import Limits
-from keras_transformer.pipelines.signatures import SAMPLES, Served, graph
-from keras_transformer.saving.checkpoints import checkpoint_path
-from keras_transformer.saving.model_files import load_model
-from keras_transformer.saving.run_files import check_parts, classes, length
+from keras_transformer.pipelines.signatures import Served, graph
+from keras_transformer.pipelines.text_classes import TextClasses
 from keras_transformer.special_ids import PAD_ID, START_ID
 from keras_transformer.texts import as_list
 from keras_transformer.tokenizers import Tokenizer
@@ -23,51 +17,13 @@ with needs("text"):
     import tensorflow as tf
 
 
-class TextClassifier(Pipeline):
+class TextClassifier(TextClasses):
     """Says of which class texts are, with a `models.SequenceClassifier`; can be exported as it is.
 
-    Args:
-        model: {"token_ids": (B, T)} -> logits (B, C).
-        tokenizer: see `keras_transformer.tokenizers`; with the model's number of ids.
-        classes: C names, in the order of the logits.
-        max_length: tokens that are read of a text, the start token included.
-
-    Raises:
-        ValueError: there is another number of names than of classes, or of ids.
+    Args, errors: those of `TextClasses`; the model gives logits (B, C).
     """
 
-    def __init__(self, model: keras.Model, tokenizer: Tokenizer, classes: Sequence[str], max_length: int):
-        super().__init__(model, "text_classifier")
-        if len(classes) != model.num_classes:
-            raise ValueError(
-                f"`classes` must have a name for each of the model's {model.num_classes}. "
-                f"Received: {len(classes)} names."
-            )
-        check_vocabulary(tokenizer, model.vocabulary_size)
-        self.tokenizer = tokenizer
-        self.classes = tuple(classes)
-        self.max_length = max_length
-
-    @classmethod
-    def from_run(cls, run_folder: str | Path, checkpoint: str | None = None) -> "TextClassifier":
-        """Loads what `training.train` made of a classifier of texts.
-
-        Args:
-            run_folder: a folder with model.keras, tokenizer/text and pipeline.json.
-            checkpoint: which model of `run_folder`, see `checkpoint_path`; model.keras if None.
-
-        Raises:
-            ValueError: the folder is no such run folder, or there is no such checkpoint.
-        """
-        folder = Path(run_folder)
-        check_parts(folder, "The run folder of a text classifier holds tokenizer/text", ("tokenizer/text",))
-        names, max_length = classes(folder), length(folder, "max_length")
-        model = load_model(checkpoint_path(folder, checkpoint))
-        classifier = cls(model, tokenizers.load(folder / "tokenizer" / "text"), names, max_length)
-        return classifier.of_run(run_folder)
-
-    def __repr__(self) -> str:
-        return self.described(f"{self.tokenizer.vocabulary_size:,} pieces, {len(self.classes)} classes")
+    what = "text classifier"
 
     def served(self, limits: Limits) -> Served:
         """See `Pipeline`."""
@@ -79,19 +35,7 @@ class TextClassifier(Pipeline):
             names, best = self._best(probabilities)
             return {"class": names, "probability": best, "probabilities": probabilities}
 
-        functions = {"serving_default": classify, "classify": classify}
-        long = " ".join(["a"] * self.max_length)
-        texts = (SAMPLES[:1], [long], (SAMPLES * 4)[: limits.max_rows])
-        requests = [(name, {"text": text}) for text in texts for name in functions]
-        samples = [(name, {"text": SAMPLES[: limits.max_rows]}) for name in functions]
-        return Served(
-            functions,
-            [self.tf_variables, self.tokenizer],
-            requests,
-            samples,
-            None,
-            limits.of("max_rows", "max_characters") | {"max_tokens": self.max_length},
-        )
+        return self.served_as("classify", classify, limits)
 
     def __call__(self, text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Strings (B,) -> names of classes, strings (B,), and their probabilities, float32 (B,)."""

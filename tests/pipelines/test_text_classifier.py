@@ -32,7 +32,8 @@ def run(request, tmp_path_factory):
     model.classifier.kernel.assign(20 * model.classifier.kernel)
     model.save(folder / "model.keras")
     TOKENIZER.save(folder / "tokenizer" / "text")
-    (folder / "pipeline.json").write_text(json.dumps({"max_length": MAX_LENGTH, "classes": CLASSES}))
+    facts = {"kind": "text_classifier", "max_length": MAX_LENGTH, "classes": CLASSES}
+    (folder / "pipeline.json").write_text(json.dumps(facts))
     return folder
 
 

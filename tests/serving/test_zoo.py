@@ -11,6 +11,7 @@ from command_line.search_options import SearchOptions
 from keras_transformer.pipelines.captioner import Captioner
 from keras_transformer.pipelines.image_classifier import ImageClassifier
 from keras_transformer.pipelines.mask_filler import MaskFiller
+from keras_transformer.pipelines.tagger import Tagger
 from keras_transformer.pipelines.text_classifier import TextClassifier
 from keras_transformer.pipelines.text_generator import TextGenerator
 from keras_transformer.pipelines.translator import Translator
@@ -131,6 +132,19 @@ def test_classifiers_name_the_class_of_texts_as_in_python(zoo_run, tmp_path, kin
     assert answer["class"] == [name for name, _ in expected]
     np.testing.assert_allclose(answer["probability"], [p for _, p in expected], atol=1e-5)
     np.testing.assert_allclose(np.sum(answer["probabilities"], axis=1), 1, atol=1e-5)
+
+
+def test_taggers_tag_words_as_in_python(zoo_run, tmp_path):
+    run = zoo_run("tagger")
+    folder = export.export(run, tmp_path / "served", limits=Limits(max_characters=7))
+    texts = ["to Amy", "", "in\t\tUlm Amy"]
+    expected = Tagger.from_run(run).tag([text[:7] for text in texts])
+    (answer,) = alone(folder, [("tag", {"text": texts})], tmp_path)
+    for column, name in enumerate(("words", "tags", "probabilities")):
+        for row, words in zip(answer[name], expected, strict=True):
+            padding = ["", "", 0.0][column]
+            wanted = [one[column] for one in words] + [padding] * (2 - len(words))
+            assert row == (wanted if column < 2 else pytest.approx(wanted, abs=1e-5))
 
 
 @pytest.mark.parametrize(

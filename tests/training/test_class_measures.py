@@ -31,6 +31,7 @@ def test_of_many_classes_the_most_frequent_errors_are_told():
     _, table = class_measures.measure(right, found, classes, "split:test")
     assert str(table).splitlines() == [
         "errors = 3 (of 33)  split:test",
-        "  class 3 taken for class 5: 2",
-        "  class 7 taken for class 1: 1",
+        "  right    taken for  times",
+        "  class 3    class 5      2",
+        "  class 7    class 1      1",
     ]

@@ -13,6 +13,9 @@ from training.tasks.transformer_layers import TransformerLayersConfig
 
 FILES = sorted((Path(train.__file__).parent / "configs").glob("*.yaml"))
 
+# Kinds whose layers are those of a `TextEncoder`.
+ENCODERS = ("masked_lm", "tagger")
+
 
 @pytest.mark.parametrize("kind", configs.KINDS)
 def test_a_configuration_is_read_as_it_was_written(kind):
@@ -83,20 +86,21 @@ def test_defaults_fit_the_task():
     assert configs.config_class("transformer")().optimizer.label_smoothing == 0.1
 
 
-@pytest.mark.parametrize("kind", ["transformer", "causal_lm", "masked_lm"])
+@pytest.mark.parametrize("kind", ["transformer", "causal_lm", *ENCODERS])
 def test_the_layers_of_a_transformer_are_told_as_in_the_library(kind):
     from keras_transformer import layers, models
     from keras_transformer.layers.layer_config import FIELDS, LayerConfig
 
     names = {field.name for field in dataclasses.fields(TransformerLayersConfig)}
     assert names == set(FIELDS)
-    made = {"transformer": models.Transformer, "causal_lm": models.CausalLM, "masked_lm": layers.TextEncoder}
+    made = {"transformer": models.Transformer, "causal_lm": models.CausalLM}
+    made |= dict.fromkeys(ENCODERS, layers.TextEncoder)
     default = LayerConfig(**made[kind].layer_defaults).get_config()
     model = configs.config_class(kind)().model
     assert {name: getattr(model, name) for name in FIELDS} == default
 
 
-@pytest.mark.parametrize("kind", ["transformer", "causal_lm", "masked_lm"])
+@pytest.mark.parametrize("kind", ["transformer", "causal_lm", *ENCODERS])
 @pytest.mark.parametrize("positions", [None, "learned", "alibi", {"name": "rotary", "layout": "halves"}])
 def test_a_configuration_chooses_positions(kind, positions):
     sizes = {"num_layers": 1, "hidden_dim": 8, "num_heads": 2, "intermediate_dim": 5}
@@ -105,10 +109,10 @@ def test_a_configuration_chooses_positions(kind, positions):
     assert config.model.positions == positions
     task = tasks.of(kind)(config)
     model = task.make_model(task.likely_sizes())
-    encoder = model.encoder if kind == "masked_lm" else model
+    encoder = model.encoder if kind in ENCODERS else model
     assert encoder.config.positions == positions and encoder.config.num_key_value_heads == 1
     found = {"transformer": "source_positions"}.get(kind, "positions")
-    learned = positions == "learned" or kind == "masked_lm" and positions is None
+    learned = positions == "learned" or kind in ENCODERS and positions is None
     assert hasattr(getattr(encoder, found), "max_length") == learned
 
 

@@ -5,8 +5,9 @@ from html.parser import HTMLParser
 import pytest
 
 from keras_transformer import quality
-from training import report
+from training import entity_measures, report
 from training.evaluate import Evaluation
+from training.tasks.tagging import TaggingConfig
 from training.tasks.translation import DataConfig, TranslationConfig
 
 EVIL = "<script>alert('x')</script> & \"<img src=x onerror=alert(1)>\" $x$"
@@ -156,12 +157,29 @@ def test_a_report_is_a_file_or_lies_in_a_folder(tmp_path):
         report.place(str(tmp_path / "file"))
 
 
+def test_other_kinds_have_their_measures_and_tables():
+    words = [["B-<b>", "I-<b>", "O"], ["O"]]
+    measures = entity_measures.measure(
+        words, [["B-<b>", "O", "O"], ["O"]], ["B-<b>", "I-<b>", "O"], "split:test"
+    )
+    records = [{"epoch": 1, "seconds": 9.0, "loss": 2.0, "val_accuracy": 0.5}]
+    page = report.page_of_measures("runs/names, test", measures, TaggingConfig(), records)
+    read = Reader(page)
+    assert "0.7500" in read.texts["Measures"] and "(3 of 4 words)" in read.texts["Measures"]
+    assert read.texts["entity F1"][1:] == ["type", "precision", "recall", "F1", "entities"] + [
+        "<b>",
+        *["0.0000"] * 3,
+        "1",
+    ]
+    assert "accuracy, validation" in page and "kind: tagger" in page and "<b>" not in page
+
+
 def test_the_page_is_written_whole_or_not_at_all(tmp_path, evaluation, page, monkeypatch):
     path = tmp_path / "new" / "report.html"
-    report.write(path, evaluation, RECORDS)
+    report.write(path, report.page(evaluation, RECORDS))
     assert path.read_text(encoding="utf-8") == page
     monkeypatch.setattr(report, "page", lambda *_: "half a page \ud800")
     with pytest.raises(UnicodeEncodeError):
-        report.write(path, evaluation, RECORDS)
+        report.write(path, report.page(evaluation, RECORDS))
     assert path.read_text(encoding="utf-8") == page
     assert [file.name for file in path.parent.iterdir()] == ["report.html"]

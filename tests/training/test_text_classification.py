@@ -35,6 +35,7 @@ def test_a_class_that_was_not_trained_cannot_be_measured(zoo_run, fails, tmp_pat
 
 def test_texts_of_the_command_line_and_lines_are_classified_alike(zoo_run, capsys, monkeypatch):
     run = str(zoo_run("text_classifier"))
+    capsys.readouterr()
     predict.main(["--run", run, "to be", "so it is"])
     found = capsys.readouterr().out
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"to be\nso it is\n")))

@@ -14,7 +14,19 @@ import yaml
 
 from tests import tiny_runs
 from tests.training.interruptions import Killed, kill_after
-from training import average, caption, classify, curves, evaluate, fill, generate, score, train, translate
+from training import (
+    average,
+    caption,
+    classify,
+    curves,
+    evaluate,
+    fill,
+    generate,
+    predict,
+    score,
+    train,
+    translate,
+)
 from training.config import KINDS
 
 TRANSLATORS = {"transformer", "rnn_seq2seq", "conv_seq2seq"}
@@ -27,6 +39,8 @@ OWN = {
     caption: (["IMAGE"], {"image_captioner"}),
     classify: (["IMAGE"], {"attention_cnn", "text_classifier", "rnn_classifier"}),  # a path is a text, too
 }
+# Kinds without a command of their own.
+ONLY_PREDICTED = {"tagger"}
 SEARCH = ["--beam", "1", "--max_length", "5"]
 GONE = "/old/place/of/the/data"
 
@@ -61,10 +75,13 @@ def examples(picture, tmp_path_factory):
         "classes": f"{picture}\tseven\n",
         "text": "to be, or not to be\n",
         "labelled": "to be\tasked\n",
+        "tagged": "Amy B-PER\n",
     }
     for name, text in texts.items():
         (folder / name).write_text(text)
-    names = {"image_captioner": "captions", "attention_cnn": "classes"} | dict.fromkeys(TRANSLATORS, "pairs")
+    names = {"image_captioner": "captions", "attention_cnn": "classes", "tagger": "tagged"} | dict.fromkeys(
+        TRANSLATORS, "pairs"
+    )
     names |= dict.fromkeys(tiny_runs.CLASSIFIERS, "labelled")
     return {kind: str(folder / names.get(kind, "text")) for kind in KINDS}
 
@@ -91,7 +108,7 @@ def test_a_run_is_whole_and_can_be_measured(zoo_run, kind, capsys):
     searched = SEARCH if kind in TRANSLATORS | {"image_captioner"} else []
     evaluate.main(["--run", str(run), "--data", "validation", *searched])
     measures = {line.split(" = ")[0]: line for line in capsys.readouterr().out.splitlines()}
-    expected = dict.fromkeys(("attention_cnn", *tiny_runs.CLASSIFIERS), "accuracy")
+    expected = dict.fromkeys(("attention_cnn", "tagger", *tiny_runs.CLASSIFIERS), "accuracy")
     expected |= {"masked_lm": "token accuracy", "causal_lm": "perplexity"}
     assert expected.get(kind, "exact match") in measures
     if kind in expected:  # two decimals are enough from 0 to 100, not for an accuracy from 0 to 1 or a loss
@@ -99,7 +116,7 @@ def test_a_run_is_whole_and_can_be_measured(zoo_run, kind, capsys):
         assert value == f"{records[-1]['val_' + expected[kind].replace(' ', '_')]:.4f}"
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [slowly(kind) if kind in ONLY_PREDICTED else kind for kind in KINDS])
 def test_a_command_works_or_names_the_right_one(
     zoo_run, drawn_run, fails, picture, examples, tmp_path, capsys, kind
 ):
@@ -109,7 +126,7 @@ def test_a_command_works_or_names_the_right_one(
         given = ["--run", str(run), *(picture if word == "IMAGE" else word for word in arguments)]
         if kind not in kinds:
             line = fails(command.main, *given)
-            right = next(own.__name__ for own, (_, kinds) in OWN.items() if kind in kinds)
+            right = next((own.__name__ for own, (_, kinds) in OWN.items() if kind in kinds), predict.__name__)
             measures = "which python -m {right} uses and python -m training.evaluate measures"
             assert f"of the kind {kind}, {measures.format(right=right)}" in line
             named = re.search("must be of the kind ([a-z0-9_, ]+)[.]", line)[1]
@@ -119,6 +136,9 @@ def test_a_command_works_or_names_the_right_one(
             command.main([*given, *(SEARCH if command in (translate, generate, caption) else [])])
         assert capsys.readouterr().out.strip()
     with eagerly():
+        if kind in ONLY_PREDICTED:
+            predict.main(["--run", str(run), "to be"])
+            assert capsys.readouterr().out.strip()
         searched = SEARCH if kind in TRANSLATORS | {"image_captioner"} else []
         evaluate.main(["--run", str(run), "--files", examples[kind], *searched])
     assert " = " in capsys.readouterr().out
@@ -268,7 +288,7 @@ def test_what_cannot_be_filled_is_said(zoo_run, fails, arguments, message):
     ("options", "message"),
     [
         (["--beam", "2"], "Options of a search"),
-        (["--report", "x.html"], "`report` is for translators"),
+        (["--output", "x"], "`output` is for translators"),
         (["--data", "test"], "must have a test split"),
         (["--max_ratio", "2"], "Options of a search"),
     ],

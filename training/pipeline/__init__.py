@@ -10,7 +10,7 @@ from training.pipeline.base import Batches, Shape
 from training.pipeline.batches import BucketBatches, default_boundaries
 from training.pipeline.filters import Filters
 from training.pipeline.pairs import EncodedPairs, Rows, check_some_passed, encode, encoded_blocks
-from training.pipeline.texts import TextBatches, rows
+from training.pipeline.texts import TextBatches, TokenBatches, labelled_rows, rows
 from training.pipeline.windows import WindowBatches, encode_text
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Rows",
     "Shape",
     "TextBatches",
+    "TokenBatches",
     "WindowBatches",
     "check_some_passed",
     "default_boundaries",
@@ -30,5 +31,6 @@ __all__ = [
     "encode_text",
     "encoded_blocks",
     "flipped_and_shifted",
+    "labelled_rows",
     "rows",
 ]

@@ -1,5 +1,6 @@
 """Texts with a class each -> batches of a few fixed shapes, in an order that seed and pass decide."""
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -13,18 +14,38 @@ from training.pipeline.pairs import Rows
 TOKENIZER_BATCH = 1024
 
 
-def rows(texts: Sequence[str], tokenize: Callable) -> Rows:
+def rows(texts: Sequence, tokenize: Callable) -> Rows:
     """The ids of texts.
 
     Args:
         texts: N, at least one.
         tokenize: texts -> ragged ids.
     """
+    return _rows(texts, lambda block: [tokenize(block)])[0]
+
+
+def _rows(texts, tokenize):
+    """`Rows` of each of the ragged tensors that are made of texts."""
     blocks = []
     for start in range(0, len(texts), TOKENIZER_BATCH):
-        ids = tokenize(list(texts[start : start + TOKENIZER_BATCH]))
-        blocks.append((ids.flat_values.numpy(), ids.row_lengths().numpy()))
-    return Rows.join(blocks)
+        found = tokenize(list(texts[start : start + TOKENIZER_BATCH]))
+        blocks.append([(x.flat_values.numpy(), x.row_lengths().numpy()) for x in found])
+    return [Rows.join(parts) for parts in zip(*blocks, strict=True)]
+
+
+def labelled_rows(texts: Sequence, labels: Sequence, tokenize: Callable) -> tuple[Rows, np.ndarray]:
+    """The ids of texts whose words have labels, and a label for each id: a word's at its first, and else 0.
+
+    Args:
+        texts: N, at least one.
+        labels: positive integers, one for each word of a text.
+        tokenize: texts -> ragged ids, and where the words begin; those at the end may be missing.
+    """
+    ids, starts = _rows(texts, tokenize)
+    by_id = np.zeros(len(ids.values), np.int32)
+    read = [one[:number] for one, number in zip(labels, starts.lengths, strict=True)]
+    by_id[np.repeat(ids.splits[:-1], starts.lengths) + starts.values] = list(itertools.chain(*read))
+    return ids, by_id
 
 
 class TextBatches(Batches):
@@ -126,3 +147,25 @@ class TextBatches(Batches):
     def digest(self) -> str:
         """See `Batches`."""
         return digest_of([self.ids.values, self.ids.splits, self.labels])
+
+
+class TokenBatches(TextBatches):
+    """`TextBatches` with a label for each token; see `labelled_rows`.
+
+    Args:
+        labels: integers, one for each of `ids`, end to end.
+    """
+
+    @property
+    def signature(self) -> Any:
+        """({"token_ids": (B, T)}, labels (B, T)), int32, padded with 0."""
+        inputs, _ = super().signature
+        return inputs, inputs["token_ids"]
+
+    def batches_of_pass(self, number: int, start: int = 0) -> Iterator:
+        """See `Batches`."""
+        for length, rows in self.plan(number)[start:]:
+            ids, labels = (
+                Rows(x, self.ids.splits).padded(rows, length)[0] for x in (self.ids.values, self.labels)
+            )
+            yield {"token_ids": ids}, labels

@@ -16,6 +16,7 @@ KINDS = {
     "attention_cnn": "image_classification",
     "text_classifier": "text_classification",
     "rnn_classifier": "text_classification",
+    "tagger": "tagging",
 }
 # Those that are imported, see `training.import_weights`: they have their use, and no training.
 IMPORTED = {"text_embedder": "text_embedding"}

@@ -3,6 +3,7 @@
 from typing import Any
 
 from training.run_config import CheckpointsConfig
+from training.tasks.base import Task, likely_vocabulary, rounded_up
 
 
 def by_accuracy() -> CheckpointsConfig:
@@ -30,3 +31,42 @@ def numbers(names, classes) -> Any:
     for name in sorted(set(names) - set(places)):
         raise ValueError(f"Every class must be one of the training data's. Received: {name!r}.")
     return np.array([places[name] for name in names], np.int32)
+
+
+class TextClassesTask(Task):
+    """Classes of texts, or of their words; see `Task`.
+
+    The configuration's `data` has a `max_length` and a `batch_size`. Subclasses set `classes` in `load`.
+
+    Attributes:
+        num_unnamed: how many of the model's classes, the first ones, are no answers.
+    """
+
+    num_unnamed = 0
+
+    @property
+    def facts(self) -> dict:
+        return {"max_length": self.config.data.max_length, "classes": self.classes}
+
+    def load_facts(self, folder) -> dict:
+        from keras_transformer.saving import run_files
+
+        self.classes = run_files.classes(folder)
+        return {"classes": self.classes}
+
+    @property
+    def sizes(self) -> dict[str, Any]:
+        return {
+            "vocabulary_size": self.tokenizers["text"].vocabulary_size,
+            "num_classes": self.num_unnamed + len(self.classes),
+        }
+
+    def likely_sizes(self) -> dict:
+        vocabulary_size = likely_vocabulary(self.config.tokenizer)
+        return {"vocabulary_size": vocabulary_size, "num_classes": self.num_unnamed + 2}
+
+    def largest_shape(self, row_multiple=1) -> tuple[int, ...]:
+        return rounded_up(self.config.data.batch_size, row_multiple), self.config.data.max_length
+
+    def summary(self) -> str:
+        return f"vocabulary: {self.sizes['vocabulary_size']:,}, classes: {len(self.classes)}"

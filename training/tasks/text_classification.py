@@ -14,8 +14,8 @@ from training.run_config import (
     make_lists,
     no_smoothing,
 )
-from training.tasks.base import Task, likely_vocabulary, rounded_up
-from training.tasks.classes import by_accuracy, classes_of, numbers
+from training.tasks.classes import TextClassesTask, by_accuracy, classes_of, numbers
+from training.tasks.transformer_layers import text_encoder
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class TextClassificationConfig(RunConfig):
     model: TextClassifierConfig | RNNClassifierConfig = field(default_factory=TextClassifierConfig)
 
 
-class TextClassification(Task):
+class TextClassification(TextClassesTask):
     """See `Task`."""
 
     config_class = TextClassificationConfig
@@ -150,29 +150,6 @@ class TextClassification(Task):
         found = [line for text in texts for line in text.splitlines(keepends=True)]
         self.tokenizers = {"text": train_tokenizer(self.config.tokenizer, found)}
 
-    @property
-    def facts(self) -> dict:
-        return {"max_length": self.config.data.max_length, "classes": self.classes}
-
-    def load_facts(self, folder) -> dict:
-        from keras_transformer.saving import run_files
-
-        self.classes = run_files.classes(folder)
-        return {"classes": self.classes}
-
-    @property
-    def sizes(self) -> dict[str, Any]:
-        return {
-            "vocabulary_size": self.tokenizers["text"].vocabulary_size,
-            "num_classes": len(self.classes),
-        }
-
-    def likely_sizes(self) -> dict:
-        return {"vocabulary_size": likely_vocabulary(self.config.tokenizer), "num_classes": 2}
-
-    def largest_shape(self, row_multiple=1) -> tuple[int, ...]:
-        return rounded_up(self.config.data.batch_size, row_multiple), self.config.data.max_length
-
     def batches(self, split, row_multiple=1) -> Any:
         from keras_transformer.pipelines.text_classifier import token_ids
         from training import pipeline
@@ -195,20 +172,14 @@ class TextClassification(Task):
         return {"token_ids": ids}, generator.integers(sizes["num_classes"], size=shape[0]).astype("int32")
 
     def make_model(self, sizes) -> Any:
-        from keras_transformer import layers, models
+        from keras_transformer import models
 
         options = self.model_options()
         if self.config.model.kind == "rnn_classifier":
             model = models.RNNClassifier(sizes["vocabulary_size"], sizes["num_classes"], **options)
             model.build()
             return model
-        encoder = layers.TextEncoder(
-            sizes["vocabulary_size"],
-            max_length=self.config.data.max_length,
-            num_segments=1,
-            name="encoder",  # else Keras counts on, and another run's weights have other names
-            **options,
-        )
+        encoder = text_encoder(sizes["vocabulary_size"], self.config.data.max_length, **options)
         model = models.SequenceClassifier(encoder, sizes["num_classes"], dropout=options["dropout"])
         model.build()
         return model
@@ -223,9 +194,6 @@ class TextClassification(Task):
         import keras
 
         return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
-
-    def summary(self) -> str:
-        return f"vocabulary: {self.sizes['vocabulary_size']:,}, classes: {len(self.classes)}"
 
     def measure(self, model, split, search=None) -> list:
         import numpy as np

@@ -47,3 +47,35 @@ class TransformerLayersConfig:
         """Whether `positions` asks for learned ones, of which the model then needs a number."""
         name = self.positions.get("name") if isinstance(self.positions, dict) else self.positions
         return name == "learned"
+
+
+@dataclass(frozen=True)
+class TextEncoderConfig(TransformerLayersConfig):
+    """The sizes of a `layers.TextEncoder`, those of BERT by default.
+
+    Args:
+        num_layers: layers.
+        hidden_dim: width of every layer, a multiple of num_heads unless key_dim is given.
+    """
+
+    num_layers: int = 12
+    hidden_dim: int = 768
+    num_heads: int = 12
+    intermediate_dim: int = 3072
+    attention_dropout: float = 0.1
+    activation: str = "gelu"
+
+
+def text_encoder(vocabulary_size: int, max_length: int, **options: Any) -> Any:
+    """A `layers.TextEncoder` of one text at a time, with `max_length` positions if they are learned."""
+    from keras_transformer import layers
+    from keras_transformer.layers.position_kinds import named
+
+    is_learned = named(options.get("positions"), "learned")[0] == "learned"
+    return layers.TextEncoder(
+        vocabulary_size,
+        max_length=max_length if is_learned else None,
+        num_segments=1,
+        name="encoder",  # else Keras counts on, and another run's weights have other names
+        **options,
+    )

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from training.pipeline import Rows, TextBatches
+from training.pipeline import Rows, TextBatches, TokenBatches, labelled_rows
 
 LENGTHS = [1, 2, 3, 5, 8, 4, 7, 2, 2, 6, 8]
 N = len(LENGTHS)
@@ -62,3 +63,21 @@ def test_rows_are_a_multiple_and_few_texts_make_one_batch():
             shuffle=True,
             seed=1,
         )
+
+
+def test_labels_of_words_stand_at_their_first_ids():
+    def tokenize(texts):
+        # Two words of two ids each behind the start; of the second text only one is read.
+        ids = tf.ragged.constant([[2, 5, 6, 7, 8], [2, 9, 10]], dtype=tf.int32)[: len(texts)]
+        return ids, tf.ragged.constant([[1, 3], [1]], dtype=tf.int64)[: len(texts)]
+
+    ids, labels = labelled_rows(["a b", "c d"], [[1, 2], [3, 4]], tokenize)
+    assert labels.tolist() == [0, 1, 0, 2, 0, 0, 3, 0]
+    batches = TokenBatches(ids, labels, batch_size=2, boundaries=[6], shuffle=False, seed=0)
+    ((inputs, found),) = batches.batches_of_pass(0)
+    assert inputs["token_ids"].tolist() == [[2, 5, 6, 7, 8, 0], [2, 9, 10, 0, 0, 0]]
+    assert found.tolist() == [[0, 1, 0, 2, 0, 0], [0, 3, 0, 0, 0, 0]] and found.dtype == "int32"
+    ((_, again),) = batches.dataset()
+    np.testing.assert_array_equal(again, found)
+    others = TokenBatches(ids, labels + 1, batch_size=2, boundaries=[6], shuffle=False, seed=0)
+    assert others.digest() != batches.digest()
