@@ -62,7 +62,7 @@ class SmoothedCrossEntropy(keras.losses.Loss):
 
     Args:
         label_smoothing: epsilon, probability mass spread over the whole vocabulary, 0 <= epsilon < 1.
-        pad_id: labels with this id count for nothing.
+        pad_id: labels with this id count for nothing; it may be negative.
         reduction: over tokens; by default the mean over the real ones.
 
     Call arguments:
@@ -104,6 +104,8 @@ class SmoothedCrossEntropy(keras.losses.Loss):
         return weights if sample_weight is None else weights * ops.cast(sample_weight, "float32")
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        if self.pad_id < 0:  # no class: what follows needs one, whatever it is
+            y_true = ops.where(ops.equal(y_true, self.pad_id), 0, y_true)
         return smoothed_cross_entropy(y_true, y_pred, self.label_smoothing)
 
     def get_config(self) -> dict[str, Any]:

@@ -95,6 +95,17 @@ def test_another_pad_id():
     assert loss_of(labels, pad_id=5) == pytest.approx(expected, abs=1e-5)
 
 
+def test_what_counts_for_nothing_may_be_no_class():
+    labels = np.where(REAL, LABELS, -100).astype("int32")
+    assert loss_of(labels, pad_id=-100) == pytest.approx(loss_of(), abs=1e-6)
+
+    def gradient(labels, pad_id):
+        loss = losses.SmoothedCrossEntropy(0.1, pad_id=pad_id)
+        return checks.as_array(checks.input_gradient(lambda x: loss(labels, x), LOGITS))
+
+    np.testing.assert_allclose(gradient(labels, -100), gradient(LABELS, 0), atol=1e-6)
+
+
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
 def test_gradient_is_prediction_minus_target_on_real_tokens(label_smoothing):
     loss = losses.SmoothedCrossEntropy(label_smoothing)
