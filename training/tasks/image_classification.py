@@ -1,4 +1,4 @@
-"""Classes of images: by convolutions, with and without self-attention."""
+"""Classes of images: by convolutions, with and without self-attention, or by patches."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -7,6 +7,7 @@ from command_line import lines, quiet
 from training.run_config import CheckpointsConfig, OptimizerConfig, RunConfig, no_smoothing
 from training.tasks.classes import by_accuracy, classes_of, numbers
 from training.tasks.images import ImageDataConfig, ImageTask
+from training.tasks.transformer_layers import TransformerLayersConfig
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,27 @@ class AttentionCNNConfig:
 
 
 @dataclass(frozen=True)
+class VisionTransformerConfig(TransformerLayersConfig):
+    """The Vision Transformer's sizes; those of ViT-B/16 by default.
+
+    Args:
+        kind: this model.
+        patch_size: height and width of a patch in pixels, a power of 2; the images' are multiples of it.
+        num_layers: layers.
+        hidden_dim: width of every layer, a multiple of num_heads unless key_dim is given.
+    """
+
+    kind: Literal["vit"] = "vit"
+    patch_size: int = 16
+    num_layers: int = 12
+    hidden_dim: int = 768
+    num_heads: int = 12
+    intermediate_dim: int = 3072
+    activation: str = "gelu"
+    norm_first: bool = True
+
+
+@dataclass(frozen=True)
 class ImageClassificationConfig(RunConfig):
     """A run that makes a classifier of images.
 
@@ -38,14 +60,14 @@ class ImageClassificationConfig(RunConfig):
     optimizer: OptimizerConfig = field(default_factory=no_smoothing)
     checkpoints: CheckpointsConfig = field(default_factory=by_accuracy)
     data: ImageDataConfig = field(default_factory=ImageDataConfig)
-    model: AttentionCNNConfig = field(default_factory=AttentionCNNConfig)
+    model: AttentionCNNConfig | VisionTransformerConfig = field(default_factory=AttentionCNNConfig)
 
 
 class ImageClassification(ImageTask):
     """See `Task`."""
 
     config_class = ImageClassificationConfig
-    models = {"attention_cnn": AttentionCNNConfig}
+    models = {"attention_cnn": AttentionCNNConfig, "vit": VisionTransformerConfig}
     command = "training.classify"
     about = """Says what images show: python -m training.classify --run RUN IMAGE ...
 
@@ -85,7 +107,11 @@ class ImageClassification(ImageTask):
     def make_model(self, sizes) -> Any:
         from keras_transformer import models
 
-        model = models.AttentionCNN(sizes["num_classes"], **self.model_options())
+        options = self.model_options()
+        if self.config.model.kind == "vit":
+            model = models.VisionTransformer(sizes["num_classes"], sizes["image_shape"], **options)
+        else:
+            model = models.AttentionCNN(sizes["num_classes"], **options)
         model.build((None, *sizes["image_shape"]))
         return model
 
