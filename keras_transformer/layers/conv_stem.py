@@ -13,10 +13,10 @@ from keras_transformer.types import Shape, Tensor
 class ConvStem(arguments.KnownArguments, keras.layers.Layer):
     """Image -> a vector for each patch: relu(norm(conv(x))), again and again, then a 1x1 convolution.
 
-    Xiao et al. 2021, "Early Convolutions Help Transformers See Better", section 4: in place of one convolution
-    of the patch's size and stride (Dosovitskiy et al. 2021), whose large kernels are hard to train, 3x3
+    Xiao et al. 2021, "Early Convolutions Help Transformers See Better", section 4. In place of one
+    convolution of the patch's size and stride (Dosovitskiy et al. 2021), which is hard to train: 3x3
     convolutions of stride 2, each with twice the channels of the one before, until a position stands for a
-    patch. A vector knows the edges of the neighbours, too.
+    patch. What it says of a patch depends on the neighbours' edges, too.
 
     Args:
         patch_size: P, height and width of a patch in pixels: a power of 2.

@@ -1,9 +1,11 @@
 """Classes of images: by convolutions, with and without self-attention, or by patches."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from command_line import lines, quiet
+from training import picture_files
 from training.run_config import CheckpointsConfig, OptimizerConfig, RunConfig, no_smoothing
 from training.tasks.classes import by_accuracy, classes_of, numbers
 from training.tasks.images import ImageDataConfig, ImageTask
@@ -69,9 +71,10 @@ class ImageClassification(ImageTask):
     config_class = ImageClassificationConfig
     models = {"attention_cnn": AttentionCNNConfig, "vit": VisionTransformerConfig}
     command = "training.classify"
-    about = """Says what images show: python -m training.classify --run RUN IMAGE ...
+    about = """Says what images show: python -m training.classify --run RUN IMAGE ... [--picture PICTURE]
 
-    A line for each image, JPEG, PNG, GIF or BMP: its class, a tab, its probability.
+    A line for each image, JPEG, PNG, GIF or BMP: its class, a tab, its probability. --picture draws where a
+    vit looked in the first image: its attention through all layers (roll-out).
     """
 
     def load(self) -> None:
@@ -134,18 +137,38 @@ class ImageClassification(ImageTask):
         return f"classes: {len(self.classes)}"
 
     @classmethod
+    def add_options(cls, parser) -> None:
+        super().add_options(parser)
+        parser.add_argument(
+            "--picture", type=Path, help="file to draw the attention of a vit into: *.png, *.svg, *.pdf"
+        )
+
+    @classmethod
     def predict(cls, options, config) -> None:
+        if options.picture:
+            if config.model.kind != "vit":
+                raise ValueError(
+                    "`picture` is for a vit, whose attention covers the image. "
+                    f"Received: {options.run}, of the kind {config.model.kind}."
+                )
+            picture_files.check(options.picture)
         with quiet.start_up():
             import tensorflow as tf
 
             from keras_transformer.pipelines.image_classifier import ImageClassifier
             from training.datasets.images import read_images
         classifier = ImageClassifier.from_run(options.run, options.checkpoint)
-        read_images(options.images, classifier.image_shape)  # tells which file is no image
-        encoded = tf.constant([path.read_bytes() for path in options.images])
-        found = zip(*(x.numpy() for x in classifier(encoded)), strict=True)
+        images = read_images(options.images, classifier.image_shape)  # tells which file is no image
+        names, probabilities = classifier(tf.constant([path.read_bytes() for path in options.images]))
+        names = [name.decode("utf-8") for name in names.numpy()]
+        if options.picture:
+            from keras_transformer.attention_maps import attention_over_image
+
+            weights = classifier.look(images[:1])
+            picture_files.write(attention_over_image(images[0], weights, names[:1]), options.picture)
         with lines.writer(None) as write:
-            write(f"{lines.one_line(name.decode('utf-8'))}\t{probability:.4f}" for name, probability in found)
+            found = zip(names, probabilities.numpy(), strict=True)
+            write(f"{lines.one_line(name)}\t{probability:.4f}" for name, probability in found)
 
 
 TASK = ImageClassification
