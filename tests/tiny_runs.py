@@ -49,6 +49,7 @@ CONFIGS = {
         "data": {"name": "digits", "batch_size": 32, "flip": True, "shift": 1},
         "model": {"filters": [4, 4]},
     },
+    "vit": {"data": {"name": "digits", "batch_size": 32}, "model": LAYER | HEADS | {"patch_size": 4}},
 }
 KINDS = sorted(CONFIGS)
 CLASSIFIERS = ("text_classifier", "rnn_classifier")  # of texts, whose file is written, too

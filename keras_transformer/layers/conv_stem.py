@@ -14,13 +14,14 @@ class ConvStem(arguments.KnownArguments, keras.layers.Layer):
     """Image -> a vector for each patch: relu(norm(conv(x))), again and again, then a 1x1 convolution.
 
     Xiao et al. 2021, "Early Convolutions Help Transformers See Better", section 4. In place of one
-    convolution of the patch's size and stride (Dosovitskiy et al. 2021), which is hard to train: 3x3
-    convolutions of stride 2, each with twice the channels of the one before, until a position stands for a
-    patch. What it says of a patch depends on the neighbours' edges, too.
+    convolution of the patch's size and stride (Dosovitskiy et al. 2021), which is hard to train: pairs of 3x3
+    convolutions, the first of stride 2, each pair with twice the channels of the one before, until a position
+    stands for a patch. The second of a pair is as in the authors' largest stem; a small patch would have too
+    few otherwise. A vector depends on the neighbours of its patch, too.
 
     Args:
         patch_size: P, height and width of a patch in pixels: a power of 2.
-        output_dim: D, width of the vectors, >= 1; also the channels of the last 3x3 convolution.
+        output_dim: D, width of the vectors, >= 1; also the channels of the last pair.
 
     Call arguments:
         image: (B, H, W, C), floats from 0 to 1, or uint8.
@@ -50,9 +51,11 @@ class ConvStem(arguments.KnownArguments, keras.layers.Layer):
         self.convolutions = []  # flat, each with its norm: Keras saves no layers of lists in lists
         for index in range(halvings):
             filters = max(1, self.output_dim >> halvings - 1 - index)
-            options = {"strides": 2, "dtype": policy, "name": f"convolution_{index}"}
-            self.convolutions += convolution(filters, 3, shape, **options)
-            shape = (None, None, None, filters)
+            for strides in (2, 1):
+                name = f"convolution_{len(self.convolutions) // 2}"
+                options = {"strides": strides, "dtype": policy, "name": name}
+                self.convolutions += convolution(filters, 3, shape, **options)
+                shape = (None, None, None, filters)
         self.output_convolution = keras.layers.Conv2D(self.output_dim, 1, dtype=policy, name="output")
         self.output_convolution.build(shape)
 
