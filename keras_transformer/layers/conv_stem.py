@@ -15,9 +15,10 @@ class ConvStem(arguments.KnownArguments, keras.layers.Layer):
 
     Xiao et al. 2021, "Early Convolutions Help Transformers See Better", section 4. In place of one
     convolution of the patch's size and stride (Dosovitskiy et al. 2021), which is hard to train: pairs of 3x3
-    convolutions, the first of stride 2, each pair with twice the channels of the one before, until a position
-    stands for a patch. The second of a pair is as in the authors' largest stem; a small patch would have too
-    few otherwise. A vector depends on the neighbours of its patch, too.
+    convolutions, each pair with half the height and width and twice the channels of the one before, until a
+    position stands for a patch. The authors, whose patches are of 16 pixels, begin with a stride of 2
+    and have single convolutions but in their largest stem; a patch of 4 pixels would have too few. A vector
+    depends on the neighbours of its patch, too.
 
     Args:
         patch_size: P, height and width of a patch in pixels: a power of 2.
@@ -49,9 +50,9 @@ class ConvStem(arguments.KnownArguments, keras.layers.Layer):
         shape = (None, None, None, self.channels)
         halvings = self.patch_size.bit_length() - 1
         self.convolutions = []  # flat, each with its norm: Keras saves no layers of lists in lists
-        for index in range(halvings):
-            filters = max(1, self.output_dim >> halvings - 1 - index)
-            for strides in (2, 1):
+        for index in range(halvings + 1):
+            filters = max(1, self.output_dim >> halvings - index)
+            for strides in (2 if index else 1, 1):
                 name = f"convolution_{len(self.convolutions) // 2}"
                 options = {"strides": strides, "dtype": policy, "name": name}
                 self.convolutions += convolution(filters, 3, shape, **options)

@@ -6,7 +6,7 @@ import pytest
 from keras_transformer import layers
 from tests import checks
 
-B, H, W, C, D = 3, 8, 12, 2, 5
+B, H, W, C, D = 3, 8, 12, 2, 22
 X = checks.numbers(B, H, W, C)
 
 
@@ -17,7 +17,8 @@ def stem(**kwargs):
 def test_there_is_a_vector_for_each_patch_and_channels_double():
     layer = checks.built(stem, (X,))
     assert layer(X).shape == (B, H // 4, W // 4, D) == layer.compute_output_shape(X.shape)
-    assert [kernel.shape[-1] for kernel in layer.weights if kernel.path.endswith("kernel")] == [2, 2, 5, 5, 5]
+    kernels = [weight for weight in layer.weights if weight.path.endswith("kernel")]
+    assert [kernel.shape[-1] for kernel in kernels] == [5, 5, 11, 11, 22, 22, 22]
 
 
 def test_a_vector_sees_its_patch_and_the_next_ones():

@@ -1,5 +1,7 @@
 """The Vision Transformer: standard checks, size, roll-out, and images that do not divide into patches."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ IMAGES = np.random.default_rng(0).uniform(size=(B, *SHAPE)).astype("float32")
 
 
 def small(**kwargs):
-    options = {"num_layers": 2, "hidden_dim": 6, "num_heads": 3, "intermediate_dim": 5, **kwargs}
+    options = {"num_layers": 2, "hidden_dim": 12, "num_heads": 3, "intermediate_dim": 5, **kwargs}
     return models.VisionTransformer(4, SHAPE, 4, **options)
 
 
@@ -37,17 +39,17 @@ def test_number_of_parameters():
     """That of training/configs/fashion_mnist_vit.yaml."""
     model = models.VisionTransformer(10, (28, 28, 1), 4, 3, 64, 4, 128)
     model.build()
-    pairs = [(1, 32), (32, 32), (32, 64), (64, 64)]
-    stem = sum(9 * into * out + 4 * out for into, out in pairs) + 64 * 64 + 64
+    channels = [1, 16, 16, 32, 32, 64, 64]
+    stem = sum(9 * into * out + 4 * out for into, out in itertools.pairwise(channels)) + 64 * 64 + 64
     attention, network, norm = 4 * (64 * 64 + 64), 2 * 64 * 128 + 64 + 128, 2 * 64
     encoder = 3 * (attention + network + 2 * norm) + norm
-    assert model.count_params() == stem + 49 * 64 + encoder + 64 * 10 + 10 == 174_058 < 300_000
+    assert model.count_params() == stem + 49 * 64 + encoder + 64 * 10 + 10 == 180_954 < 300_000
 
 
 @pytest.mark.parametrize("positions", [None, "none"])
 def test_where_a_patch_stands_counts_unless_told_otherwise(positions):
     model = checks.built(lambda: small(positions=positions), (IMAGES,))
-    hidden = np.random.default_rng(1).normal(size=(1, 6, 6)).astype("float32")
+    hidden = np.random.default_rng(1).normal(size=(1, 6, 12)).astype("float32")
 
     def pooled(patches):
         hidden = patches if model.positions is None else model.positions(patches)

@@ -164,8 +164,8 @@ class ImageClassification(ImageTask):
         if options.picture:
             from keras_transformer.attention_maps import attention_over_image
 
-            weights = classifier.look(images[:1])
-            picture_files.write(attention_over_image(images[0], weights, names[:1]), options.picture)
+            figure = attention_over_image(images[0], classifier.look(images[:1]), [""], title=names[0])
+            picture_files.write(figure, options.picture)
         with lines.writer(None) as write:
             found = zip(names, probabilities.numpy(), strict=True)
             write(f"{lines.one_line(name)}\t{probability:.4f}" for name, probability in found)
