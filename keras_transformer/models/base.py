@@ -42,9 +42,9 @@ def id_specs(*names: str) -> dict[str, keras.layers.InputSpec]:
     return {name: keras.layers.InputSpec(shape=(None, None), dtype="int32", name=name) for name in names}
 
 
-def image_spec(channels: int, height: int | None = None, width: int | None = None) -> keras.layers.InputSpec:
-    """Images (B, H, W, C), floats from 0 to 1, for `ZooModel.input_specs`; None for any height or width."""
-    return keras.layers.InputSpec(shape=(None, height, width, channels), dtype="float32", name="image")
+def image_spec(channels: int) -> keras.layers.InputSpec:
+    """Images (B, H, W, C), floats from 0 to 1, for `ZooModel.input_specs`."""
+    return keras.layers.InputSpec(shape=(None, None, None, channels), dtype="float32", name="image")
 
 
 class AutoregressiveModel(ZooModel):

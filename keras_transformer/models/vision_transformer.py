@@ -9,7 +9,7 @@ from keras import ops
 from keras_transformer import arguments, layers
 from keras_transformer.layers.layer_config import LayerFields, TakesLayerConfig
 from keras_transformer.layers.position_kinds import encoded, input_encoding, named
-from keras_transformer.models.base import ZooModel, image_spec
+from keras_transformer.models.base import ZooModel
 from keras_transformer.types import Tensor, Tree
 
 
@@ -139,8 +139,7 @@ class VisionTransformer(TakesLayerConfig, ZooModel):
 
     def input_specs(self) -> Tree:
         """See `ZooModel`."""
-        height, width, channels = self.image_shape
-        return image_spec(channels, height, width)
+        return keras.layers.InputSpec(shape=(None, *self.image_shape), dtype="float32", name="image")
 
     def get_config(self) -> dict[str, Any]:
         return {

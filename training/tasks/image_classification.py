@@ -101,6 +101,9 @@ class ImageClassification(ImageTask):
         return {"num_classes": len(self.classes), "image_shape": self.examples["train"][0].shape[1:]}
 
     def likely_sizes(self) -> dict:
+        model = self.config.model
+        if model.kind == "vit":
+            return {"num_classes": 2, "image_shape": (model.patch_size, model.patch_size, 3)}
         return {**super().likely_sizes(), "num_classes": 2}
 
     def batches(self, split, row_multiple=1) -> Any:

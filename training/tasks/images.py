@@ -58,9 +58,7 @@ class ImageTask(Task):
         return image_facts(folder)
 
     def likely_sizes(self) -> dict:
-        model = self.config.model
-        # Each block of convolutions halves it.
-        side = model.patch_size if hasattr(model, "patch_size") else 2 ** (len(model.filters) + 2)
+        side = 2 ** (len(self.config.model.filters) + 2)  # each block halves it
         return {"image_shape": (side, side, 3)}
 
     def largest_shape(self, row_multiple=1) -> tuple[int, ...]:
