@@ -106,7 +106,7 @@ def write(signatures, resources, warm_up, base, version=None, samples=(), facts=
     base = Path(base)
     choose_version(base, version)
     with whole_folder.beside(base) as beside:
-        # Traced once: inside of `save`, TensorFlow would not take them for the same as the ones that answer samples.
+        # Traced once: `save` would trace them for itself, and the samples for themselves once more.
         signatures = {name: function.get_concrete_function() for name, function in signatures.items()}
         # A module of its own holds what the graphs read, and no other function.
         module = tf.Module()

@@ -20,7 +20,12 @@ COMMAND = re.compile(
 )
 
 # Runs whose kind decides which options a command has.
-CLASSIFIERS = {"fashion": "attention_cnn", "titles": "text_classifier", "words": "rnn_classifier"}
+CLASSIFIERS = {
+    "fashion": "attention_cnn",
+    "patches": "vit",
+    "titles": "text_classifier",
+    "words": "rnn_classifier",
+}
 
 
 def commands():
@@ -67,9 +72,7 @@ def only_parsed(monkeypatch, tmp_path):
 # Runs of the docs -> their kind of model.
 RUNS = {
     "runs/shakespeare": "causal_lm",
-    "runs/fashion": "attention_cnn",
-    "runs/titles": "text_classifier",
-    "runs/words": "rnn_classifier",
+    **{f"runs/{name}": kind for name, kind in CLASSIFIERS.items()},
     "runs/names": "tagger",
     "runs/minilm": "text_embedder",
 }

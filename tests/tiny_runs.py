@@ -54,6 +54,7 @@ CONFIGS = {
         "data": {"name": "digits", "batch_size": 32, "flip": True, "shift": 1},
         "model": {"filters": [4, 4]},
     },
+    "vit": {"data": {"name": "digits", "batch_size": 32}, "model": LAYER | HEADS | {"patch_size": 4}},
 }
 KINDS = sorted(CONFIGS)
 TAGGED = "to O\nAmy B-PER\nLee I-PER\n\nin O\nUlm B-LOC\n\n"

@@ -5,6 +5,7 @@ from keras_transformer.layers.attention_pooling import AttentionPooling
 from keras_transformer.layers.attention_scores import AdditiveScore, ConcatScore, DotScore, GeneralScore
 from keras_transformer.layers.conv_decoder import ConvDecoder, ConvDecoderLayer
 from keras_transformer.layers.conv_encoder import ConvEncoder
+from keras_transformer.layers.conv_stem import ConvStem
 from keras_transformer.layers.decoder import Decoder, DecoderLayer
 from keras_transformer.layers.dot_product import scaled_dot_product_attention
 from keras_transformer.layers.embedding import TokenEmbedding
@@ -37,6 +38,7 @@ __all__ = [
     "ConvDecoder",
     "ConvDecoderLayer",
     "ConvEncoder",
+    "ConvStem",
     "Decoder",
     "DecoderLayer",
     "DotScore",

@@ -7,6 +7,7 @@ al. 2018, section 4.2.3).
 from typing import Any, Unpack
 
 import keras
+from keras import ops
 
 from keras_transformer import arguments, masks
 from keras_transformer.layers.layer_config import LayerConfig, LayerFields
@@ -67,21 +68,38 @@ class EncoderLayer(TransformerLayer):
         use_causal_mask: bool = False,
         training: bool | None = None,
     ) -> Tensor:
+        hidden, _ = self._forward(hidden, hidden_mask, attention_mask, use_causal_mask, weights=False)
+        return hidden
+
+    def attend(
+        self,
+        hidden: Tensor,
+        hidden_mask: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        use_causal_mask: bool = False,
+    ) -> tuple[Tensor, Tensor]:
+        """As a call without dropout; returns the attention weights too, (B, H, T, T)."""
+        return self._forward(hidden, hidden_mask, attention_mask, use_causal_mask, weights=True)
+
+    def _forward(self, hidden, hidden_mask, attention_mask, use_causal_mask, weights):
+        """(B, T, D), and the attention weights if they are asked for, or None."""
         if hidden_mask is None:
             hidden_mask = masks.implicit_mask(hidden)
         arguments.check_vectors((None, None, self.width), hidden=hidden)
         arguments.check_masks(hidden.shape[:2], hidden_mask=hidden_mask)
         x = self.self_attention.before(hidden)
-        x = self.self_attention.layer(
+        found = self.self_attention.layer(
             x,
             x,
             query_mask=hidden_mask,
             value_mask=hidden_mask,
             attention_mask=attention_mask,
             use_causal_mask=use_causal_mask or self.causal,
+            return_attention_scores=weights,
         )
+        x, scores = found if weights else (found, None)
         hidden = self.self_attention.after(hidden, x)
-        return self.feed_forward(hidden)
+        return self.feed_forward(hidden), scores
 
     def initial_state(self, batch_size: int, max_length: int) -> Tree:
         """The empty state of `step`: see `MultiHeadAttention.initial_state`."""
@@ -162,6 +180,22 @@ class Encoder(TransformerStack):
                 use_causal_mask=use_causal_mask,
             )
         return self._finish(hidden)
+
+    def attend(
+        self,
+        hidden: Tensor,
+        hidden_mask: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        use_causal_mask: bool = False,
+    ) -> tuple[Tensor, Tensor]:
+        """As a call without dropout; returns the attention weights of all layers too, (B, N, H, T, T)."""
+        if hidden_mask is None:
+            hidden_mask = masks.implicit_mask(hidden)
+        weights = []
+        for layer in self.layers:
+            hidden, of_layer = layer.attend(hidden, hidden_mask, attention_mask, use_causal_mask)
+            weights.append(of_layer)
+        return self._finish(hidden), ops.stack(weights, axis=1)
 
     def initial_state(self, batch_size: int, max_length: int) -> Tree:
         """A list with one entry for each layer; see `EncoderLayer.initial_state`."""

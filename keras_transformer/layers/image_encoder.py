@@ -11,6 +11,48 @@ from keras_transformer.saving.quantization import KeepsQuantization
 from keras_transformer.types import Shape, Tensor
 
 
+def convolution(
+    filters: int, size: int, input_shape: Shape, strides: int = 1, **kwargs: Any
+) -> list[keras.layers.Layer]:
+    """A built convolution and its batch norm, which makes a bias superfluous, for `through`.
+
+    Args:
+        filters: number of channels of the output.
+        size: height and width of the kernel.
+        input_shape: (B, H, W, C).
+        strides: height and width are divided by it, rounded up.
+        **kwargs: `name`, `dtype`.
+    """
+    layer = keras.layers.Conv2D(
+        filters,
+        size,
+        strides=strides,
+        padding="same",
+        use_bias=False,
+        kernel_initializer="he_normal",
+        **kwargs,
+    )
+    norm = keras.layers.BatchNormalization(momentum=0.9, **kwargs | {"name": f"{kwargs['name']}_norm"})
+    layer.build(input_shape)
+    norm.build((*input_shape[:-1], filters))
+    return [layer, norm]
+
+
+def through(convolution_and_norm: list[keras.layers.Layer], x: Tensor, training: bool | None) -> Tensor:
+    """What a `convolution` makes of x, (B, H, W, C); x itself if it is empty."""
+    if convolution_and_norm:
+        layer, norm = convolution_and_norm
+        x = norm(layer(x), training=training)
+    return x
+
+
+def pixels(image: Tensor, dtype: str) -> Tensor:
+    """An image as floats from 0 to 1, of which uint8 makes them; floats stay as they are."""
+    if keras.backend.standardize_dtype(image.dtype) == "uint8":
+        return keras.ops.cast(image, dtype) / 255
+    return image
+
+
 @keras.saving.register_keras_serializable(package="keras_transformer")
 class ResidualBlock(arguments.KnownArguments, keras.layers.Layer):
     """relu(norm(conv(relu(norm(conv(x))))) + shortcut(x)), with 3x3 convolutions.
@@ -42,47 +84,24 @@ class ResidualBlock(arguments.KnownArguments, keras.layers.Layer):
         arguments.check_shapes(4, x=input_shape)
         self.channels = input_shape[-1]
         output_shape = (*input_shape[:-1], self.filters)
-        self.first = self._convolution("first", 3, input_shape)
-        self.second = self._convolution("second", 3, output_shape)
+        policy = self.dtype_policy
+        self.first = convolution(self.filters, 3, input_shape, dtype=policy, name="first")
+        self.second = convolution(self.filters, 3, output_shape, dtype=policy, name="second")
         self.shortcut = []
         if input_shape[-1] != self.filters:
-            self.shortcut = self._convolution("shortcut", 1, input_shape)
-
-    def _convolution(self, name, size, input_shape):
-        """A convolution that keeps height and width, and its norm, which makes a bias superfluous."""
-        policy = self.dtype_policy
-        convolution = keras.layers.Conv2D(
-            self.filters,
-            size,
-            padding="same",
-            use_bias=False,
-            kernel_initializer="he_normal",
-            dtype=policy,
-            name=name,
-        )
-        norm = keras.layers.BatchNormalization(momentum=0.9, dtype=policy, name=f"{name}_norm")
-        convolution.build(input_shape)
-        norm.build((*input_shape[:-1], self.filters))
-        return [convolution, norm]
+            self.shortcut = convolution(self.filters, 1, input_shape, dtype=policy, name="shortcut")
 
     def call(self, x: Tensor, training: bool | None = None) -> Tensor:
         arguments.check_vectors((None, None, None, self.channels), x=x)
-        hidden = keras.ops.relu(_through(self.first, x, training))
-        hidden = _through(self.second, hidden, training)
-        return keras.ops.relu(hidden + _through(self.shortcut, x, training))
+        hidden = keras.ops.relu(through(self.first, x, training))
+        hidden = through(self.second, hidden, training)
+        return keras.ops.relu(hidden + through(self.shortcut, x, training))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.filters)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "filters": self.filters}
-
-
-def _through(convolution_and_norm, x, training):
-    if convolution_and_norm:
-        convolution, norm = convolution_and_norm
-        x = norm(convolution(x), training=training)
-    return x
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -143,9 +162,7 @@ class ImageEncoder(KeepsQuantization, arguments.KnownArguments, keras.layers.Lay
                 attention.build(shape)
 
     def call(self, image: Tensor, training: bool | None = None) -> Tensor:
-        hidden = image
-        if keras.backend.standardize_dtype(image.dtype) == "uint8":
-            hidden = keras.ops.cast(image, self.compute_dtype) / 255
+        hidden = pixels(image, self.compute_dtype)
         arguments.check_vectors((None, None, None, self.channels), image=hidden)
         for index, (block, attention) in enumerate(self._blocks_and_attentions()):
             hidden = self.pooling(hidden) if index else hidden

@@ -11,6 +11,7 @@ from keras_transformer.models.rnn_classifier import RNNClassifier
 from keras_transformer.models.rnn_seq2seq import RNNSeq2Seq
 from keras_transformer.models.sentence_encoder import SentenceEncoder
 from keras_transformer.models.transformer import Transformer
+from keras_transformer.models.vision_transformer import VisionTransformer
 
 __all__ = [
     "AttentionCNN",
@@ -25,4 +26,5 @@ __all__ = [
     "SequenceClassifier",
     "TokenClassifier",
     "Transformer",
+    "VisionTransformer",
 ]

@@ -22,6 +22,7 @@ PIPELINES = {
     "masked_lm": ("mask_filler", "MaskFiller"),
     "image_captioner": ("captioner", "Captioner"),
     "attention_cnn": ("image_classifier", "ImageClassifier"),
+    "vit": ("image_classifier", "ImageClassifier"),
     "text_classifier": ("text_classifier", "TextClassifier"),
     "rnn_classifier": ("text_classifier", "TextClassifier"),
     "tagger": ("tagger", "Tagger"),

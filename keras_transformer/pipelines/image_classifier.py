@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
+import numpy as np
 
 from keras_transformer.installation import needs
 from keras_transformer.pipelines import guards
 from keras_transformer.pipelines.base import Pipeline
-from keras_transformer.pipelines.encoded_images import decode_images
+from keras_transformer.pipelines.encoded_images import as_images, decode_images
 from keras_transformer.pipelines.guards import Limits
 from keras_transformer.pipelines.signatures import IMAGE_LIMITS, Served, graph, image_requests
 from keras_transformer.saving.checkpoints import checkpoint_path
@@ -20,7 +22,7 @@ with needs("text"):
 
 
 class ImageClassifier(Pipeline):
-    """Says what images show, with a `models.AttentionCNN`; can be exported as it is.
+    """Says what images show, with an `AttentionCNN` or a `VisionTransformer`; can be exported as it is.
 
     Args:
         model: images (B, H, W, C) -> logits (B, number of classes).
@@ -43,7 +45,7 @@ class ImageClassifier(Pipeline):
 
     @classmethod
     def from_run(cls, run_folder: str | Path, checkpoint: str | None = None) -> "ImageClassifier":
-        """Loads what `training.train` made of an `attention_cnn`.
+        """Loads what `training.train` made of an `attention_cnn` or a `vit`.
 
         Args:
             run_folder: a folder with model.keras and pipeline.json.
@@ -98,3 +100,23 @@ class ImageClassifier(Pipeline):
         """Image bytes, strings (B,) -> float32 (B, number of classes), rows sum to 1."""
         logits = self.model(decode_images(encoded, self.image_shape), training=False)
         return tf.nn.softmax(tf.cast(logits, tf.float32))
+
+    def look(self, images: Any) -> np.ndarray:
+        """How much each patch counted: `models.VisionTransformer.rollout`.
+
+        Args:
+            images: uint8, (N, H, W, C).
+
+        Returns:
+            float32, (N, H / P, W / P); an image's weights have the sum 1. What
+            `attention_maps.attention_over_image` draws.
+
+        Raises:
+            ValueError: the model has no patches, or `images` is something else.
+        """
+        if not hasattr(self.model, "rollout"):
+            raise ValueError(
+                "`look` is for a `VisionTransformer`, which weighs patches. "
+                f"Received: a model of the class {type(self.model).__name__}."
+            )
+        return self.model.rollout(tf.constant(as_images(images, self.image_shape), tf.uint8)).numpy()

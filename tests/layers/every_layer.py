@@ -85,6 +85,7 @@ LAYERS = {
         lambda B, T, S, D: [(B, T, D), (B, T, D + 1), (B, S, D + 1), (B, S, D + 1)],
     ),
     "ConvEncoder": (lambda **kwargs: layers.ConvEncoder(1, 4, **kwargs), _one),
+    "ConvStem": (lambda **kwargs: layers.ConvStem(2, 6, **kwargs), _grid),
     "Decoder": (lambda **kwargs: layers.Decoder(norm_first=True, **STACK, **kwargs), _two),
     "DecoderLayer": (_decoder_layer, _two),
     "DotScore": (layers.DotScore, _two),
@@ -136,7 +137,7 @@ def drawn(name, shapes, seed=0, dtype=None):
 
 # What a constructor's argument has to be, by its name.
 SIZES = """channels embedding_dim filters hidden_dim intermediate_dim kernel_size key_dim max_length
-    num_classes num_heads num_layers num_segments output_dim reduction source_vocabulary_size units
+    num_classes num_heads num_layers num_segments output_dim patch_size reduction source_vocabulary_size units
     target_vocabulary_size value_dim vocabulary_size window num_buckets max_distance""".split()
 RATES = ("dropout", "attention_dropout")
 POSITIVE = ("norm_epsilon", "max_wavelength", "scale", "logits_scale")

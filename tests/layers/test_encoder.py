@@ -87,6 +87,24 @@ def test_encoder_is_its_layers_one_after_the_other(make):
     np.testing.assert_allclose(actual[MASK], expected[MASK], atol=5e-5)
 
 
+def test_all_layers_tell_what_they_attended_to():
+    built = checks.built(encoder_norm_first, (X,))
+    hidden, weights = map(checks.as_array, built.attend(X, hidden_mask=NO_ROW, use_causal_mask=True))
+    np.testing.assert_allclose(
+        hidden, checks.as_array(built(X, hidden_mask=NO_ROW, use_causal_mask=True)), atol=1e-6
+    )
+    assert weights.shape == (B, 2, H, T, T)
+    first = built.layers[0]
+    np.testing.assert_allclose(
+        weights[:, 0], checks.as_array(first.attend(X, NO_ROW, None, True)[1]), atol=1e-6
+    )
+    seen = NO_ROW[:, None, None, :] & NO_ROW[:, None, :, None] & np.tri(T, dtype=bool)
+    np.testing.assert_allclose(
+        weights.sum(axis=-1), seen.any(axis=-1)[:, None] * np.ones((B, 2, H, T)), atol=1e-5
+    )
+    assert not weights[~np.broadcast_to(seen[:, None], weights.shape)].any()
+
+
 @pytest.mark.parametrize("norm_first", [False, True])
 def test_number_of_parameters(norm_first):
     built = checks.built(lambda: layers.Encoder(3, H, F, norm_first=norm_first), (X,))

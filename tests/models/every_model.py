@@ -27,6 +27,9 @@ MODELS = {
     "SequenceClassifier": lambda **kwargs: models.SequenceClassifier(text_encoder(**kwargs), 3, **kwargs),
     "TokenClassifier": lambda **kwargs: models.TokenClassifier(text_encoder(**kwargs), 3, **kwargs),
     "Transformer": lambda **kwargs: models.Transformer(**PAIRS, **SIZES, **HEADS, **kwargs),
+    "VisionTransformer": lambda **kwargs: models.VisionTransformer(
+        3, (8, 4, 1), 2, **SIZES, **HEADS, **kwargs
+    ),
 }
 
 
@@ -44,4 +47,5 @@ def inputs(name, rows=2, length=3, source_length=4):
         "SentenceEncoder": {"token_ids": target},
         "SequenceClassifier": {"token_ids": target, "segment_ids": target % 2},
         "TokenClassifier": {"token_ids": target},
+        "VisionTransformer": rng.uniform(size=(rows, 8, 4, 1)).astype("float32"),
     }.get(name, {"source_ids": source, "target_ids": target})

@@ -28,7 +28,8 @@ def exported(model, folder):
     model.export(folder, verbose=False)
     loaded = tf.saved_model.load(folder)
     _, signature = loaded.signatures["serving_default"].structured_input_signature
-    assert all(set(spec.shape[:2]) == {None} for spec in signature.values())
+    free = 1 if isinstance(model, models.VisionTransformer) else 2  # which has a size that images must have
+    assert all(set(spec.shape[:free]) == {None} for spec in signature.values())
     for name, spec in signature.items():
         assert spec.dtype == (tf.int32 if name.endswith("_ids") else tf.float32), name
     return loaded
@@ -93,7 +94,7 @@ def test_an_unknown_argument_is_answered_with_the_model_and_its_arguments(name):
         MODELS[name]()(inputs(name), mask=np.ones((2, 3), bool))
 
 
-@pytest.mark.parametrize("name", sorted(set(MODELS) - {"AttentionCNN"}))
+@pytest.mark.parametrize("name", sorted(set(MODELS) - {"AttentionCNN", "VisionTransformer"}))
 def test_inputs_that_do_not_fit_are_named(name):
     model, asked = MODELS[name](), inputs(name)
     with pytest.raises(ValueError, match=r"`inputs` must be a dictionary with .*_ids.* Received: \['ids'\]"):
@@ -114,7 +115,7 @@ def test_arguments_out_of_range_are_refused_by_name(name):
             type(model).from_config(config)
 
 
-@pytest.mark.parametrize("name", ["CausalLM", "Transformer", "ImageCaptioner"])
+@pytest.mark.parametrize("name", ["CausalLM", "Transformer", "ImageCaptioner", "VisionTransformer"])
 def test_heads_share_the_width(name):
     model = MODELS[name]()
     config = {**model.get_config(), "num_heads": 4, "decoder": "transformer"}

@@ -83,3 +83,16 @@ def test_a_folder_without_classes_or_without_a_model_is_refused(tmp_path):
     (tmp_path / "images.json").write_text(json.dumps({"image_shape": SHAPE, "classes": CLASSES}))
     with pytest.raises(ValueError, match=f"holds model.keras .* Received: {tmp_path}, without model.keras"):
         ImageClassifier.from_run(tmp_path)
+
+
+def test_a_vision_transformer_says_which_patches_counted(classifier):
+    model = models.VisionTransformer(len(CLASSES), (8, 12, 3), 4, 1, 4, 2, 5)
+    patches = ImageClassifier(model, CLASSES, (8, 12, 3))
+    images = np.random.default_rng(1).integers(256, size=(2, 8, 12, 3)).astype(np.uint8)
+    weights = patches.look(images)
+    assert weights.shape == (2, 2, 3) and weights.dtype == np.float32
+    np.testing.assert_allclose(weights.sum(axis=(1, 2)), 1.0, atol=1e-5)
+    with pytest.raises(ValueError, match=r"must be pixels, \(N, 8, 12, 3\). Received: shape \(8, 12, 3\)"):
+        patches.look(images[0])
+    with pytest.raises(ValueError, match="`look` is for a `VisionTransformer`.*the class AttentionCNN"):
+        classifier.look(IMAGES)

@@ -109,8 +109,9 @@ def test_captioners_describe_image_bytes_as_in_python(zoo_run, tmp_path, model):
     assert best["caption"] == [row[0] for row in nbest["captions"]]
 
 
-def test_classifiers_name_the_class_of_image_bytes_as_in_python(zoo_run, tmp_path):
-    run = zoo_run("attention_cnn")
+@pytest.mark.parametrize("kind", ["attention_cnn", pytest.param("vit", marks=pytest.mark.slow)])
+def test_classifiers_name_the_class_of_image_bytes_as_in_python(zoo_run, tmp_path, kind):
+    run = zoo_run(kind)
     folder = export.export(run, tmp_path / "served")
     classifier = ImageClassifier.from_run(run)
     images = encoded_images(classifier.image_shape)

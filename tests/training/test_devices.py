@@ -1,14 +1,18 @@
 """How a training is shared out among devices and workers."""
 
 import json
+import subprocess
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.source_code import ROOT
 from tests.training.conftest import TINY
 from training import devices, pipeline
 from training.config import read
+from training.datasets import pictures
 from training.stages import data
 
 CLUSTER = {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}
@@ -106,3 +110,33 @@ def test_the_parts_of_all_workers_are_the_batches(endless):
     together = [np.concatenate([*first[2 * place : 2 * place + 2], second[place]]) for place in range(4)]
     expected = [batch for number in (0, 1) for batch in batches.batches_of_pass(number if endless else 0)]
     np.testing.assert_array_equal(together, expected[start : start + 4])
+
+
+def test_a_last_batch_that_cannot_be_split_evenly_is_split_all_the_same():
+    rows = np.arange(7)
+    batches = pipeline.ArrayBatches(rows, rows, batch_size=6, shuffle=False, seed=0)
+    parts = batches.parts(3, range(3), endless=False).take(6)
+    found = [labels.tolist() for _, labels in parts.as_numpy_iterator()]
+    assert found == [[0, 1], [2, 3], [4, 5], [6], [], []]
+
+
+@pytest.mark.slow
+def test_two_devices_measure_every_image_of_an_uneven_validation_set(warm_python, tmp_path):
+    """180 digits in batches of 179: one row is left for two devices."""
+    config = tmp_path / "digits.yaml"
+    config.write_text(
+        """data: {name: digits, batch_size: 179}
+model: {kind: attention_cnn, filters: [2]}
+optimizer: {schedule: cosine, warmup_steps: 1}
+fit: {epochs: 1, steps_per_epoch: 1, num_devices: 2}
+"""
+    )
+    command = ["-m", "training.train", "--config", config, "--output", tmp_path / "run"]
+    done = subprocess.run([warm_python, *map(str, command)], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    record = json.loads((tmp_path / "run/metrics.jsonl").read_text())
+    model = keras.models.load_model(tmp_path / "run/model.keras")
+    images, labels, names = pictures.load("digits", "validation")
+    found = np.argmax(model.predict(images[..., None], verbose=0), axis=1)
+    right = [sorted(names)[place] == names[label] for place, label in zip(found, labels, strict=True)]
+    assert record["val_accuracy"] == pytest.approx(np.mean(right))

@@ -37,7 +37,8 @@ OWN = {
     generate: (["to", "be"], {"causal_lm"}),
     fill: (["to [MASK]", "[MASK]"], {"masked_lm"}),
     caption: (["IMAGE"], {"image_captioner"}),
-    classify: (["IMAGE"], {"attention_cnn", "text_classifier", "rnn_classifier"}),  # a path is a text, too
+    # A path is a text, too.
+    classify: (["IMAGE"], {"attention_cnn", "vit", *tiny_runs.CLASSIFIERS}),
 }
 # Kinds without a command of their own.
 ONLY_PREDICTED = {"tagger"}
@@ -79,9 +80,8 @@ def examples(picture, tmp_path_factory):
     }
     for name, text in texts.items():
         (folder / name).write_text(text)
-    names = {"image_captioner": "captions", "attention_cnn": "classes", "tagger": "tagged"} | dict.fromkeys(
-        TRANSLATORS, "pairs"
-    )
+    names = {"image_captioner": "captions", "attention_cnn": "classes", "vit": "classes", "tagger": "tagged"}
+    names |= dict.fromkeys(TRANSLATORS, "pairs")
     names |= dict.fromkeys(tiny_runs.CLASSIFIERS, "labelled")
     return {kind: str(folder / names.get(kind, "text")) for kind in KINDS}
 
@@ -108,7 +108,7 @@ def test_a_run_is_whole_and_can_be_measured(zoo_run, kind, capsys):
     searched = SEARCH if kind in TRANSLATORS | {"image_captioner"} else []
     evaluate.main(["--run", str(run), "--data", "validation", *searched])
     measures = {line.split(" = ")[0]: line for line in capsys.readouterr().out.splitlines()}
-    expected = dict.fromkeys(("attention_cnn", "tagger", *tiny_runs.CLASSIFIERS), "accuracy")
+    expected = dict.fromkeys(("attention_cnn", "vit", "tagger", *tiny_runs.CLASSIFIERS), "accuracy")
     expected |= {"masked_lm": "token accuracy", "causal_lm": "perplexity"}
     assert expected.get(kind, "exact match") in measures
     if kind in expected:  # two decimals are enough from 0 to 100, not for an accuracy from 0 to 1 or a loss
@@ -173,7 +173,7 @@ def test_a_run_is_measured_where_its_data_is_not(zoo_run, fails, examples, tmp_p
 
 
 @pytest.mark.parametrize(
-    "kind", ["attention_cnn", *map(slowly, ("causal_lm", "image_captioner", *tiny_runs.CLASSIFIERS))]
+    "kind", ["attention_cnn", *map(slowly, ("causal_lm", "image_captioner", "vit", *tiny_runs.CLASSIFIERS))]
 )
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(zoo_run, configs, kind, tmp_path, monkeypatch):
     output, whole = tmp_path / "run", zoo_run(kind)
@@ -243,6 +243,24 @@ def test_the_attention_over_an_image_is_drawn(zoo_run, picture, tmp_path, capsys
     with eagerly():
         caption.main(["--run", str(run), picture, "--picture", str(drawn), *SEARCH])
     assert drawn.stat().st_size > 1000
+
+
+def test_the_patches_that_counted_are_drawn(zoo_run, fails, picture, tmp_path, capsys):
+    drawn = tmp_path / "rollout.png"
+    given = [picture, "--picture", str(drawn)]
+    line = fails(classify.main, "--run", zoo_run("attention_cnn"), *given)
+    assert "`picture` is for a vit, whose attention covers the image. Received: " in line
+    assert line.endswith("of the kind attention_cnn.") and not drawn.exists()
+    capsys.readouterr()
+    classify.main(["--run", str(zoo_run("vit")), *given])
+    assert drawn.stat().st_size > 1000 and capsys.readouterr().out.count("\t") == 1
+
+
+def test_images_that_do_not_divide_into_patches_are_refused_before_a_training(configs, fails, tmp_path):
+    output = tmp_path / "run"
+    for size, message in ((16, "patch_size=16"), (3, "must be a power of 2. Received: patch_size=3")):
+        line = fails(train.main, "--config", configs["vit"], "--output", output, "--model.patch_size", size)
+        assert message in line and not output.exists()
 
 
 def test_a_head_is_for_a_picture(zoo_run, fails, picture):

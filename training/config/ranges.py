@@ -74,6 +74,7 @@ RANGES = {
     "model.norm_epsilon": ABOVE_0,
     "model.embedding_dim": SIZE,
     "model.kernel_size": SIZE,
+    "model.patch_size": SIZE,
     "model.max_length": POSITIVE,
     "model.window": POSITIVE,
     "model.dropout": SHARE,

@@ -77,10 +77,11 @@ class Batches:
         return self._dataset(lambda: self._passes(start))
 
     def parts(self, count: int, numbers: range, start: int = 0, endless: bool = True) -> tf.data.Dataset:
-        """Some of the equal parts of each batch, one after the other, without an end.
+        """Some of the parts of each batch, one after the other, without an end.
 
         Args:
-            count: parts that a batch is split into along its rows, which are a multiple of it.
+            count: parts that a batch is split into along its rows: equal ones where the rows are a multiple
+                of it, as in training; else, of a last batch that is measured, some have a row less, or none.
             numbers: the parts that are wanted.
             start: number of the batch to begin with, as of `stream`.
             endless: whether a pass follows the other; else the first comes again and again.
@@ -90,7 +91,7 @@ class Batches:
             passes = self._passes(start) if endless else self._first_pass_again()
             for batch in passes:
                 for number in numbers:
-                    yield tf.nest.map_structure(lambda x: np.split(x, count)[number], batch)  # noqa: B023
+                    yield tf.nest.map_structure(lambda x: np.array_split(x, count)[number], batch)  # noqa: B023
 
         return self._dataset(parts)
 

@@ -14,6 +14,7 @@ KINDS = {
     "masked_lm": "masked_language_model",
     "image_captioner": "captioning",
     "attention_cnn": "image_classification",
+    "vit": "image_classification",
     "text_classifier": "text_classification",
     "rnn_classifier": "text_classification",
     "tagger": "tagging",
