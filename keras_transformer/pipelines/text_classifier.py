@@ -2,19 +2,17 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
-from keras_transformer import tokenizers
 from keras_transformer.installation import needs
 from keras_transformer.pipelines import guards
 from keras_transformer.pipelines.base import Pipeline, check_vocabulary
 from keras_transformer.pipelines.guards import Limits
-from keras_transformer.pipelines.signatures import SAMPLES, Served, graph
-from keras_transformer.saving.checkpoints import checkpoint_path
-from keras_transformer.saving.model_files import load_model
-from keras_transformer.saving.run_files import check_parts, classes, length
+from keras_transformer.pipelines.signatures import SAMPLES, Served, graph, text_requests
+from keras_transformer.saving.run_files import classes, length
 from keras_transformer.special_ids import PAD_ID, START_ID
 from keras_transformer.texts import as_list
 from keras_transformer.tokenizers import Tokenizer
@@ -36,6 +34,9 @@ class TextClassifier(Pipeline):
         ValueError: there is another number of names than of classes, or of ids.
     """
 
+    model_name = "a text classifier"
+    tokenizer_name = "text"
+
     def __init__(self, model: keras.Model, tokenizer: Tokenizer, classes: Sequence[str], max_length: int):
         super().__init__(model, "text_classifier")
         if len(classes) != model.num_classes:
@@ -49,22 +50,9 @@ class TextClassifier(Pipeline):
         self.max_length = max_length
 
     @classmethod
-    def from_run(cls, run_folder: str | Path, checkpoint: str | None = None) -> "TextClassifier":
-        """Loads what `training.train` made of a classifier of texts.
-
-        Args:
-            run_folder: a folder with model.keras, tokenizer/text and pipeline.json.
-            checkpoint: which model of `run_folder`, see `checkpoint_path`; model.keras if None.
-
-        Raises:
-            ValueError: the folder is no such run folder, or there is no such checkpoint.
-        """
-        folder = Path(run_folder)
-        check_parts(folder, "The run folder of a text classifier holds tokenizer/text", ("tokenizer/text",))
-        names, max_length = classes(folder), length(folder, "max_length")
-        model = load_model(checkpoint_path(folder, checkpoint))
-        classifier = cls(model, tokenizers.load(folder / "tokenizer" / "text"), names, max_length)
-        return classifier.of_run(run_folder)
+    def run_arguments(cls, folder: Path) -> dict[str, Any]:
+        """See `Pipeline`."""
+        return {"classes": classes(folder), "max_length": length(folder, "max_length")}
 
     def __repr__(self) -> str:
         return self.described(f"{self.tokenizer.vocabulary_size:,} pieces, {len(self.classes)} classes")
@@ -81,14 +69,11 @@ class TextClassifier(Pipeline):
 
         functions = {"serving_default": classify, "classify": classify}
         long = " ".join(["a"] * self.max_length)
-        texts = (SAMPLES[:1], [long], (SAMPLES * 4)[: limits.max_rows])
-        requests = [(name, {"text": text}) for text in texts for name in functions]
-        samples = [(name, {"text": SAMPLES[: limits.max_rows]}) for name in functions]
         return Served(
             functions,
             [self.tf_variables, self.tokenizer],
-            requests,
-            samples,
+            text_requests(functions, SAMPLES[:1], [long], (SAMPLES * 4)[: limits.max_rows]),
+            text_requests(functions, SAMPLES[: limits.max_rows]),
             None,
             limits.of("max_rows", "max_characters") | {"max_tokens": self.max_length},
         )

@@ -72,7 +72,7 @@ class Translator(Pipeline):
         self.max_source_length = max_source_length
 
     @classmethod
-    def from_run(
+    def from_run(  # type: ignore[override]  # the search comes second
         cls,
         run_folder: str | Path,
         search: decoding.Search | Callable[[int], decoding.Search] = decoding.BeamSearch,

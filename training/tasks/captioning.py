@@ -188,7 +188,7 @@ class Captioning(ImageTask):
         from keras_transformer import quality
 
         found, captions = self.examples[split]
-        described = self.captioner(model, search).translate(found)
+        described = self.captioner(model, search).caption(found)
         lowercase = self.config.tokenizer.lowercase
         measured = quality.measure(described, captions, ("exact_match", "bleu", "chrf"), lowercase)
         return [*measured.values(), *super().measure(model, split)]
@@ -231,7 +231,7 @@ class Captioning(ImageTask):
             ((pieces, weights),) = captioner.look(images[:1], options.layer, options.head)
             picture_files.write(attention_over_image(images[0], weights, pieces), options.picture)
         with lines.writer(None) as write:
-            write(map(lines.one_line, captioner.translate(images)))
+            write(map(lines.one_line, captioner.caption(images)))
 
 
 def encoded(captions, tokenizer, max_length: int) -> tuple[Any, Any, Any]:
