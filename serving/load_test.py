@@ -91,12 +91,7 @@ def closed_loop(ask, seconds, concurrency, stopped=None) -> Result:
     threads = [threading.Thread(target=work, daemon=True) for _ in range(concurrency)]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
-    if failed:
-        raise failed[0]
-    result.seconds = time.perf_counter() - start
-    return result
+    return _joined(threads, failed, result, start)
 
 
 def open_loop(ask, seconds, rate, concurrency) -> Result:
@@ -130,6 +125,10 @@ def open_loop(ask, seconds, rate, concurrency) -> Result:
         waiting.put((number, due))
     for _ in threads:
         waiting.put(None)
+    return _joined(threads, failed, result, start)
+
+
+def _joined(threads, failed, result, start):
     for thread in threads:
         thread.join()
     if failed:

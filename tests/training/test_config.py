@@ -83,20 +83,20 @@ def test_defaults_fit_the_task():
     assert configs.config_class("transformer")().optimizer.label_smoothing == 0.1
 
 
-@pytest.mark.parametrize("kind", ["transformer", "causal_lm", "masked_lm"])
+@pytest.mark.parametrize("kind", ["transformer", "causal_lm", "masked_lm", "text_classifier"])
 def test_the_layers_of_a_transformer_are_told_as_in_the_library(kind):
     from keras_transformer import layers, models
     from keras_transformer.layers.layer_config import FIELDS, LayerConfig
 
     names = {field.name for field in dataclasses.fields(TransformerLayersConfig)}
     assert names == set(FIELDS)
-    made = {"transformer": models.Transformer, "causal_lm": models.CausalLM, "masked_lm": layers.TextEncoder}
-    default = LayerConfig(**made[kind].layer_defaults).get_config()
+    made = {"transformer": models.Transformer, "causal_lm": models.CausalLM}.get(kind, layers.TextEncoder)
+    default = LayerConfig(**made.layer_defaults).get_config()
     model = configs.config_class(kind)().model
     assert {name: getattr(model, name) for name in FIELDS} == default
 
 
-@pytest.mark.parametrize("kind", ["transformer", "causal_lm", "masked_lm"])
+@pytest.mark.parametrize("kind", ["transformer", "causal_lm", "masked_lm", "text_classifier"])
 @pytest.mark.parametrize("positions", [None, "learned", "alibi", {"name": "rotary", "layout": "halves"}])
 def test_a_configuration_chooses_positions(kind, positions):
     sizes = {"num_layers": 1, "hidden_dim": 8, "num_heads": 2, "intermediate_dim": 5}
@@ -105,10 +105,10 @@ def test_a_configuration_chooses_positions(kind, positions):
     assert config.model.positions == positions
     task = tasks.of(kind)(config)
     model = task.make_model(task.likely_sizes())
-    encoder = model.encoder if kind == "masked_lm" else model
+    encoder = model if kind in ("transformer", "causal_lm") else model.encoder
     assert encoder.config.positions == positions and encoder.config.num_key_value_heads == 1
     found = {"transformer": "source_positions"}.get(kind, "positions")
-    learned = positions == "learned" or kind == "masked_lm" and positions is None
+    learned = positions == "learned" or encoder is not model and positions is None
     assert hasattr(getattr(encoder, found), "max_length") == learned
 
 
@@ -118,3 +118,19 @@ def test_numbers_of_layers_are_in_their_ranges(fails):
     assert "model.normalization" in fails(
         train.main, "--config", "dates", "--model.normalization", "batch_norm"
     )
+
+
+def test_a_captioner_has_the_fields_of_its_decoder():
+    sizes = {"kind": "image_captioner", "num_layers": 1, "hidden_dim": 8, "filters": [2, 3]}
+
+    def make(**given):
+        task = tasks.make(configs.read({"model": {**sizes, **given}}))
+        return task.make_model(task.likely_sizes())
+
+    model = make(positions="rotary", num_key_value_heads=1, activation="swiglu", normalization="rms_norm")
+    chosen = model.decoder.config
+    assert (chosen.positions, chosen.num_key_value_heads, chosen.activation) == ("rotary", 1, "swiglu")
+    assert make().decoder.config == make(num_heads=4, intermediate_dim=32).decoder.config
+    assert make(decoder="gru", dropout=0.3).dropout == 0.3
+    with pytest.raises(ValueError, match="`qk_norm` must be None where decoder='gru'"):
+        make(decoder="gru", qk_norm="rms_norm")

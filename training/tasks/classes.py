@@ -3,11 +3,31 @@
 from typing import Any
 
 from training.run_config import CheckpointsConfig
+from training.tasks.base import Task
 
 
 def by_accuracy() -> CheckpointsConfig:
     """Default of tasks that are measured by their accuracy."""
     return CheckpointsConfig(monitor="val_accuracy")
+
+
+class ClassTask(Task):
+    """See `Task`: one class for each example, the second part of what was read of a split."""
+
+    def load(self) -> None:
+        super().load()
+        self.classes = classes_of(self.examples["train"][1])
+
+    def loss(self) -> Any:
+        from keras_transformer import losses
+
+        # No class is padding.
+        return losses.SmoothedCrossEntropy(self.config.optimizer.label_smoothing, pad_id=-1)
+
+    def metrics(self) -> list:
+        import keras
+
+        return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
 
 
 def classes_of(names) -> list[str]:

@@ -7,27 +7,19 @@ from typing import Any, Literal
 from command_line import lines, quiet
 from training.run_config import CheckpointsConfig, OptimizerConfig, RunConfig, TokenizerConfig, no_smoothing
 from training.tasks.running_text import TextDataConfig, TextTask, by_loss
-from training.tasks.transformer_layers import TransformerLayersConfig
+from training.tasks.transformer_layers import TextStackConfig, text_encoder
 
 
 @dataclass(frozen=True)
-class MaskedLMConfig(TransformerLayersConfig):
+class MaskedLMConfig(TextStackConfig):
     """The masked language model's sizes, and what is hidden from it.
 
     Args:
         kind: this model.
-        num_layers: layers.
-        hidden_dim: width of every layer, a multiple of num_heads unless key_dim is given.
         masked: share of the tokens that are hidden.
     """
 
     kind: Literal["masked_lm"] = "masked_lm"
-    num_layers: int = 12
-    hidden_dim: int = 768
-    num_heads: int = 12
-    intermediate_dim: int = 3072
-    attention_dropout: float = 0.1
-    activation: str = "gelu"
     masked: float = 0.15
 
 
@@ -89,18 +81,10 @@ class MaskedLanguageModel(TextTask):
         return {"token_ids": ids}, ids
 
     def make_model(self, sizes) -> Any:
-        from keras_transformer import layers, models
+        from keras_transformer import models
 
-        config = self.config.model
-        learned = config.positions is None or config.learns_positions
-        encoder = layers.TextEncoder(
-            sizes["vocabulary_size"],
-            max_length=self.config.data.window if learned else None,
-            num_segments=1,
-            name="encoder",  # else Keras counts on, and another run's weights have other names
-            **self.model_options("masked"),
-        )
-        model = models.MaskedLM(encoder)
+        options, window = self.model_options("masked"), self.config.data.window
+        model = models.MaskedLM(text_encoder(self.config.model, options, sizes["vocabulary_size"], window))
         model.build()
         return model
 

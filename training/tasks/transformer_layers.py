@@ -47,3 +47,41 @@ class TransformerLayersConfig:
         """Whether `positions` asks for learned ones, of which the model then needs a number."""
         name = self.positions.get("name") if isinstance(self.positions, dict) else self.positions
         return name == "learned"
+
+
+@dataclass(frozen=True)
+class TextStackConfig(TransformerLayersConfig):
+    """A stack of the size of GPT-2's smallest, which is BERT-base's, too.
+
+    Args:
+        num_layers: layers.
+        hidden_dim: width of every layer, a multiple of num_heads unless key_dim is given.
+    """
+
+    num_layers: int = 12
+    hidden_dim: int = 768
+    num_heads: int = 12
+    intermediate_dim: int = 3072
+    attention_dropout: float = 0.1
+    activation: str = "gelu"
+
+
+def text_encoder(config: TextStackConfig, options: dict, vocabulary_size: int, length: int) -> Any:
+    """The `layers.TextEncoder` of a configuration.
+
+    Args:
+        config: of the model.
+        options: arguments of the encoder, `Task.model_options`.
+        vocabulary_size: number of ids.
+        length: tokens of the longest text, for learned positions.
+    """
+    from keras_transformer import layers
+
+    is_learned = config.positions is None or config.learns_positions
+    return layers.TextEncoder(
+        vocabulary_size,
+        max_length=length if is_learned else None,
+        num_segments=1,
+        name="encoder",  # else Keras counts on, and another run's weights have other names
+        **options,
+    )
