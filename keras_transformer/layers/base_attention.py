@@ -72,10 +72,10 @@ class BaseMultiHeadAttention(
             )
         check_axes(attention_axes)
         super().__init__(
-            num_heads=num_heads,
-            key_dim=key_dim,
-            value_dim=value_dim,
-            dropout=dropout,
+            num_heads,
+            key_dim,
+            value_dim,
+            dropout,
             output_shape=output_shape,
             attention_axes=attention_axes,
             sliding_window=sliding_window,

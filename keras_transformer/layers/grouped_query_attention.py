@@ -59,14 +59,8 @@ class GroupedQueryAttention(MultiHeadAttention):
         check_sizes(
             head_dim=head_dim, num_query_heads=num_query_heads, num_key_value_heads=num_key_value_heads
         )
-        super().__init__(
-            num_heads=num_query_heads,
-            key_dim=head_dim,
-            num_key_value_heads=num_key_value_heads,
-            dropout=dropout,
-            use_bias=use_bias,
-            **fields,
-        )
+        sizes = num_query_heads, head_dim, None, dropout, use_bias
+        super().__init__(*sizes, num_key_value_heads=num_key_value_heads, **fields)
         self.head_dim = head_dim
         self.num_query_heads = num_query_heads
 

@@ -36,16 +36,10 @@ class ConvSeq2Seq(Seq2Seq):
         share_embeddings: whether source, target and logits share one matrix (a joint vocabulary); else
             there are three, as in the paper.
 
-    Call arguments:
-        inputs: {"source_ids": (B, S), "target_ids": (B, T)}, integers padded with 0; S and T at most
-            max_length. The target starts with the start token.
-        training: whether dropout is active.
-
-    Returns:
-        Logits, float32, (B, T, V): row t predicts the token after target t.
+    Call arguments and returns: those of `Transformer`; S and T are at most `max_length`.
 
     Raises:
-        ValueError: a size is out of range, or vocabularies of two sizes are to share embeddings.
+        ValueError: see `Seq2Seq`; or another size is out of range.
     """
 
     def __init__(
@@ -61,14 +55,8 @@ class ConvSeq2Seq(Seq2Seq):
         share_embeddings: bool = False,
         **kwargs: Any,
     ):
-        super().__init__(
-            source_vocabulary_size=source_vocabulary_size,
-            target_vocabulary_size=target_vocabulary_size,
-            num_layers=num_layers,
-            hidden_dim=hidden_dim,
-            share_embeddings=share_embeddings,
-            **kwargs,
-        )
+        sizes = source_vocabulary_size, target_vocabulary_size, num_layers, hidden_dim
+        super().__init__(*sizes, share_embeddings=share_embeddings, **kwargs)
         arguments.check_sizes(kernel_size=kernel_size, max_length=max_length)
         arguments.check_optional_sizes(embedding_dim=embedding_dim)
         arguments.check_rates(dropout=dropout)

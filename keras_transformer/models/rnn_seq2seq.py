@@ -48,13 +48,7 @@ class RNNSeq2Seq(Seq2Seq):
         share_embeddings: whether source, target and logits share one matrix (a joint vocabulary); else
             target and logits share one, and the source has its own.
 
-    Call arguments:
-        inputs: {"source_ids": (B, S), "target_ids": (B, T)}, integers padded with 0. The target starts
-            with the start token and is what the model has seen when it predicts the label.
-        training: whether dropout is active.
-
-    Returns:
-        Logits, float32, (B, T, V): row t predicts the token after target t.
+    Call arguments and returns: those of `Transformer`.
 
     Raises:
         ValueError: a size or name is out of range, vocabularies of two sizes are to share embeddings, or
@@ -78,14 +72,8 @@ class RNNSeq2Seq(Seq2Seq):
         share_embeddings: bool = False,
         **kwargs: Any,
     ):
-        super().__init__(
-            source_vocabulary_size=source_vocabulary_size,
-            target_vocabulary_size=target_vocabulary_size,
-            num_layers=num_layers,
-            hidden_dim=hidden_dim,
-            share_embeddings=share_embeddings,
-            **kwargs,
-        )
+        sizes = source_vocabulary_size, target_vocabulary_size, num_layers, hidden_dim
+        super().__init__(*sizes, share_embeddings=share_embeddings, **kwargs)
         if attention not in (*SCORES, "none"):
             raise ValueError(
                 f"`attention` must be one of {[*SCORES, 'none']}. Received: attention={attention!r}."

@@ -26,7 +26,6 @@ class Seq2Seq(AutoregressiveModel):
 
     def __init__(
         self,
-        *,
         source_vocabulary_size: int,
         target_vocabulary_size: int,
         num_layers: int,
