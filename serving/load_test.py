@@ -20,7 +20,7 @@ import numpy as np
 
 import command_line
 from keras_transformer_programs import installation
-from serving.client import MAX_SECONDS, add_connection, connect, told
+from serving.client import MAX_SECONDS, add_connection, connect, explain_errors
 from serving.client_errors import ServingError
 
 PERCENTILES = (50, 90, 99)
@@ -189,7 +189,7 @@ def main(arguments=None) -> None:
     texts = Path(options.input).read_bytes().splitlines()
     if not texts:
         raise ValueError(f"`input` must have a line. Received: {options.input}, which is empty.")
-    with told(options), connect(options) as client:
+    with explain_errors(options), connect(options) as client:
         name = client.input_name()
 
         def ask(number):

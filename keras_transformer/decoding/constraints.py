@@ -1,4 +1,4 @@
-"""Rules on what a hypothesis may go on with. Legend as in search.py."""
+"""Constraints of a search: lengths, repetitions, forced prefixes. Legend as in search.py."""
 
 from dataclasses import dataclass
 from typing import Any

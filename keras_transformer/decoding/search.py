@@ -1,4 +1,4 @@
-"""What every search shares: its limits, and the one loop over positions. No search knows a model.
+"""Base of the searches: limits, and the one loop over positions. No search knows a model.
 
 Legend: B batch, W hypotheses of a source, R = B * W rows, L longest result, S source, V vocabulary.
 """

@@ -1,4 +1,4 @@
-"""One vector for a text: the mean of its states, weighted by what they say (Yang et al. 2016)."""
+"""Attention pooling: one vector for a text, the weighted mean of its states (Yang et al. 2016)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""How well a key fits a query: the scores of recurrent attention, as layers with one interface.
+"""Scores of recurrent attention, how well a key fits a query: layers with one interface.
 
 Bahdanau et al. 2015, appendix A.1.2; Luong et al. 2015, section 3.1. Legend: B batch, T queries, S keys,
 D width of the queries, U units.

@@ -1,4 +1,4 @@
-"""What is added to attention's scores because of positions: the contract, ALiBi, and T5's relative bias.
+"""Position biases, added to attention's scores: the contract, ALiBi, and T5's relative bias.
 
 Legend: B batch, H heads, T queries, S keys, K one head's keys, V one head's values.
 """

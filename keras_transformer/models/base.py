@@ -1,4 +1,4 @@
-"""What every model of the zoo promises, so that one search and one export serve them all."""
+"""Base classes of the models: the contract by which one search and one export serve them all."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the translation models share: two vocabularies, two embeddings, and the sizes of their stacks."""
+"""Base of the translation models: two vocabularies, two embeddings, and the sizes of their stacks."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""What every pipeline is: a model with all that stands between it and texts or images."""
+"""Base classes of the pipelines: a model with all that stands between it and texts or images."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What an export of a pipeline consists of: graph functions with named inputs and outputs, and requests.
+"""Signatures of an export: graph functions with named inputs and outputs, and requests to them.
 
 In JSON, inputs whose names end in _bytes are base64, {"b64": "..."}: the server's own rule. Signatures that
 take a seed are there if the search draws. Legend: B rows of a batch, N results of a row.

@@ -1,4 +1,4 @@
-"""Which configuration belongs to which kind of model, and how it is read.
+"""Reading of configurations, whose fields depend on the kind of model.
 
 `model.kind` decides: a run with `kind: transformer` has the fields of a translator and of that model, and no
 others, so that help and errors speak of nothing else.

@@ -1,4 +1,4 @@
-"""What the layers of a Transformer can be told: the fields of `keras_transformer.layers.LayerConfig`."""
+"""Configuration of a Transformer's layers: the fields of `keras_transformer.layers.LayerConfig`."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
