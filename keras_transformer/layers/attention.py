@@ -284,7 +284,6 @@ class MultiHeadAttention(BaseMultiHeadAttention):
             **super().get_config(),
             "rotary": serialize(self.rotary),
             "position_bias": serialize(self.position_bias),
-            "qk_norm": self.qk_norm,
         }
 
     @classmethod

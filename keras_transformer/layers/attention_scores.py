@@ -91,9 +91,6 @@ class ProductScore(AttentionScore):
     def compare(self, query: Tensor, projected: Tensor) -> Tensor:
         return ops.matmul(query, projected)
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "scaled": self.scaled}
-
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
 class DotScore(ProductScore):
@@ -169,9 +166,6 @@ class AdditiveScore(AttentionScore):
     def compare(self, query: Tensor, projected: Tensor) -> Tensor:
         inner = ops.tanh(self._project_query(query)[:, :, None] + projected[:, None])  # (B, T, S, U)
         return rowwise(self.score_dense, inner)[..., 0]
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "units": self.units}
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")

@@ -293,7 +293,3 @@ class BaseMultiHeadAttention(
         output = keras.KerasTensor(output_shape, dtype=self.compute_dtype)
         scores_shape = axes.scores_shape(query_shape, value_shape, self._num_heads)
         return (output, keras.KerasTensor(scores_shape, output.dtype)) if return_attention_scores else output
-
-    def get_config(self) -> dict[str, Any]:
-        kept = ("flash_attention", "num_key_value_heads")
-        return {**super().get_config(), **{name: getattr(self, name) for name in kept}}

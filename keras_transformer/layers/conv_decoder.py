@@ -147,9 +147,6 @@ class ConvDecoderLayer(KeepsQuantization, arguments.KnownArguments, keras.layers
     ) -> Shape:
         return hidden_shape
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "kernel_size": self.kernel_size, "dropout": self.dropout}
-
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
 class ConvDecoder(ConvStack):

@@ -154,6 +154,3 @@ class TransformerStack(TransformerLayer):
     def grow(self, state: Any, max_length: int) -> Any:
         """Of all layers, a list; see `TransformerLayer.grow`."""
         return [layer.grow(one, max_length) for layer, one in zip(self.layers, state, strict=True)]
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "num_layers": self.num_layers}

@@ -175,15 +175,6 @@ class ConvSeq2Seq(Seq2Seq):
         """See `AutoregressiveModel`; one head."""
         return ops.stack(state["attention"], axis=1)
 
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "embedding_dim": self.embedding_dim,
-            "kernel_size": self.kernel_size,
-            "dropout": self.dropout,
-            "max_length": self.max_length,
-        }
-
 
 def scale_gradient(x: Tensor, factor: float) -> Tensor:
     """x, bit for bit; its gradient is multiplied by `factor`."""

@@ -155,15 +155,7 @@ class RNNSeq2Seq(Seq2Seq):
         return state["attention"][:, None, None, :]
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "embedding_dim": self.embedding_dim,
-            "cell": self.cell,
-            "attention": self.attention_name,
-            "window": self.window,
-            "reverse_source": self.reverse_source,
-            "dropout": self.dropout,
-        }
+        return {**super().get_config(), "attention": self.attention_name}
 
 
 def reverse_real(ids: Tensor, mask: Tensor) -> Tensor:

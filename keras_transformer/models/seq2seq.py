@@ -63,13 +63,3 @@ class Seq2Seq(AutoregressiveModel):
     def input_specs(self) -> Tree:
         """See `ZooModel`."""
         return id_specs("source_ids", "target_ids")
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "source_vocabulary_size": self.source_vocabulary_size,
-            "target_vocabulary_size": self.target_vocabulary_size,
-            "num_layers": self.num_layers,
-            "hidden_dim": self.hidden_dim,
-            "share_embeddings": self.share_embeddings,
-        }

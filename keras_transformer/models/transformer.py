@@ -183,6 +183,3 @@ class Transformer(TakesLayerConfig, Seq2Seq):
     def attention(self, state: Tree) -> Tensor:
         """See `AutoregressiveModel`."""
         return ops.stack(state["attention"], axis=1)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "max_length": self.max_length}
