@@ -16,7 +16,6 @@ import command_line
 from command_line import quiet
 from training import config as configs
 from training import prepared, run_lock
-from training.config import parse
 from training.config.files import CONFIG_HELP, ConfigFile
 from training.tasks.translation import TranslationConfig
 
@@ -33,9 +32,10 @@ def main(arguments=None) -> None:
         help="pairs, the first ones, from which the tokenizers are trained",
     )
     given = sys.argv[1:] if arguments is None else arguments
-    options, config = parse(parser, given, "prepare", "--output prepared/mine --data.train train.tsv")
-    if not isinstance(config, TranslationConfig):
-        raise ValueError(f"What is prepared must be pairs for a translator. Received: {config.model.kind}.")
+    kind = configs.kind_of(arguments)
+    if not issubclass(configs.config_class(kind), TranslationConfig):  # else the first field would be wrong
+        raise ValueError(f"What is prepared must be pairs for a translator. Received: {kind}.")
+    options, config = configs.parse(parser, given, "prepare", "--output prepared/mine --data.train train.tsv")
     configs.check(config)
     with run_lock.held(options.output):
         prepare(config, Path(options.output), options.tokenizer_pairs)
