@@ -1,12 +1,12 @@
 """Constraints of a search: lengths, repetitions, forced prefixes. Legend as in search.py."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
 from keras import ops
 
-from keras_transformer.decoding.checks import check_number, check_size
+from keras_transformer.decoding.checks import MOST_TOKENS, check_number, check_size
 from keras_transformer.types import Tensor
 
 # Added to the logit of a token that is not allowed. Beyond any log-probability of a whole text, and small
@@ -14,11 +14,13 @@ from keras_transformer.types import Tensor
 BANNED = -1e9
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Constraints:
     """What a search may be told of lengths and tokens.
 
     Args:
+        max_length: L, largest number of tokens of a result, the end token included, 1 to 2**20. A
+            longer hypothesis is cut and then has no end token.
         min_length: smallest number of tokens of a result, the end token included, 1 to `max_length`.
         max_ratio: largest number of tokens of a result for each token of the source, > 0 (the product
             rounded up); None for no such limit.
@@ -32,6 +34,8 @@ class Constraints:
         ValueError: a value is out of range.
     """
 
+    max_length: int
+    _: KW_ONLY
     min_length: int = 1
     max_ratio: float | None = None
     min_ratio: float = 0.0
@@ -39,6 +43,7 @@ class Constraints:
     repetition_penalty: float = 1.0
 
     def __post_init__(self):
+        check_size(self, "max_length", most=MOST_TOKENS)
         check_size(self, "min_length", most=self.max_length)
         check_size(self, "no_repeat_ngram_size", least=0)
         check_number(self, "repetition_penalty", above=0)

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from keras_transformer.decoding.checks import MOST_TOKENS, check_size
 from keras_transformer.decoding.constraints import Constraints, Rules
 from keras_transformer.decoding.prefix import Prefix
 from keras_transformer.special_ids import END_ID, PAD_ID, START_ID
@@ -47,24 +46,17 @@ class Search(Constraints):
     Padding and the start token are never chosen.
 
     Args:
-        max_length: L, largest number of tokens of a result, the end token included, 1 to 2**20. A
-            longer hypothesis is cut and then has no end token.
+        Those of `Constraints`; by position `max_length` alone.
         start_id, end_id, pad_id: the special ids.
-        And those of `Constraints`.
 
     Raises:
         ValueError: a value is out of range.
     """
 
-    max_length: int
     _: KW_ONLY
     start_id: int = START_ID
     end_id: int = END_ID
     pad_id: int = PAD_ID
-
-    def __post_init__(self):
-        check_size(self, "max_length", most=MOST_TOKENS)
-        super().__post_init__()
 
     @property
     def num_hypotheses(self) -> int:
