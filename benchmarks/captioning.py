@@ -48,7 +48,7 @@ def measure(options):
     print(f"python -m benchmarks.captioning --run {options.run}; {machine(2)}; {search}\n")
     num_right = sum(
         caption == scene.caption
-        for caption, scene in zip(captioner.translate(pixels(found["test"])), found["test"], strict=True)
+        for caption, scene in zip(captioner.caption(pixels(found["test"])), found["test"], strict=True)
     )
     print(f"exact match: {num_right / options.num_scenes:.1%} of {options.num_scenes:,}\n")
     print("| heads | validation: most of the mass on the box | test: most | mean | median |")

@@ -1,4 +1,4 @@
-"""What the commands of training/, serving/ and examples/ share: one style of parser and of errors.
+"""Parser and errors of the commands of training/, serving/ and examples/.
 
 Nothing here imports Keras or TensorFlow: help and a misspelt option answer at once.
 """

@@ -1,4 +1,4 @@
-"""What a command says of what it cannot use: one line, the rule, then what came."""
+"""Error messages of the commands: one line, the rule, then what came."""
 
 import re
 

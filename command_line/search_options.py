@@ -6,7 +6,7 @@ This module imports no Keras, so that `--help` and a misspelt option answer at o
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
-# What belongs to one search only.
+# What belongs to one search only; all others are of every search.
 OWN = {
     "beam search": ("beam", "alpha", "coverage_penalty"),
     "sampling": ("temperature", "top_k", "top_p", "min_p", "seed"),

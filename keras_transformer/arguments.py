@@ -141,7 +141,8 @@ class KnownArguments:
     """Mixed into a layer or a model: names that it does not take are refused with those that it takes.
 
     `class MyLayer(KnownArguments, keras.layers.Layer)`. Keras names the stranger alone, and in a call not
-    even the layer.
+    even the layer. And what its constructor takes is kept as attributes and returned by `get_config`: a class
+    says there only what JSON does not hold, or what has another name as an attribute.
     """
 
     def __init__(self, *args: Any, **kwargs: Any):
@@ -150,6 +151,12 @@ class KnownArguments:
             names = [*_parameters(type(self).__init__), *KERAS_ARGUMENTS]
             raise ValueError(_no_such_argument(type(self), strangers, names))
         super().__init__(*args, **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        return config | {
+            name: getattr(self, name) for name in _own_arguments(type(self)) if name not in config
+        }
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         names = _parameters(type(self).call)
@@ -184,6 +191,17 @@ def _typed_keys(kind):
 def _takes_any(function):
     found = inspect.signature(function).parameters.values()
     return any(each.kind == inspect.Parameter.VAR_KEYWORD for each in found)
+
+
+@functools.cache
+def _own_arguments(cls):
+    """What the constructors of this library take by name; a `LayerConfig` is returned by its fields."""
+    ours = (base for base in cls.__mro__ if base.__module__.startswith("keras_transformer."))
+    inits = (vars(base).get("__init__") for base in ours)
+    found = [inspect.signature(init).parameters.values() for init in inits if init is not None]
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    names = dict.fromkeys(each.name for group in found for each in group if each.kind in kinds)
+    return [name for name in names if name not in ("self", "config")]
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Which weights are split among devices: for `keras.distribution.ModelParallel`, on the JAX backend."""
+"""Model parallelism: layouts for `keras.distribution.ModelParallel`, on the JAX backend."""
 
 import keras
 

@@ -1,4 +1,4 @@
-"""How good the translations of a corpus are: sacreBLEU's measures, each with its signature.
+"""Quality of a corpus of translations: sacreBLEU's measures, each with its signature.
 
 `measure` gives figures that can be quoted and repeated; `paired_bootstrap` says whether the difference of
 two systems may be chance. Importing this module imports sacreBLEU.

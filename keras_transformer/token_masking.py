@@ -1,4 +1,4 @@
-"""What a masked language model is trained on (Devlin et al. 2019, section 3.1 and appendix A.1)."""
+"""Token masking for masked language models (Devlin et al. 2019, section 3.1 and appendix A.1)."""
 
 import keras
 from keras import ops

@@ -209,7 +209,7 @@ def main(arguments=None) -> None:
         raise ValueError(
             f"`batch_size` must be positive, and below 2**31. Received: batch_size={options.batch_size}."
         )
-    with told(options), connect(options) as client:
+    with explain_errors(options), connect(options) as client:
         if options.status:
             found = client.status()
             with understood():
@@ -252,7 +252,7 @@ def connect(options) -> Client:
 
 
 @contextlib.contextmanager
-def told(options) -> Iterator[None]:
+def explain_errors(options) -> Iterator[None]:
     """Says which server gave an error, or no answer."""
     try:
         yield

@@ -1,4 +1,4 @@
-"""What `serving.client` raises when a server cannot be asked or refuses."""
+"""Errors of `serving.client`: a server that cannot be asked, or refuses."""
 
 import contextlib
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""How `serving.client` asks over gRPC."""
+"""gRPC transport of `serving.client`."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""What `serving.client` answers, as lines."""
+"""Output lines of `serving.client`."""
 
 import base64
 import json

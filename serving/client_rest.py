@@ -1,4 +1,4 @@
-"""How `serving.client` asks over REST."""
+"""REST transport of `serving.client`."""
 
 import base64
 import json

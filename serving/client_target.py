@@ -1,4 +1,4 @@
-"""Whom `serving.client` asks: HOST:PORT."""
+"""Target of `serving.client`: HOST:PORT."""
 
 import ipaddress
 import re

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 import command_line
-from command_line import quiet, yaml_files
+from command_line import quiet
 from command_line.search_options import SearchOptions
 from serving import versions
 from serving.limits import Limits
@@ -99,14 +99,15 @@ def export_elsewhere(options, search) -> None:
             f"A model of the format {options.format} has no versions, ensemble, alignment, search or limits. "
             f"Received: {', '.join(given)}."
         )
-    kind = kind_of(options.run)
+    with quiet.start_up():
+        from keras_transformer.saving import run_files
+        from serving import ctranslate2_format, onnx_format
+    kind = run_files.kind(options.run)
     if kind != "transformer":
         raise ValueError(
             f"A model of the format {options.format} must be a transformer. "
             f"Received: {options.run}, of the kind {kind}."
         )
-    with quiet.start_up():
-        from serving import ctranslate2_format, onnx_format
     if options.format == "onnx":
         folder = onnx_format.export(options.run, options.output, options.checkpoint)
     else:
@@ -155,6 +156,7 @@ def export(
     """
     with quiet.start_up():
         from keras_transformer import pipelines
+        from keras_transformer.saving import run_files
         from serving import checksums, saved_model
 
     # Before the model is loaded: a wrong number is told at once.
@@ -162,7 +164,7 @@ def export(
     if keep is not None and keep < 1:
         raise ValueError(f"`keep` must be a positive integer. Received: keep={keep}.")
     search, limits = search or SearchOptions(), limits or Limits()
-    kind = kind_of(run_folder)
+    kind = run_files.kind(run_folder)
     pipeline, search = pipelines.of(kind), partial(_search, search)
     given = {"search": search} if pipeline.decodes else {}
     attended = {}
@@ -206,27 +208,6 @@ def _facts(kind, served) -> dict:
     """What the manifest says of this model."""
     search = served.search and {"kind": type(served.search).__name__, **dataclasses.asdict(served.search)}
     return {"kind": kind, "search": search, "limits": served.limits}
-
-
-def kind_of(run_folder) -> str:
-    """The kind of a run's model.
-
-    Raises:
-        ValueError: the folder is no run folder.
-    """
-    path = Path(run_folder) / "config.yaml"
-    if not path.is_file():
-        raise ValueError(f"A run folder holds config.yaml. Received: {run_folder}, which does not.")
-    config = yaml_files.read(path)
-    try:
-        kind = config.get("model", {}).get("kind", "transformer")
-    except AttributeError as error:
-        raise ValueError(
-            f"{path} must be what training.train wrote. Received: {str(config)[:80]}."
-        ) from error
-    if not isinstance(kind, str):
-        raise ValueError(f"A kind of model has a name. Received: {path}, with model.kind={kind!r:.80}.")
-    return kind
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What one request may ask of an exported model; `keras_transformer.pipelines.guards` builds it in.
+"""Limits of a request to an exported model; `keras_transformer.pipelines.guards` builds them in.
 
 Nothing here imports TensorFlow, so that `--help` answers at once.
 """

@@ -20,7 +20,7 @@ import numpy as np
 
 import command_line
 from keras_transformer_programs import installation
-from serving.client import MAX_SECONDS, add_connection, connect, told
+from serving.client import MAX_SECONDS, add_connection, connect, explain_errors
 from serving.client_errors import ServingError
 
 PERCENTILES = (50, 90, 99)
@@ -91,12 +91,7 @@ def closed_loop(ask, seconds, concurrency, stopped=None) -> Result:
     threads = [threading.Thread(target=work, daemon=True) for _ in range(concurrency)]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
-    if failed:
-        raise failed[0]
-    result.seconds = time.perf_counter() - start
-    return result
+    return _joined(threads, failed, result, start)
 
 
 def open_loop(ask, seconds, rate, concurrency) -> Result:
@@ -130,6 +125,10 @@ def open_loop(ask, seconds, rate, concurrency) -> Result:
         waiting.put((number, due))
     for _ in threads:
         waiting.put(None)
+    return _joined(threads, failed, result, start)
+
+
+def _joined(threads, failed, result, start):
     for thread in threads:
         thread.join()
     if failed:
@@ -190,7 +189,7 @@ def main(arguments=None) -> None:
     texts = Path(options.input).read_bytes().splitlines()
     if not texts:
         raise ValueError(f"`input` must have a line. Received: {options.input}, which is empty.")
-    with told(options), connect(options) as client:
+    with explain_errors(options), connect(options) as client:
         name = client.input_name()
 
         def ask(number):

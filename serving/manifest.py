@@ -1,4 +1,4 @@
-"""What an export says of itself: `manifest.json`, and requests with the answers they had when it was made.
+"""Manifest of an export, and samples: requests with the answers they had when it was made.
 
     DIR/VERSION/manifest.json           kind of model, versions, signatures, search, limits
     DIR/VERSION/assets.extra/samples.json   [{"signature_name", "inputs", "outputs"}, ...]

@@ -1,4 +1,4 @@
-"""Which ops a SavedModel needs, and whether they are ones that a served model may have.
+"""Operations of a SavedModel, and whether they are ones that a served model may have.
 
 TF Serving links TensorFlow's own ops and TF Text's. It runs no Python and, unless told otherwise, no XLA. A
 model with any other op fails when it is loaded, or when it is first asked. And a graph is a program: with

@@ -291,6 +291,24 @@ def test_the_root_of_the_library_is_seen_at_a_glance():
     assert len(list((ROOT / LIBRARY).glob("*.py"))) <= MAX_ROOT_FILES
 
 
+def test_the_walk_from_the_readme_to_the_softmax_leads_down():
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    section = text.partition("## From README to the soft-max")[2].partition("\n## ")[0]
+    steps = re.split(r"\n\d\. ", section)[1:]
+    quoted = [re.findall(r"`([^`]+)`", step) for step in steps]
+    walk = {names[0]: names[-1] for names in quoted}
+    assert len(walk) == len(steps) <= 5 and list(walk)[0] == "README.md"
+    for file, line in walk.items():
+        lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
+        assert any(line in found for found in lines), f"{file} must have the line {line}"
+        assert len(lines) < 300, file
+    assert "ops.softmax" in list(walk.values())[-1]
+    path, tree = modules("keras_transformer")["keras_transformer.layers.base_attention"]
+    assert "keras_transformer.layers.dot_product" in {
+        name.rpartition(".")[0] for name in imports(path, tree)
+    }, "the step to equation 1 is a direct one"
+
+
 def test_no_file_is_much_longer_than_300_lines():
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):

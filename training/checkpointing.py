@@ -1,4 +1,4 @@
-"""What a training does with its checkpoints: keep, average, export, and end when they get no better."""
+"""Checkpoints of a training: which are kept, averaged and exported, and early stopping."""
 
 import keras
 

@@ -1,4 +1,4 @@
-"""How well classes were told apart: macro F1 and a table of what was taken for what."""
+"""Macro F1 and confusion matrix of a classifier."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -72,7 +72,7 @@ def make_strategy(num_devices: int, config: dict | None = None) -> tf.distribute
 
 
 @contextlib.contextmanager
-def lost_workers_told() -> Iterator[None]:
+def explain_lost_workers() -> Iterator[None]:
     """Raises ValueError in place of TensorFlow's errors when another worker has gone inside the block."""
     try:
         yield

@@ -19,7 +19,7 @@ def keeps_tokenizers(config: RunConfig) -> bool:
     return config.initial.run is not None and config.initial.tokenizer == "keep"
 
 
-def settled(config: RunConfig, output: Path) -> RunConfig:
+def resolve(config: RunConfig, output: Path) -> RunConfig:
     """The configuration with that of the tokenizers that are kept.
 
     Args:

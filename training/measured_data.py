@@ -1,4 +1,4 @@
-"""Which examples a run is measured on: a split of its own data, the same data elsewhere, or other files."""
+"""Evaluation data of a run: a split of its own data, the same data elsewhere, or other files."""
 
 import contextlib
 from collections.abc import Iterator
@@ -56,7 +56,7 @@ def read(options) -> tuple[str | None, str | None, list[str]]:
     return options.data, options.data_dir, files
 
 
-def located(config: RunConfig, data_dir=None, files=(), facts=None) -> RunConfig:
+def choose(config: RunConfig, data_dir=None, files=(), facts=None) -> RunConfig:
     """A run's configuration with the data that it is measured on.
 
     Args:
@@ -78,7 +78,7 @@ def located(config: RunConfig, data_dir=None, files=(), facts=None) -> RunConfig
 
 
 @contextlib.contextmanager
-def told(config: RunConfig, split: str, is_own: bool) -> Iterator[None]:
+def explain_missing(config: RunConfig, split: str, is_own: bool) -> Iterator[None]:
     """Tells which options help if the examples that are read inside are not where the training found them.
 
     Args:

@@ -38,12 +38,12 @@ def measure(run, split, data_dir=None, search=None, checkpoint=None, files=()) -
         from keras_transformer.saving.checkpoints import checkpoint_path
         from keras_transformer.saving.model_files import load_model
     facts = tasks.make(config).load_facts(Path(run))
-    config = measured_data.located(config, data_dir, files, facts)
+    config = measured_data.choose(config, data_dir, files, facts)
     split = "test" if files else split
     task = tasks.make(config)
     task.load_tokenizers(Path(run))
     task.load_facts(Path(run))
-    with measured_data.told(config, split, is_own=not files) as is_missing:
+    with measured_data.explain_missing(config, split, is_own=not files) as is_missing:
         task.load_split(split)
         if not task.has(split):
             is_missing()

@@ -1,4 +1,4 @@
-"""What does not fit: sizes that do not belong together, models and steps too large for the memory."""
+"""Memory and sizes that do not fit: told in one line, if possible before data is read."""
 
 import contextlib
 import random
@@ -17,7 +17,7 @@ BYTES_PER_PARAMETER = 16
 
 
 @contextlib.contextmanager
-def too_little_told() -> Iterator[None]:
+def explain_lack() -> Iterator[None]:
     """Raises ValueError in place of what TensorFlow and NumPy raise when memory runs out inside the block."""
     try:
         yield

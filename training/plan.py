@@ -1,4 +1,4 @@
-"""What is settled before the first step: how many micro-batches, XLA or not; and what a training costs."""
+"""Plan of a training, made before its first step: micro-batches, XLA or not; and what it costs."""
 
 import json
 import math

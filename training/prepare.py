@@ -16,8 +16,7 @@ import command_line
 from command_line import quiet
 from training import config as configs
 from training import prepared, run_lock
-from training.config import config_class, kind_of
-from training.config.files import CONFIG_HELP, ConfigFile, check_given
+from training.config.files import CONFIG_HELP, ConfigFile
 from training.tasks.translation import TranslationConfig
 
 
@@ -33,13 +32,10 @@ def main(arguments=None) -> None:
         help="pairs, the first ones, from which the tokenizers are trained",
     )
     given = sys.argv[1:] if arguments is None else arguments
-    check_given(parser, given, "prepare", "--output prepared/mine --data.train train.tsv")
-    kind = config_class(kind_of(arguments))
-    if not issubclass(kind, TranslationConfig):
-        raise ValueError(f"What is prepared must be pairs for a translator. Received: {kind_of(arguments)}.")
-    parser.add_class_arguments(kind, as_group=False)
-    options = parser.parse_args(arguments)
-    config = command_line.instantiate(parser, options, kind)
+    kind = configs.kind_of(arguments)
+    if not issubclass(configs.config_class(kind), TranslationConfig):  # else the first field would be wrong
+        raise ValueError(f"What is prepared must be pairs for a translator. Received: {kind}.")
+    options, config = configs.parse(parser, given, "prepare", "--output prepared/mine --data.train train.tsv")
     configs.check(config)
     with run_lock.held(options.output):
         prepare(config, Path(options.output), options.tokenizer_pairs)

@@ -1,4 +1,4 @@
-"""What training runs can be told, whatever they train: optimizer, fit, checkpoints, tokenizers, ..."""
+"""Configuration of any training run: optimizer, fit, checkpoints, tokenizers, ..."""
 
 from dataclasses import dataclass, field
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Who writes into a run folder: one process at a time, told apart by a lock that ends with its process."""
+"""Lock of a run folder: one process at a time writes there, and the lock ends with it."""
 
 import contextlib
 import fcntl

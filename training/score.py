@@ -130,11 +130,11 @@ def scoring_graph(translator) -> Callable:
     """Strings (B,) and (B,) -> log-probabilities and pieces, (B, T), empty at padding; one graph for all."""
     import tensorflow as tf
 
-    from keras_transformer.pipelines.text_graphs import ended, pieces
+    from keras_transformer.pipelines.text_graphs import end_and_pad, pieces
 
     def scored(source, target):
         log_probs, _ = translator.score(source, target)
-        target_ids = ended(translator.target_tokenizer.tokenize(target), tf.shape(log_probs)[1])
+        target_ids = end_and_pad(translator.target_tokenizer.tokenize(target), tf.shape(log_probs)[1])
         return log_probs, pieces(translator.target_tokenizer, target_ids)
 
     return tf.function(scored, input_signature=[tf.TensorSpec([None], tf.string)] * 2, autograph=False)

@@ -13,8 +13,8 @@ import command_line
 from command_line import quiet
 from keras_transformer_programs import hints
 from training import config as configs
-from training.config import config_class, kind_of
-from training.config.files import CONFIG_HELP, ConfigFile, check_given
+from training.config import parse
+from training.config.files import CONFIG_HELP, ConfigFile
 
 
 def main(arguments=None) -> None:
@@ -36,17 +36,8 @@ def main(arguments=None) -> None:
         help="go on with a training although the data is not what it began with",
     )
     given = sys.argv[1:] if arguments is None else list(arguments)
-    check_given(
-        parser,
-        given,
-        "train",
-        "--output runs/mine --data.train train.tsv --data.validation validation.tsv",
-    )
-    # Its fields are those of the model that is asked for.
-    kind = config_class(kind_of(arguments))
-    parser.add_class_arguments(kind, as_group=False)
-    options = parser.parse_args(arguments)
-    config = command_line.instantiate(parser, options, kind)
+    example = "--output runs/mine --data.train train.tsv --data.validation validation.tsv"
+    options, config = parse(parser, given, "train", example)
     configs.check(config)
     name = Path(str(options.config[0])).stem if options.config else config.data.name
     with quiet.start_up():

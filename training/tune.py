@@ -12,8 +12,8 @@ from typing import Literal
 
 import command_line
 from command_line import quiet
-from training.config import config_class, kind_of
-from training.config.files import CONFIG_HELP, ConfigFile, check_given
+from training.config import parse
+from training.config.files import CONFIG_HELP, ConfigFile
 from training.sweep import settings, space, worker
 
 
@@ -54,16 +54,8 @@ def main(arguments=None) -> None:
     parser.add_argument("--workers", type=int, default=1, help="trials at the same time on this machine")
     parser.add_argument("--seed", type=int, default=0, help="of the choices; that of a training is fit.seed")
     given = sys.argv[1:] if arguments is None else arguments
-    check_given(
-        parser,
-        given,
-        "tune",
-        "--space transformer --output sweeps/mine --data.train train.tsv --data.validation validation.tsv",
-    )
-    # Its fields are those of the model that is asked for.
-    kind = config_class(kind_of(arguments))
-    parser.add_class_arguments(kind, as_group=False)
-    options = parser.parse_args(arguments)
+    data = "--data.train train.tsv --data.validation validation.tsv"
+    options, config = parse(parser, given, "tune", f"--space transformer --output sweeps/mine {data}")
     if options.workers < 1:
         raise ValueError(f"`workers` must be a positive integer. Received: workers={options.workers}.")
     role = worker.role()
@@ -72,7 +64,6 @@ def main(arguments=None) -> None:
             f"`workers` are of one machine; {worker.VARIABLES[0]} is for several. "
             f"Received: workers={options.workers} and both."
         )
-    config = command_line.instantiate(parser, options, kind)
     names = ("tuner", "objective", "mode", "seed", *settings.LIMITS)
     chosen = {name: options[name] for name in names}
     sweep = settings.make(config, space.read(options.space, config), **chosen)

@@ -1,7 +1,6 @@
 """The whole state of a training on disk, so that it goes on exactly where it was."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_transformer.saving.model_files import load_model
-from keras_transformer.saving.run_files import read_json
+from keras_transformer.saving.run_files import flush_to_disk, read_json
 from keras_transformer.types import StrPath
 
 PATTERN = "epoch-*"
@@ -148,7 +147,7 @@ def _write(model, folder):
         streams = [keras.ops.convert_to_numpy(stream).tolist() for stream in _random_streams(model)]
         (folder / STREAMS_FILE).write_text(json.dumps(streams), encoding="utf-8")
         for path in (folder / MODEL_FILE, folder / STREAMS_FILE, folder):
-            _flush_to_disk(path)
+            flush_to_disk(path)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -159,7 +158,7 @@ def _put_in_place(written, epochs):
     place = written.with_name(f"epoch-{epochs:05d}")
     older = [path for path in _checkpoints(written.parent).values() if path != place]
     written.rename(place)
-    _flush_to_disk(written.parent)
+    flush_to_disk(written.parent)
     for path in older:
         shutil.rmtree(path)
 
@@ -167,12 +166,3 @@ def _put_in_place(written, epochs):
 def _random_streams(model):
     """The states of the model's seed generators, in the order of its layers."""
     return [variable for variable in model.variables if variable.name == "seed_generator_state"]
-
-
-def _flush_to_disk(path):
-    """After a power cut what was renamed must not be empty."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,4 +1,4 @@
-"""How fast a training goes, and how large its gradients are."""
+"""Tokens per second and gradient norm, in the logs of `fit`."""
 
 import time
 from typing import Any

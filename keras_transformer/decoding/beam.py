@@ -75,8 +75,7 @@ class BeamSearch(Search):
         return start
 
     def _may_read_ahead(self, keep_attention):
-        # With a repetition penalty the ranking has other log-probabilities than the model.
-        return super()._may_read_ahead(keep_attention) and self.repetition_penalty == 1.0
+        return super()._may_read_ahead(keep_attention) and not self.reweighs
 
     def _gained(self, loop, log_probs):
         is_found = loop["sums"] > NOT_FOUND / 2
@@ -129,7 +128,7 @@ class BeamSearch(Search):
         """What each row may go on with, best first: ranking's and model's log-probabilities and tokens."""
         normaliser = log_normaliser(logits)
         values, tokens = top_k(allowed, min(self.width, allowed.shape[-1]))
-        if self.repetition_penalty == 1.0:
+        if not self.reweighs:
             return values - normaliser, tokens, values - normaliser
         gains = ops.take_along_axis(logits, tokens, axis=1) - normaliser
         return values - log_normaliser(ranking), tokens, gains

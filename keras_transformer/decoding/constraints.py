@@ -1,15 +1,70 @@
-"""Rules on what a hypothesis may go on with. Legend as in search.py."""
+"""Constraints of a search: lengths, repetitions, forced prefixes. Legend as in search.py."""
 
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
 from keras import ops
 
+from keras_transformer.decoding.checks import MOST_TOKENS, check_number, check_size
 from keras_transformer.types import Tensor
 
 # Added to the logit of a token that is not allowed. Beyond any log-probability of a whole text, and small
 # enough for float32 to tell one such hypothesis from another that does not exist at all.
 BANNED = -1e9
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """What a search may be told of lengths and tokens.
+
+    Args:
+        max_length: L, largest number of tokens of a result, the end token included, 1 to 2**20. A
+            longer hypothesis is cut and then has no end token.
+        min_length: smallest number of tokens of a result, the end token included, 1 to `max_length`.
+        max_ratio: largest number of tokens of a result for each token of the source, > 0 (the product
+            rounded up); None for no such limit.
+        min_ratio: smallest number of tokens of a result for each token of the source, >= 0.
+        no_repeat_ngram_size: n, no n-gram occurs twice in a result (Paulus et al. 2018, section 2.5);
+            0 to allow all.
+        repetition_penalty: > 0; logits of tokens that the hypothesis holds already are divided by it where
+            positive and multiplied by it where negative (Keskar et al. 2019, section 4.1); 1 for none.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    max_length: int
+    _: KW_ONLY
+    min_length: int = 1
+    max_ratio: float | None = None
+    min_ratio: float = 0.0
+    no_repeat_ngram_size: int = 0
+    repetition_penalty: float = 1.0
+
+    def __post_init__(self):
+        check_size(self, "max_length", most=MOST_TOKENS)
+        check_size(self, "min_length", most=self.max_length)
+        check_size(self, "no_repeat_ngram_size", least=0)
+        check_number(self, "repetition_penalty", above=0)
+        check_number(self, "min_ratio", least=0)
+        if self.max_ratio is not None:
+            check_number(self, "max_ratio", above=0)
+            if self.max_ratio < self.min_ratio:
+                raise ValueError(
+                    "`max_ratio` must not be smaller than `min_ratio`. "
+                    f"Received: max_ratio={self.max_ratio}, min_ratio={self.min_ratio}."
+                )
+
+    @property
+    def ratios(self) -> dict[str, float]:
+        """The limits that need a source, those that are set."""
+        return {name: value for name in ("max_ratio", "min_ratio") if (value := getattr(self, name))}
+
+    @property
+    def reweighs(self) -> bool:
+        """Whether hypotheses rank by other log-probabilities than the model's."""
+        return self.repetition_penalty != 1.0
 
 
 class Rules:
@@ -50,7 +105,7 @@ class Rules:
     def penalised(self, logits: Tensor, ids: Tensor) -> Tensor:
         """Logits (R, V) with the repetition penalty, for the tokens so far, int32 (R, L)."""
         penalty = self.search.repetition_penalty
-        if penalty == 1.0:
+        if not self.search.reweighs:
             return logits
         is_repeated = self._holds(ids, ids != self.search.pad_id, logits.shape[-1])
         penalised = ops.where(logits > 0, logits / penalty, logits * penalty)

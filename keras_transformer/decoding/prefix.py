@@ -1,4 +1,4 @@
-"""What all rows of a batch begin with, read in one pass and not token by token ("prefill").
+"""Prefill: what all rows of a batch begin with is read in one pass, not token by token.
 
 Positions have one number for all rows, so the pass goes as far as the shortest beginning; what a longer one
 has beyond it is forced step by step. It is read in pieces: the state's room grows in static sizes, and the

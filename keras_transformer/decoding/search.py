@@ -1,4 +1,4 @@
-"""What every search shares: its limits, and the one loop over positions. No search knows a model.
+"""Base of the searches: limits, and the one loop over positions. No search knows a model.
 
 Legend: B batch, W hypotheses of a source, R = B * W rows, L longest result, S source, V vocabulary.
 """
@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from keras_transformer.decoding.checks import MOST_TOKENS, check_number, check_size
-from keras_transformer.decoding.constraints import Rules
+from keras_transformer.decoding.constraints import Constraints, Rules
 from keras_transformer.decoding.prefix import Prefix
 from keras_transformer.special_ids import END_ID, PAD_ID, START_ID
 from keras_transformer.types import Tensor, Tree
@@ -41,52 +40,23 @@ class Result(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Search:
+class Search(Constraints):
     """Base of `Greedy`, `Sampling` and `BeamSearch`: the limits and the rules on tokens.
 
     Padding and the start token are never chosen.
 
     Args:
-        max_length: L, largest number of tokens of a result, the end token included, 1 to 2**20. A
-            longer hypothesis is cut and then has no end token.
-        min_length: smallest number of tokens of a result, the end token included, 1 to `max_length`.
-        max_ratio: largest number of tokens of a result for each token of the source, > 0 (the product
-            rounded up); None for no such limit.
-        min_ratio: smallest number of tokens of a result for each token of the source, >= 0.
-        no_repeat_ngram_size: n, no n-gram occurs twice in a result (Paulus et al. 2018, section 2.5);
-            0 to allow all.
-        repetition_penalty: > 0; logits of tokens that the hypothesis holds already are divided by it where
-            positive and multiplied by it where negative (Keskar et al. 2019, section 4.1); 1 for none.
+        Those of `Constraints`; by position `max_length` alone.
         start_id, end_id, pad_id: the special ids.
 
     Raises:
         ValueError: a value is out of range.
     """
 
-    max_length: int
     _: KW_ONLY
-    min_length: int = 1
-    max_ratio: float | None = None
-    min_ratio: float = 0.0
-    no_repeat_ngram_size: int = 0
-    repetition_penalty: float = 1.0
     start_id: int = START_ID
     end_id: int = END_ID
     pad_id: int = PAD_ID
-
-    def __post_init__(self):
-        check_size(self, "max_length", most=MOST_TOKENS)
-        check_size(self, "min_length", most=self.max_length)
-        check_size(self, "no_repeat_ngram_size", least=0)
-        check_number(self, "repetition_penalty", above=0)
-        check_number(self, "min_ratio", least=0)
-        if self.max_ratio is not None:
-            check_number(self, "max_ratio", above=0)
-            if self.max_ratio < self.min_ratio:
-                raise ValueError(
-                    "`max_ratio` must not be smaller than `min_ratio`. "
-                    f"Received: max_ratio={self.max_ratio}, min_ratio={self.min_ratio}."
-                )
 
     @property
     def num_hypotheses(self) -> int:
@@ -96,8 +66,7 @@ class Search:
     @property
     def needs(self) -> dict[str, dict[str, Any]]:
         """The optional arguments of a call that this search cannot do without: {name: {setting: value}}."""
-        ratios = {name: value for name in ("max_ratio", "min_ratio") if (value := getattr(self, name))}
-        return {"source_mask": ratios} if ratios else {}
+        return {"source_mask": self.ratios} if self.ratios else {}
 
     @property
     def lengths(self) -> list[int]:

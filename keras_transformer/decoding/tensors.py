@@ -1,4 +1,4 @@
-"""What the functions of this package are given: as tensors, of matching rows, and on JAX of few shapes."""
+"""Inputs of this package's functions as tensors: of matching rows, and on JAX of few shapes."""
 
 from typing import Any
 

@@ -272,7 +272,7 @@ class MultiHeadAttention(BaseMultiHeadAttention):
         """
         positions = ops.arange(state["key"].shape[2])
         new = self.project(query, start_index=index)
-        state = {name: heads_state.written(state[name], new[name], index) for name in state}
+        state = {name: heads_state.write(state[name], new[name], index) for name in state}
         new_positions = index + ops.arange(query.shape[1])
         mask = distance_mask(new_positions, positions, causal=True, window=self._sliding_window)
         output, _ = self.attend(query, state, mask, start_index=index)
@@ -284,7 +284,6 @@ class MultiHeadAttention(BaseMultiHeadAttention):
             **super().get_config(),
             "rotary": serialize(self.rotary),
             "position_bias": serialize(self.position_bias),
-            "qk_norm": self.qk_norm,
         }
 
     @classmethod

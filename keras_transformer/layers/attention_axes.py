@@ -1,4 +1,4 @@
-"""Which axes of its inputs attention goes over, and where heads and masks stand for that.
+"""Attention axes: those that attention goes over, and where heads and masks stand for that.
 
 An input is (B, ..., D). Of the axes between, the attended ones are gone over together; along the others, the
 free ones, each position attends for itself. With rank 3, (B, T, D), T is attended over and nothing is free.

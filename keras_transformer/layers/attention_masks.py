@@ -1,4 +1,4 @@
-"""How the masks that a call of attention is given become one.
+"""Masks of a call of attention, combined into one.
 
 Legend: B batch, T queries, S keys, H heads.
 """

@@ -1,4 +1,4 @@
-"""One vector for a text: the mean of its states, weighted by what they say (Yang et al. 2016)."""
+"""Attention pooling: one vector for a text, the weighted mean of its states (Yang et al. 2016)."""
 
 from typing import Any
 
@@ -67,6 +67,3 @@ class AttentionPooling(KeepsQuantization, arguments.KnownArguments, keras.layers
 
     def compute_output_shape(self, inputs_shape: Shape) -> Shape:
         return (inputs_shape[0], inputs_shape[-1])
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "units": self.units}

@@ -1,4 +1,4 @@
-"""How well a key fits a query: the scores of recurrent attention, as layers with one interface.
+"""Scores of recurrent attention, how well a key fits a query: layers with one interface.
 
 Bahdanau et al. 2015, appendix A.1.2; Luong et al. 2015, section 3.1. Legend: B batch, T queries, S keys,
 D width of the queries, U units.
@@ -91,9 +91,6 @@ class ProductScore(AttentionScore):
     def compare(self, query: Tensor, projected: Tensor) -> Tensor:
         return ops.matmul(query, projected)
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "scaled": self.scaled}
-
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
 class DotScore(ProductScore):
@@ -169,9 +166,6 @@ class AdditiveScore(AttentionScore):
     def compare(self, query: Tensor, projected: Tensor) -> Tensor:
         inner = ops.tanh(self._project_query(query)[:, :, None] + projected[:, None])  # (B, T, S, U)
         return rowwise(self.score_dense, inner)[..., 0]
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "units": self.units}
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")

@@ -11,31 +11,27 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_transformer import masks
-from keras_transformer.arguments import KnownArguments, check_rates, check_vectors, is_size
+from keras_transformer import arguments, masks
 from keras_transformer.layers.attention_axes import AttentionAxes, check_axes, checked_shapes, each
 from keras_transformer.layers.attention_masks import AttentionMasks
-from keras_transformer.layers.attention_paths import attention
+from keras_transformer.layers.attention_paths import without_matrix
+from keras_transformer.layers.dot_product import scaled_dot_product_attention
 from keras_transformer.layers.projection import HeadsProjection, heads_first
 from keras_transformer.layers.visible_keys import VisibleKeys
 from keras_transformer.saving.quantization import KeepsQuantization
 from keras_transformer.types import Shape, Tensor
 
 # Arguments that Keras keeps under private names only.
+_CHANGES = ("initializer", "regularizer", "constraint")
 _KEPT = (
     "use_gate",
     "sliding_window",
-    "kernel_initializer",
-    "bias_initializer",
-    "kernel_regularizer",
-    "bias_regularizer",
-    "kernel_constraint",
-    "bias_constraint",
+    *(f"{part}_{name}" for part in ("kernel", "bias") for name in _CHANGES),
 )
 
 
 class BaseMultiHeadAttention(
-    KeepsQuantization, KnownArguments, AttentionMasks, keras.layers.MultiHeadAttention
+    KeepsQuantization, arguments.KnownArguments, AttentionMasks, keras.layers.MultiHeadAttention
 ):
     """What `MultiHeadAttention` describes, without its extension points and without steps.
 
@@ -55,15 +51,11 @@ class BaseMultiHeadAttention(
         num_key_value_heads: int | None = None,
         **kwargs: Any,
     ):
-        sizes = {"num_heads": num_heads, "key_dim": key_dim}
-        optional = {
-            "value_dim": value_dim,
-            "sliding_window": sliding_window,
-            "num_key_value_heads": num_key_value_heads,
-        }
-        sizes |= {name: size for name, size in optional.items() if size is not None}
-        for name, size in sizes.items():
-            if not is_size(size):
+        given = {"num_heads": num_heads, "key_dim": key_dim, "value_dim": value_dim}
+        given |= {"sliding_window": sliding_window, "num_key_value_heads": num_key_value_heads}
+        for name, size in given.items():
+            if not arguments.is_size(size) and (size is not None or name in ("num_heads", "key_dim")):
+                # "argument" is a word that Keras's tests ask for.
                 raise ValueError(
                     f"The argument `{name}` must be a positive integer. Received: {name}={size!r}."
                 )
@@ -72,18 +64,18 @@ class BaseMultiHeadAttention(
                 "The number of heads must be a multiple of `num_key_value_heads`. "
                 f"Received: {num_heads} heads, num_key_value_heads={num_key_value_heads}."
             )
-        check_rates(dropout=dropout)
-        if output_shape is not None and not each(is_size, output_shape):
+        arguments.check_rates(dropout=dropout)
+        if output_shape is not None and not each(arguments.is_size, output_shape):
             raise ValueError(
                 "Invalid `output_shape`: it must be a positive integer or a tuple of them. "
                 f"Received: output_shape={output_shape!r}."
             )
         check_axes(attention_axes)
         super().__init__(
-            num_heads=num_heads,
-            key_dim=key_dim,
-            value_dim=value_dim,
-            dropout=dropout,
+            num_heads,
+            key_dim,
+            value_dim,
+            dropout,
             output_shape=output_shape,
             attention_axes=attention_axes,
             sliding_window=sliding_window,
@@ -193,7 +185,7 @@ class BaseMultiHeadAttention(
         """Raises unless the three are what the layer was built for, and fit each other."""
         named = {"query": query, "value": value, "key": key}
         for (name, x), width in zip(named.items(), self._widths, strict=True):
-            check_vectors((*[None] * (self._axes.rank - 1), width), **{name: x})
+            arguments.check_vectors((*[None] * (self._axes.rank - 1), width), **{name: x})
         checked_shapes(*(x.shape for x in named.values()))
 
     def _compute_attention(
@@ -215,7 +207,7 @@ class BaseMultiHeadAttention(
             if use_causal_mask:
                 visible = masks.combine(visible, self._positions_mask(query, value, causal=True))
             visible = VisibleKeys(axes.heads_mask(visible, query, key))
-        query_heads, key_heads, value_heads = (axes.heads_first(x) for x in (query, key, value))
+        query_heads, key_heads, value_heads = map(axes.heads_first, (query, key, value))
         query_heads, key_heads = self._met_query(query_heads), self._met_key(key_heads)
         return_attention_scores = return_attention_scores or self._return_attention_scores
         if self._flash_attention and return_attention_scores:
@@ -227,25 +219,23 @@ class BaseMultiHeadAttention(
         if self._flash_attention:
             mask = visible.whole(ops.shape(query_heads)[-2], ops.shape(key_heads)[-2])
             return self._flash(query_heads, key_heads, value_heads, mask), None
-        heads, weights = attention(
-            query_heads,
-            key_heads,
-            value_heads,
-            visible,
-            bias=self._score_bias,
-            dropout=self._weights_dropout(training),
-            weights=return_attention_scores,
-            fused=self._flash_attention is None,
-        )
-        return axes.heads_last(heads, query), weights if weights is None else axes.split_weights(
-            weights, query, key
-        )
+        heads, bias, dropout = None, self._score_bias, self._weights_dropout(training)
+        if not return_attention_scores and dropout is None:
+            fused = self._flash_attention is None
+            heads = without_matrix(query_heads, key_heads, value_heads, visible, bias, fused)
+        if heads is None:
+            lengths = ops.shape(query_heads)[-2], ops.shape(key_heads)[-2]
+            mask, added = visible.whole(*lengths), bias and bias.rows(*lengths)
+            heads, weights = scaled_dot_product_attention(
+                query_heads, key_heads, value_heads, mask, added, dropout
+            )
+        heads = axes.heads_last(heads, query)
+        return heads, axes.split_weights(weights, query, key) if return_attention_scores else None
 
     def _weights_dropout(self, training=None):
         """Function that drops attention weights, or None if none may be dropped."""
-        if not self._dropout or training is False:
-            return None
-        return functools.partial(self._dropout_layer, training=training)
+        drops = self._dropout and training is not False
+        return functools.partial(self._dropout_layer, training=training) if drops else None
 
     def _met_query(self, heads, start_index=0):
         """Query heads (B, H, T, K) as they meet the key heads."""
@@ -301,10 +291,5 @@ class BaseMultiHeadAttention(
         given = {"query_mask": query_mask, "value_mask": value_mask, "key_mask": key_mask}
         axes.check(query_shape, value_shape, self._num_heads, attention_mask, **given)
         output = keras.KerasTensor(output_shape, dtype=self.compute_dtype)
-        weights_shape = axes.scores_shape(query_shape, value_shape, self._num_heads)
-        weights = keras.KerasTensor(weights_shape, dtype=self.compute_dtype)
-        return (output, weights) if return_attention_scores else output
-
-    def get_config(self) -> dict[str, Any]:
-        kept = ("flash_attention", "num_key_value_heads")
-        return {**super().get_config(), **{name: getattr(self, name) for name in kept}}
+        scores_shape = axes.scores_shape(query_shape, value_shape, self._num_heads)
+        return (output, keras.KerasTensor(scores_shape, output.dtype)) if return_attention_scores else output

@@ -147,22 +147,12 @@ class ConvDecoderLayer(KeepsQuantization, arguments.KnownArguments, keras.layers
     ) -> Shape:
         return hidden_shape
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "kernel_size": self.kernel_size, "dropout": self.dropout}
-
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
 class ConvDecoder(ConvStack):
     """Embeddings -> a stack of `ConvDecoderLayer` -> what the logits are made of.
 
-    Gehring et al. 2017, sections 3.2 and 3.3. Paper symbols: d = hidden_dim, k = kernel_size,
-    f = the input's width F.
-
-    Args:
-        num_layers: >= 1.
-        hidden_dim: D, width of the convolutions, >= 1.
-        kernel_size: k, positions that one convolution sees, >= 1.
-        dropout: probability of dropping one value of a convolution's input, 0 <= p < 1.
+    Gehring et al. 2017, sections 3.2 and 3.3. Arguments and errors: those of `ConvEncoder`.
 
     Call arguments:
         embedded: g, (B, T, F), embeddings with positions.
@@ -170,9 +160,6 @@ class ConvDecoder(ConvStack):
 
     Returns:
         (B, T, F) in the compute dtype.
-
-    Raises:
-        ValueError: a size is not a positive integer.
     """
 
     def _layer(self, name):

@@ -88,9 +88,8 @@ def masked_softmax(scores: Tensor, mask: Tensor | None = None) -> Tensor:
     if mask is not None:
         scores = ops.where(mask, scores, MASKED_SCORE)
     if scores.shape[-1] in (0, 1):
-        weights = ops.ones_like(
-            scores
-        )  # Keras warns of a soft-max over one value; there is none over no value.
+        # Keras warns of a soft-max over one value; there is none over no value.
+        weights = ops.ones_like(scores)
     else:
         weights = ops.softmax(scores, axis=-1)
     # The soft-max of a row without keys is uniform; the rule is zeros.

@@ -127,11 +127,4 @@ class TokenEmbedding(arguments.KnownArguments, keras.layers.ReversibleEmbedding)
         config = super().get_config()
         for name in ("input_dim", "output_dim", "tie_weights", "reverse_dtype", "logit_soft_cap"):
             config.pop(name)
-        return {
-            **config,
-            "vocabulary_size": self.vocabulary_size,
-            "hidden_dim": self.hidden_dim,
-            "scale": self.scale,
-            "logits_scale": self.logits_scale,
-            "use_logits_bias": self.use_logits_bias,
-        }
+        return config

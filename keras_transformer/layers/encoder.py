@@ -4,7 +4,7 @@ With `causal` it is the stack of a language model: a decoder without attention t
 al. 2018, section 4.2.3).
 """
 
-from typing import Any, Unpack
+from typing import Unpack
 
 import keras
 from keras import ops
@@ -122,9 +122,6 @@ class EncoderLayer(TransformerLayer):
     def compute_output_shape(self, hidden_shape: Shape) -> Shape:
         return hidden_shape
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "causal": self.causal}
-
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
 class Encoder(TransformerStack):
@@ -211,6 +208,3 @@ class Encoder(TransformerStack):
 
     def compute_output_shape(self, hidden_shape: Shape) -> Shape:
         return hidden_shape
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "causal": self.causal}

@@ -37,12 +37,7 @@ class GatedFeedForward(FeedForward):
         activation: of the gate.
         use_bias: whether the three maps add a bias; the paper's do not.
 
-    Call arguments:
-        x: (B, T, D).
-        training: whether dropout is active.
-
-    Returns:
-        (B, T, D) in the compute dtype.
+    Call arguments and returns: those of `FeedForward`.
     """
 
     def __init__(

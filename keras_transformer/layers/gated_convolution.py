@@ -108,14 +108,6 @@ class GatedConvolution(KeepsQuantization, arguments.KnownArguments, keras.layers
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "kernel_size": self.kernel_size,
-            "causal": self.causal,
-            "dropout": self.dropout,
-        }
-
 
 class ConvStack(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):
     """Base of `ConvEncoder` and `ConvDecoder`: equal layers of width D between maps F -> D and D -> F."""
@@ -147,12 +139,3 @@ class ConvStack(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer)
             layer.build(width, *layer_shapes)
         self.output_dense = linear(embedded_shape[-1], dtype=policy, name="output")
         self.output_dense.build(width)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "num_layers": self.num_layers,
-            "hidden_dim": self.hidden_dim,
-            "kernel_size": self.kernel_size,
-            "dropout": self.dropout,
-        }

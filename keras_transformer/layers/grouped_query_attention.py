@@ -1,13 +1,33 @@
 """Grouped-query attention (Ainslie et al. 2023) under the names of Keras's layer."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 
 from keras_transformer.arguments import check_sizes
 from keras_transformer.layers.attention import MultiHeadAttention
+from keras_transformer.layers.layer_config import KerasFields
 from keras_transformer.types import Identifier, Shape, Tensor
+
+
+class AttentionFields(KerasFields, total=False):
+    """What both attentions take by name, see `MultiHeadAttention`."""
+
+    sliding_window: int | None
+    flash_attention: bool | None
+    kernel_initializer: Identifier
+    bias_initializer: Identifier
+    kernel_regularizer: Identifier | None
+    bias_regularizer: Identifier | None
+    activity_regularizer: Identifier | None
+    kernel_constraint: Identifier | None
+    bias_constraint: Identifier | None
+    use_gate: bool
+    seed: int | None
+    rotary: Callable[..., Tensor] | None
+    position_bias: Any
+    qk_norm: str | None
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -34,45 +54,13 @@ class GroupedQueryAttention(MultiHeadAttention):
         num_key_value_heads: int,
         dropout: float = 0.0,
         use_bias: bool = True,
-        sliding_window: int | None = None,
-        flash_attention: bool | None = None,
-        kernel_initializer: Identifier = "glorot_uniform",
-        bias_initializer: Identifier = "zeros",
-        kernel_regularizer: Identifier | None = None,
-        bias_regularizer: Identifier | None = None,
-        activity_regularizer: Identifier | None = None,
-        kernel_constraint: Identifier | None = None,
-        bias_constraint: Identifier | None = None,
-        use_gate: bool = False,
-        seed: int | None = None,
-        rotary: Callable[..., Tensor] | None = None,
-        position_bias: Any = None,
-        **kwargs: Any,
+        **fields: Unpack[AttentionFields],
     ):
         check_sizes(
             head_dim=head_dim, num_query_heads=num_query_heads, num_key_value_heads=num_key_value_heads
         )
-        super().__init__(
-            num_heads=num_query_heads,
-            key_dim=head_dim,
-            num_key_value_heads=num_key_value_heads,
-            dropout=dropout,
-            use_bias=use_bias,
-            sliding_window=sliding_window,
-            flash_attention=flash_attention,
-            kernel_initializer=kernel_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            bias_regularizer=bias_regularizer,
-            activity_regularizer=activity_regularizer,
-            kernel_constraint=kernel_constraint,
-            bias_constraint=bias_constraint,
-            use_gate=use_gate,
-            seed=seed,
-            rotary=rotary,
-            position_bias=position_bias,
-            **kwargs,
-        )
+        sizes = num_query_heads, head_dim, None, dropout, use_bias
+        super().__init__(*sizes, num_key_value_heads=num_key_value_heads, **fields)
         self.head_dim = head_dim
         self.num_query_heads = num_query_heads
 

@@ -5,7 +5,7 @@ from keras import ops
 from keras_transformer.types import Tensor
 
 
-def written(heads: Tensor, new: Tensor, index: int | Tensor) -> Tensor:
+def write(heads: Tensor, new: Tensor, index: int | Tensor) -> Tensor:
     """`heads` with `new`, (B, H, T, K), at the positions from `index` on.
 
     By a scatter into rows: a `where` reads and writes all of the state twice as slowly, and
@@ -18,6 +18,6 @@ def written(heads: Tensor, new: Tensor, index: int | Tensor) -> Tensor:
     return ops.reshape(flat, (-1, num_heads, length, width))
 
 
-def grown(heads: Tensor, max_length: int) -> Tensor:
+def grow(heads: Tensor, max_length: int) -> Tensor:
     """`heads` with room for `max_length` positions, at least as many as it has."""
     return ops.pad(heads, [[0, 0], [0, 0], [0, max_length - heads.shape[2]], [0, 0]])

@@ -100,9 +100,6 @@ class ResidualBlock(arguments.KnownArguments, keras.layers.Layer):
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.filters)
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "filters": self.filters}
-
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
 class ImageEncoder(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):
@@ -179,4 +176,4 @@ class ImageEncoder(KeepsQuantization, arguments.KnownArguments, keras.layers.Lay
         return tuple(None if size is None else -(-size // step) for size in (height, width))
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "filters": list(self.filters), "attention": self.attention}
+        return {**super().get_config(), "filters": list(self.filters)}

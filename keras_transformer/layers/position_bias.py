@@ -1,4 +1,4 @@
-"""What is added to attention's scores because of positions: the contract, ALiBi, and T5's relative bias.
+"""Position biases, added to attention's scores: the contract, ALiBi, and T5's relative bias.
 
 Legend: B batch, H heads, T queries, S keys, K one head's keys, V one head's values.
 """
@@ -163,9 +163,6 @@ class AlibiBias(PositionBias):
         distance = distance[:, None] if len(distance.shape) == 3 else distance[None, None]
         return ops.convert_to_tensor(-self._slopes[:, None, None]) * distance
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "num_heads": self.num_heads}
-
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
 class RelativePositionBias(PositionBias):
@@ -252,11 +249,4 @@ class RelativePositionBias(PositionBias):
         return first + np.where(distance < single, distance, np.minimum(shared, count - 1))
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "num_heads": self.num_heads,
-            "num_buckets": self.num_buckets,
-            "max_distance": self.max_distance,
-            "bidirectional": self.bidirectional,
-            "initializer": keras.saving.serialize_keras_object(self.initializer),
-        }
+        return {**super().get_config(), "initializer": keras.saving.serialize_keras_object(self.initializer)}

@@ -113,15 +113,6 @@ class PositionalEncoding(arguments.KnownArguments, keras.layers.Layer):
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "max_wavelength": self.max_wavelength,
-            "layout": self.layout,
-            "endpoint": self.endpoint,
-            "first_position": self.first_position,
-        }
-
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
 class GridPositionalEncoding(arguments.KnownArguments, keras.layers.Layer):
@@ -204,11 +195,7 @@ class LearnedPositionalEncoding(arguments.KnownArguments, keras.layers.Layer):
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "max_length": self.max_length,
-            "initializer": keras.saving.serialize_keras_object(self.initializer),
-        }
+        return {**super().get_config(), "initializer": keras.saving.serialize_keras_object(self.initializer)}
 
 
 def known_start(start_index: Any, batch_size: int | None = None) -> int:

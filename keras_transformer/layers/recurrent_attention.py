@@ -134,11 +134,7 @@ class RecurrentAttention(KeepsQuantization, arguments.KnownArguments, keras.laye
         return (query_shape[0], (values_shape or keys_shape)[-1])
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "score": keras.saving.serialize_keras_object(self.score),
-            "window": self.window,
-        }
+        return {**super().get_config(), "score": keras.saving.serialize_keras_object(self.score)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:

@@ -80,9 +80,6 @@ class RecurrentCell(KeepsQuantization, arguments.KnownArguments, keras.layers.La
         """
         raise NotImplementedError
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "units": self.units}
-
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
 class GRUCell(RecurrentCell):

@@ -186,15 +186,7 @@ class RecurrentDecoder(KeepsQuantization, arguments.KnownArguments, keras.layers
         return (*inputs_shape[:-1], self.output_dim)
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "num_layers": self.num_layers,
-            "hidden_dim": self.hidden_dim,
-            "output_dim": self.output_dim,
-            "attention": keras.saving.serialize_keras_object(self.attention),
-            "cell": self.cell,
-            "dropout": self.dropout,
-        }
+        return {**super().get_config(), "attention": keras.saving.serialize_keras_object(self.attention)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:

@@ -98,9 +98,4 @@ class RelativeKeysAndValues(PositionBias):
         return (*query_shape[:3], key_positions_shape[-1])
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "max_distance": self.max_distance,
-            "value_dim": self.value_dim,
-            "initializer": keras.saving.serialize_keras_object(self.initializer),
-        }
+        return {**super().get_config(), "initializer": keras.saving.serialize_keras_object(self.initializer)}

@@ -73,6 +73,3 @@ class RotaryEmbedding(arguments.KnownArguments, keras.layers.Layer):
 
     def compute_output_shape(self, heads_shape: Any) -> Any:
         return heads_shape
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "max_wavelength": self.max_wavelength, "layout": self.layout}

@@ -1,4 +1,4 @@
-"""What is added to the scores of attention: a tensor, or a function of positions."""
+"""The bias of attention's scores: a tensor, or a function of positions."""
 
 from typing import Any
 

@@ -73,6 +73,3 @@ class SpatialSelfAttention(KeepsQuantization, arguments.KnownArguments, keras.la
         length = None if None in (height, width) else height * width
         weights = keras.KerasTensor((x.shape[0], length, length), dtype=self.compute_dtype)
         return (output, weights) if return_attention_scores else output
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "reduction": self.reduction}

@@ -97,14 +97,7 @@ class Sublayer(KeepsQuantization, arguments.KnownArguments, keras.layers.Layer):
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "layer": keras.saving.serialize_keras_object(self.layer),
-            "dropout": self.dropout,
-            "norm_first": self.norm_first,
-            "norm_epsilon": self.norm_epsilon,
-            "normalization": self.normalization,
-        }
+        return {**super().get_config(), "layer": keras.saving.serialize_keras_object(self.layer)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
@@ -177,10 +170,4 @@ class FeedForward(KeepsQuantization, arguments.KnownArguments, keras.layers.Laye
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "intermediate_dim": self.intermediate_dim,
-            "dropout": self.dropout,
-            "activation": keras.activations.serialize(self.activation),
-            "use_bias": self.use_bias,
-        }
+        return {**super().get_config(), "activation": keras.activations.serialize(self.activation)}

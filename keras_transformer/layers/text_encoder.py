@@ -1,6 +1,6 @@
 """Ids -> hidden states that have seen both sides: BERT's encoder (Devlin et al. 2019)."""
 
-from typing import Any, Unpack
+from typing import Unpack
 
 import keras
 from keras import ops
@@ -134,14 +134,3 @@ class TextEncoder(TakesLayerConfig, KeepsQuantization, arguments.KnownArguments,
 
     def compute_output_shape(self, token_ids_shape: Shape, segment_ids_shape: Shape | None = None) -> Shape:
         return (*token_ids_shape, self.hidden_dim)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "vocabulary_size": self.vocabulary_size,
-            "num_layers": self.num_layers,
-            "hidden_dim": self.hidden_dim,
-            "max_length": self.max_length,
-            "num_segments": self.num_segments,
-            "embedding_scale": self.embedding_scale,
-        }

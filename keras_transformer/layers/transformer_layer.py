@@ -1,4 +1,4 @@
-"""What the encoder's and the decoder's layers and stacks share: description, sub-layers, state."""
+"""Bases of the encoder's and the decoder's layers and stacks: description, sub-layers, state."""
 
 from typing import Any, Unpack
 
@@ -100,7 +100,7 @@ class TransformerLayer(TakesLayerConfig, KeepsQuantization, arguments.KnownArgum
 
     def grow(self, state: Any, max_length: int) -> Any:
         """The self-attention's state with room for `max_length` positions, at least as many as it has."""
-        return {name: heads_state.grown(heads, max_length) for name, heads in state.items()}
+        return {name: heads_state.grow(heads, max_length) for name, heads in state.items()}
 
 
 class TransformerStack(TransformerLayer):
@@ -154,6 +154,3 @@ class TransformerStack(TransformerLayer):
     def grow(self, state: Any, max_length: int) -> Any:
         """Of all layers, a list; see `TransformerLayer.grow`."""
         return [layer.grow(one, max_length) for layer, one in zip(self.layers, state, strict=True)]
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "num_layers": self.num_layers}

@@ -1,4 +1,4 @@
-"""Which keys each query may attend to, said without a (T, S) mask where nobody gave one."""
+"""Visible keys: which ones each query may attend to, without a (T, S) mask where nobody gave one."""
 
 import dataclasses
 from typing import Any

@@ -74,10 +74,4 @@ class AttentionCNN(ZooModel):
         return image_spec(self.channels)
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "num_classes": self.num_classes,
-            "filters": list(self.filters),
-            "attention": self.attention,
-            "dropout": self.dropout,
-        }
+        return {**super().get_config(), "filters": list(self.filters)}

@@ -1,4 +1,4 @@
-"""What every model of the zoo promises, so that one search and one export serve them all."""
+"""Base classes of the models: the contract by which one search and one export serve them all."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -134,13 +134,3 @@ def check_inputs(inputs: Any, *names: str) -> None:
     ranks = {name: len(inputs[name].shape) for name in names if name.endswith("_ids")}
     if any(rank != 2 for rank in ranks.values()):
         raise ValueError(f"Ids must have the shape (batch, length). Received: ranks {ranks}.")
-
-
-def check_shared(share_embeddings: bool, source_vocabulary_size: int, target_vocabulary_size: int) -> None:
-    """Raises ValueError if two vocabularies of different sizes are to share embeddings."""
-    if share_embeddings and source_vocabulary_size != target_vocabulary_size:
-        raise ValueError(
-            "`share_embeddings` needs one joint vocabulary. Received: "
-            f"source_vocabulary_size={source_vocabulary_size}, "
-            f"target_vocabulary_size={target_vocabulary_size}."
-        )

@@ -169,13 +169,3 @@ class CausalLM(TakesLayerConfig, AutoregressiveModel):
             "A language model has no source, and no attention to one that could be kept or counted: use "
             "`decoding.generate` or `generate_n_best`. Received: a CausalLM."
         )
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "vocabulary_size": self.vocabulary_size,
-            "num_layers": self.num_layers,
-            "hidden_dim": self.hidden_dim,
-            "max_length": self.max_length,
-            "tie_embeddings": self.tie_embeddings,
-        }

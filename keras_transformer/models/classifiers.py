@@ -54,13 +54,6 @@ class EncoderClassifier(TextModel):
                 layer.trainable = False  # what the build made knows nothing of it, in a loaded model too
         self.classifier.build((None, self.encoder.hidden_dim))
 
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "num_classes": self.num_classes,
-            "dropout": self.dropout,
-        }
-
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
 class SequenceClassifier(EncoderClassifier):

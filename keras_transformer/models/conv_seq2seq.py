@@ -8,12 +8,13 @@ from keras import ops
 
 from keras_transformer import arguments, layers, masks
 from keras_transformer.layers.gated_convolution import SQRT_HALF, linear
-from keras_transformer.models.base import AutoregressiveModel, check_inputs, check_shared, id_specs
+from keras_transformer.models.base import check_inputs
+from keras_transformer.models.seq2seq import Seq2Seq
 from keras_transformer.types import Tensor, Tree
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class ConvSeq2Seq(AutoregressiveModel):
+class ConvSeq2Seq(Seq2Seq):
     """ConvS2S: gated convolutions in place of recurrence, and attention in every layer of the decoder.
 
     Gehring et al. 2017, section 3. Paper symbols: d = hidden_dim, f = embedding_dim, k = kernel_size.
@@ -35,16 +36,10 @@ class ConvSeq2Seq(AutoregressiveModel):
         share_embeddings: whether source, target and logits share one matrix (a joint vocabulary); else
             there are three, as in the paper.
 
-    Call arguments:
-        inputs: {"source_ids": (B, S), "target_ids": (B, T)}, integers padded with 0; S and T at most
-            max_length. The target starts with the start token.
-        training: whether dropout is active.
-
-    Returns:
-        Logits, float32, (B, T, V): row t predicts the token after target t.
+    Call arguments and returns: those of `Transformer`; S and T are at most `max_length`.
 
     Raises:
-        ValueError: a size is out of range, or vocabularies of two sizes are to share embeddings.
+        ValueError: see `Seq2Seq`; or another size is out of range.
     """
 
     def __init__(
@@ -60,27 +55,15 @@ class ConvSeq2Seq(AutoregressiveModel):
         share_embeddings: bool = False,
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
-        arguments.check_sizes(
-            source_vocabulary_size=source_vocabulary_size,
-            target_vocabulary_size=target_vocabulary_size,
-            num_layers=num_layers,
-            hidden_dim=hidden_dim,
-            kernel_size=kernel_size,
-            max_length=max_length,
-        )
+        sizes = source_vocabulary_size, target_vocabulary_size, num_layers, hidden_dim
+        super().__init__(*sizes, share_embeddings=share_embeddings, **kwargs)
+        arguments.check_sizes(kernel_size=kernel_size, max_length=max_length)
         arguments.check_optional_sizes(embedding_dim=embedding_dim)
         arguments.check_rates(dropout=dropout)
-        check_shared(share_embeddings, source_vocabulary_size, target_vocabulary_size)
-        self.source_vocabulary_size = source_vocabulary_size
-        self.target_vocabulary_size = target_vocabulary_size
-        self.num_layers = num_layers
-        self.hidden_dim = hidden_dim
         self.embedding_dim = embedding_dim
         self.kernel_size = kernel_size
         self.dropout = dropout
         self.max_length = max_length
-        self.share_embeddings = share_embeddings
 
         policy = self.dtype_policy
         stack = {
@@ -92,11 +75,8 @@ class ConvSeq2Seq(AutoregressiveModel):
         }
         self.encoder = layers.ConvEncoder(**stack, name="encoder")
         self.decoder = layers.ConvDecoder(**stack, name="decoder")
-        self.target_embedding = self._embedding(target_vocabulary_size, "target_embedding")
-        if share_embeddings:
-            self.source_embedding = self.target_embedding
-        else:
-            self.source_embedding = self._embedding(source_vocabulary_size, "source_embedding")
+        self._make_embeddings(self._embedding)
+        if not share_embeddings:
             # The product itself in float32: a cast behind it would keep the steps of half precision.
             self.logits_dense = linear(target_vocabulary_size, dropout, dtype="float32", name="logits")
         self.source_positions = self._positions("source_positions")
@@ -170,10 +150,6 @@ class ConvSeq2Seq(AutoregressiveModel):
             return self.target_embedding(hidden, reverse=True)
         return self.logits_dense(hidden)
 
-    def input_specs(self) -> Tree:
-        """See `ZooModel`."""
-        return id_specs("source_ids", "target_ids")
-
     def initial_state(self, inputs: Mapping[str, Tensor], max_length: int) -> Tree:
         """See `AutoregressiveModel`; `inputs` is {"source_ids": (B, S)}."""
         self._check_length(max_length)
@@ -198,20 +174,6 @@ class ConvSeq2Seq(AutoregressiveModel):
     def attention(self, state: Tree) -> Tensor:
         """See `AutoregressiveModel`; one head."""
         return ops.stack(state["attention"], axis=1)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "source_vocabulary_size": self.source_vocabulary_size,
-            "target_vocabulary_size": self.target_vocabulary_size,
-            "num_layers": self.num_layers,
-            "hidden_dim": self.hidden_dim,
-            "embedding_dim": self.embedding_dim,
-            "kernel_size": self.kernel_size,
-            "dropout": self.dropout,
-            "max_length": self.max_length,
-            "share_embeddings": self.share_embeddings,
-        }
 
 
 def scale_gradient(x: Tensor, factor: float) -> Tensor:

@@ -211,12 +211,8 @@ class ImageCaptioner(AutoregressiveModel):
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
-            "vocabulary_size": self.vocabulary_size,
             "decoder": self.decoder_name,
-            "num_layers": self.num_layers,
-            "hidden_dim": self.hidden_dim,
             "filters": list(self.filters),
-            "channels": self.channels,
             "dropout": self.dropout,
             **self._layer_fields(),
         }

@@ -101,15 +101,3 @@ class RNNClassifier(ZooModel):
     def input_specs(self) -> Tree:
         """See `ZooModel`."""
         return id_specs("token_ids")
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "vocabulary_size": self.vocabulary_size,
-            "num_classes": self.num_classes,
-            "embedding_dim": self.embedding_dim,
-            "hidden_dim": self.hidden_dim,
-            "num_layers": self.num_layers,
-            "cell": self.cell,
-            "dropout": self.dropout,
-        }

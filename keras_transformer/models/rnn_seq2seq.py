@@ -1,6 +1,7 @@
 """Recurrent encoder-decoder, with and without attention (Bahdanau et al. 2015; Luong et al. 2015)."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Literal
 
 import keras
@@ -8,12 +9,13 @@ from keras import ops
 
 from keras_transformer import arguments, layers, masks
 from keras_transformer.layers.attention_scores import SCORES
-from keras_transformer.models.base import AutoregressiveModel, check_inputs, check_shared, id_specs
+from keras_transformer.models.base import check_inputs
+from keras_transformer.models.seq2seq import Seq2Seq
 from keras_transformer.types import Tensor, Tree
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class RNNSeq2Seq(AutoregressiveModel):
+class RNNSeq2Seq(Seq2Seq):
     """Recurrent translation model: the decoder attends to what a bidirectional encoder read.
 
     The layout is Luong et al.'s for all scores: see `layers.RecurrentDecoder`. Each layer of the decoder
@@ -46,13 +48,7 @@ class RNNSeq2Seq(AutoregressiveModel):
         share_embeddings: whether source, target and logits share one matrix (a joint vocabulary); else
             target and logits share one, and the source has its own.
 
-    Call arguments:
-        inputs: {"source_ids": (B, S), "target_ids": (B, T)}, integers padded with 0. The target starts
-            with the start token and is what the model has seen when it predicts the label.
-        training: whether dropout is active.
-
-    Returns:
-        Logits, float32, (B, T, V): row t predicts the token after target t.
+    Call arguments and returns: those of `Transformer`.
 
     Raises:
         ValueError: a size or name is out of range, vocabularies of two sizes are to share embeddings, or
@@ -76,7 +72,8 @@ class RNNSeq2Seq(AutoregressiveModel):
         share_embeddings: bool = False,
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
+        sizes = source_vocabulary_size, target_vocabulary_size, num_layers, hidden_dim
+        super().__init__(*sizes, share_embeddings=share_embeddings, **kwargs)
         if attention not in (*SCORES, "none"):
             raise ValueError(
                 f"`attention` must be one of {[*SCORES, 'none']}. Received: attention={attention!r}."
@@ -88,26 +85,14 @@ class RNNSeq2Seq(AutoregressiveModel):
             )
         if window is not None and attention == "none":
             raise ValueError(f"`window` must be None where attention='none'. Received: window={window}.")
-        arguments.check_sizes(
-            source_vocabulary_size=source_vocabulary_size,
-            target_vocabulary_size=target_vocabulary_size,
-            num_layers=num_layers,
-            hidden_dim=hidden_dim,
-        )
         arguments.check_optional_sizes(embedding_dim=embedding_dim, window=window)
         arguments.check_rates(dropout=dropout)
-        check_shared(share_embeddings, source_vocabulary_size, target_vocabulary_size)
-        self.source_vocabulary_size = source_vocabulary_size
-        self.target_vocabulary_size = target_vocabulary_size
-        self.num_layers = num_layers
-        self.hidden_dim = hidden_dim
         self.embedding_dim = embedding_dim
         self.cell = cell
         self.attention_name = attention  # `attention` is what every model of the zoo calls its method
         self.window = window
         self.reverse_source = reverse_source
         self.dropout = dropout
-        self.share_embeddings = share_embeddings
 
         policy = self.dtype_policy
         stack = {"cell": cell, "dropout": dropout, "dtype": policy}
@@ -120,15 +105,7 @@ class RNNSeq2Seq(AutoregressiveModel):
             score = SCORES[attention](dtype=policy, name="score")
             attend = layers.RecurrentAttention(score, window, dtype=policy, name="attention")
         width = hidden_dim if embedding_dim is None else embedding_dim
-        self.target_embedding = layers.TokenEmbedding(
-            target_vocabulary_size, width, dtype=policy, name="target_embedding"
-        )
-        if share_embeddings:
-            self.source_embedding = self.target_embedding
-        else:
-            self.source_embedding = layers.TokenEmbedding(
-                source_vocabulary_size, width, dtype=policy, name="source_embedding"
-            )
+        self._make_embeddings(partial(layers.TokenEmbedding, hidden_dim=width, dtype=policy))
         self.decoder = layers.RecurrentDecoder(num_layers, hidden_dim, width, attend, name="decoder", **stack)
         self.embedding_dropout = keras.layers.Dropout(dropout, dtype=policy)
 
@@ -161,10 +138,6 @@ class RNNSeq2Seq(AutoregressiveModel):
         vectors = self.embedding_dropout(vectors, training=training)
         return self.target_embedding(vectors, reverse=True)
 
-    def input_specs(self) -> Tree:
-        """See `ZooModel`."""
-        return id_specs("source_ids", "target_ids")
-
     def initial_state(self, inputs: Mapping[str, Tensor], max_length: int) -> Tree:
         """See `AutoregressiveModel`; `inputs` is {"source_ids": (B, S)}. A recurrent state has no length."""
         if not self.built:  # it was never called
@@ -182,20 +155,7 @@ class RNNSeq2Seq(AutoregressiveModel):
         return state["attention"][:, None, None, :]
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "source_vocabulary_size": self.source_vocabulary_size,
-            "target_vocabulary_size": self.target_vocabulary_size,
-            "num_layers": self.num_layers,
-            "hidden_dim": self.hidden_dim,
-            "embedding_dim": self.embedding_dim,
-            "cell": self.cell,
-            "attention": self.attention_name,
-            "window": self.window,
-            "reverse_source": self.reverse_source,
-            "dropout": self.dropout,
-            "share_embeddings": self.share_embeddings,
-        }
+        return {**super().get_config(), "attention": self.attention_name}
 
 
 def reverse_real(ids: Tensor, mask: Tensor) -> Tensor:

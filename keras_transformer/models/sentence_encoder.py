@@ -59,6 +59,3 @@ class SentenceEncoder(TextModel):
             length = ops.sqrt(ops.sum(ops.square(pooled), axis=-1, keepdims=True))
             pooled = pooled / ops.maximum(length, 1e-12)
         return pooled
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "pooling": self.pooling, "normalize": self.normalize}

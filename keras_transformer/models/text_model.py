@@ -1,4 +1,4 @@
-"""What the models on BERT's encoder share (Devlin et al. 2019)."""
+"""Base of the models on BERT's encoder (Devlin et al. 2019)."""
 
 from collections.abc import Mapping
 from typing import Any, Self

@@ -1,6 +1,7 @@
 """The Transformer (Vaswani et al. 2017, "Attention Is All You Need")."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Self, Unpack
 
 import keras
@@ -9,12 +10,13 @@ from keras import ops
 from keras_transformer import arguments, layers, masks
 from keras_transformer.layers.layer_config import LayerFields, TakesLayerConfig
 from keras_transformer.layers.position_kinds import encoded, input_encoding
-from keras_transformer.models.base import AutoregressiveModel, check_inputs, check_shared, id_specs
+from keras_transformer.models.base import check_inputs
+from keras_transformer.models.seq2seq import Seq2Seq
 from keras_transformer.types import Tensor, Tree
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class Transformer(TakesLayerConfig, AutoregressiveModel):
+class Transformer(TakesLayerConfig, Seq2Seq):
     """Encoder-decoder for translation: figure 1 of the paper.
 
     Paper symbols: N = num_layers, d_model = hidden_dim, h = num_heads, d_ff = intermediate_dim,
@@ -79,34 +81,23 @@ class Transformer(TakesLayerConfig, AutoregressiveModel):
         **fields: Unpack[LayerFields],
     ):
         super().__init__(
-            num_heads=num_heads, intermediate_dim=intermediate_dim, key_dim=key_dim, config=config, **fields
-        )
-        arguments.check_sizes(
             source_vocabulary_size=source_vocabulary_size,
             target_vocabulary_size=target_vocabulary_size,
             num_layers=num_layers,
             hidden_dim=hidden_dim,
+            share_embeddings=share_embeddings,
+            num_heads=num_heads,
+            intermediate_dim=intermediate_dim,
+            key_dim=key_dim,
+            config=config,
+            **fields,
         )
         arguments.check_optional_sizes(max_length=max_length)
         arguments.check_heads(hidden_dim, self.num_heads, self.key_dim)
-        check_shared(share_embeddings, source_vocabulary_size, target_vocabulary_size)
-        self.source_vocabulary_size = source_vocabulary_size
-        self.target_vocabulary_size = target_vocabulary_size
-        self.num_layers = num_layers
-        self.hidden_dim = hidden_dim
-        self.share_embeddings = share_embeddings
         self.max_length = max_length
 
         policy = self.dtype_policy
-        self.target_embedding = layers.TokenEmbedding(
-            target_vocabulary_size, hidden_dim, dtype=policy, name="target_embedding"
-        )
-        if share_embeddings:
-            self.source_embedding = self.target_embedding
-        else:
-            self.source_embedding = layers.TokenEmbedding(
-                source_vocabulary_size, hidden_dim, dtype=policy, name="source_embedding"
-            )
+        self._make_embeddings(partial(layers.TokenEmbedding, hidden_dim=hidden_dim, dtype=policy))
         self.source_positions, self.target_positions = (
             input_encoding(self.config.positions, max_length, dtype=policy, name=name)
             for name in ("source_positions", "target_positions")
@@ -168,10 +159,6 @@ class Transformer(TakesLayerConfig, AutoregressiveModel):
         hidden = self.decoder(hidden, memory, memory_mask=memory_mask, training=training)
         return self.target_embedding(hidden, reverse=True)
 
-    def input_specs(self) -> Tree:
-        """See `ZooModel`."""
-        return id_specs("source_ids", "target_ids")
-
     def initial_state(self, inputs: Mapping[str, Tensor], max_length: int) -> Tree:
         """See `AutoregressiveModel`; `inputs` is {"source_ids": (B, S)}."""
         self._check_length(max_length)
@@ -196,14 +183,3 @@ class Transformer(TakesLayerConfig, AutoregressiveModel):
     def attention(self, state: Tree) -> Tensor:
         """See `AutoregressiveModel`."""
         return ops.stack(state["attention"], axis=1)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "source_vocabulary_size": self.source_vocabulary_size,
-            "target_vocabulary_size": self.target_vocabulary_size,
-            "num_layers": self.num_layers,
-            "hidden_dim": self.hidden_dim,
-            "share_embeddings": self.share_embeddings,
-            "max_length": self.max_length,
-        }

@@ -1,13 +1,19 @@
-"""What every pipeline is: a model with all that stands between it and texts or images."""
+"""Base classes of the pipelines: a model with all that stands between it and texts or images."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import keras
 
+from keras_transformer import decoding, tokenizers
 from keras_transformer.installation import needs
 from keras_transformer.pipelines.guards import Limits
 from keras_transformer.pipelines.signatures import Served
+from keras_transformer.pipelines.text_graphs import decoded_texts
+from keras_transformer.saving.checkpoints import checkpoint_path
+from keras_transformer.saving.model_files import load_model
+from keras_transformer.saving.run_files import check_parts
 from keras_transformer.tokenizers import Tokenizer
 
 with needs("text"):
@@ -17,8 +23,8 @@ with needs("text"):
 class Pipeline(tf.Module):
     """A model with its tokenizers and its search, as functions that run in a TensorFlow graph.
 
-    Subclasses give `from_run`, `__repr__`, `__call__` for tensors, functions for lists, and `served`: what
-    can be asked of them when they are exported.
+    Subclasses give `run_arguments`, `__repr__`, `__call__` for tensors, functions for lists, and `served`:
+    what can be asked of them when they are exported.
 
     Args:
         model: of the library.
@@ -28,9 +34,13 @@ class Pipeline(tf.Module):
         decodes: whether a search makes the answers; it is then an attribute, `search`.
         translates: whether it takes `others` for an ensemble, and its export aligns: `served` takes a layer
             and a head.
+        model_name: what a run folder is of, for messages.
+        tokenizer_name: the folder in tokenizer/ that holds its tokenizer; None if it has none of its own.
         run_folder: where it was loaded from, or None.
     """
 
+    model_name: ClassVar[str]
+    tokenizer_name: ClassVar[str | None] = None
     decodes: ClassVar[bool] = False
     translates: ClassVar[bool] = False
 
@@ -45,7 +55,40 @@ class Pipeline(tf.Module):
         """What an export answers."""
         raise NotImplementedError
 
-    def of_run(self, run_folder: str | Path) -> "Pipeline":
+    @classmethod
+    def from_run(cls, run_folder: str | Path, checkpoint: str | None = None) -> Self:
+        """Loads what a training, or an import, made.
+
+        Args:
+            run_folder: a folder with model.keras, pipeline.json, and the tokenizer.
+            checkpoint: which of its models, see `checkpoint_path`; model.keras if None.
+
+        Raises:
+            ValueError: the folder is no run folder of such a model, or there is no such checkpoint.
+        """
+        return cls._from_run(run_folder, checkpoint, cls.run_arguments)
+
+    @classmethod
+    def run_arguments(cls, folder: Path) -> dict[str, Any]:
+        """The constructor's arguments that a run's small files hold: classes, lengths, ...
+
+        Raises:
+            ValueError: they do not.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def _from_run(cls, run_folder, checkpoint, run_arguments):
+        folder = Path(run_folder)
+        part = f"tokenizer/{cls.tokenizer_name}"
+        if cls.tokenizer_name is not None:
+            check_parts(folder, f"The run folder of {cls.model_name} holds {part}", [part])
+        given = run_arguments(folder)  # before a model is read: it costs nothing to learn that one is wrong
+        if cls.tokenizer_name is not None:
+            given["tokenizer"] = tokenizers.load(folder / part)
+        return cls(load_model(checkpoint_path(folder, checkpoint)), **given).of_run(run_folder)
+
+    def of_run(self, run_folder: str | Path) -> Self:
         """This, with the name of the folder that it was loaded from."""
         self.run_folder = str(run_folder)
         return self
@@ -63,6 +106,77 @@ class Pipeline(tf.Module):
             parts.append(str(self.search))
         parts.append(f"run_folder={self.run_folder!r}" if self.run_folder else "of no run folder")
         return f"{type(self).__name__}({'; '.join(parts)})"
+
+
+class SearchingPipeline(Pipeline):
+    """Base of what writes texts with one tokenizer and a search: `TextGenerator`, `Captioner`.
+
+    Args:
+        model: of the library, with a `vocabulary_size`.
+        name: of the module.
+        tokenizer: see `keras_transformer.tokenizers`.
+        search: a `decoding.Search`.
+
+    Raises:
+        ValueError: the tokenizer has another number of ids than the model.
+    """
+
+    decodes = True
+    default_search: ClassVar[type[decoding.Search]] = decoding.BeamSearch
+
+    def __init__(self, model: keras.Model, name: str, tokenizer: Tokenizer, search: decoding.Search):
+        super().__init__(model, name)
+        check_vocabulary(tokenizer, model.vocabulary_size)
+        self.tokenizer = tokenizer
+        self.search = search
+
+    @classmethod
+    def from_run(  # type: ignore[override]  # the search comes second
+        cls,
+        run_folder: str | Path,
+        search: decoding.Search | Callable[[int], decoding.Search] | None = None,
+        checkpoint: str | None = None,
+    ) -> Self:
+        """See `Pipeline`.
+
+        Args:
+            run_folder: see `Pipeline`.
+            search: a search, or a function of `max_length` that makes one, which is then the longest that
+                the training had; that of the class if None.
+            checkpoint: see `Pipeline`.
+
+        Raises:
+            ValueError: see `Pipeline`; or the search is longer than the model can be asked for.
+        """
+
+        def arguments(folder):
+            given = cls.run_arguments(folder)
+            longest, chosen = given.pop("max_length"), cls.default_search if search is None else search
+            given["search"] = chosen if isinstance(chosen, decoding.Search) else chosen(longest)
+            cls._check_search(given["search"], longest)
+            return given
+
+        return cls._from_run(run_folder, checkpoint, arguments)
+
+    @classmethod
+    def _check_search(cls, search, longest):
+        """Raises ValueError if a search is longer than is possible."""
+
+    def __call__(self, inputs: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
+        """Inputs, strings (B,) -> the best text of each, strings (B,); see `n_best`."""
+        return self.n_best(inputs, seed)[0][:, 0]
+
+    def n_best(self, inputs: tf.Tensor, seed: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+        """Inputs, strings (B,) -> texts, strings (B, N), and log-probabilities, float32 (B, N).
+
+        The texts of a beam search differ; where there are fewer than N the rest is empty, with the score
+        -inf. `seed` is of a sampling, int32, a scalar or (B,); that of the search if None.
+        """
+        return decoded_texts(self.model, self.tokenizer, self.search, self.model_inputs(inputs), seed)
+
+    def model_inputs(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Inputs, strings (B,) -> what the model is given."""
+        raise NotImplementedError
 
 
 def check_vocabulary(tokenizer: Tokenizer, expected: int) -> None:

@@ -1,42 +1,38 @@
 """Image bytes to captions: decoder, model and search as functions that run in a TensorFlow graph."""
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_transformer import decoding, tokenizers
+from keras_transformer import arguments, decoding, tokenizers
 from keras_transformer.installation import needs
 from keras_transformer.pipelines import guards
-from keras_transformer.pipelines.base import Pipeline, check_vocabulary
+from keras_transformer.pipelines.base import SearchingPipeline
 from keras_transformer.pipelines.encoded_images import as_images, decode_images
 from keras_transformer.pipelines.guards import Limits
 from keras_transformer.pipelines.signatures import (
     IMAGE_LIMITS,
-    LOWEST,
     Served,
     answers_alike,
-    draws,
-    graph,
     image_requests,
-    single,
+    searched,
 )
-from keras_transformer.pipelines.text_graphs import decoded_texts, same_rows
-from keras_transformer.saving.checkpoints import checkpoint_path
-from keras_transformer.saving.model_files import load_model
-from keras_transformer.saving.run_files import check_parts, image_facts, length
+from keras_transformer.pipelines.text_graphs import decoded_texts
+from keras_transformer.saving.run_files import image_facts, length
 from keras_transformer.special_ids import PAD_ID
 
 with needs("text"):
     import tensorflow as tf
 
 
-class Captioner(Pipeline):
+class Captioner(SearchingPipeline):
     """Describes images with a `models.ImageCaptioner`; can be exported as it is.
 
-    `__call__` and `n_best` are for graphs and take encoded images; `translate` and `look` take arrays.
+    `__call__` and `n_best` are for graphs and take encoded images; `caption` and `look` take arrays.
 
     Args:
         model: an image captioner.
@@ -48,7 +44,8 @@ class Captioner(Pipeline):
         ValueError: the tokenizer has another number of ids than the model.
     """
 
-    decodes = True
+    model_name = "a captioner"
+    tokenizer_name = "caption"
 
     def __init__(
         self,
@@ -57,69 +54,22 @@ class Captioner(Pipeline):
         search: decoding.Search,
         image_shape: Sequence[int],
     ):
-        super().__init__(model, "captioner")
-        check_vocabulary(tokenizer, model.vocabulary_size)
-        self.tokenizer = tokenizer
-        self.search = search
+        super().__init__(model, "captioner", tokenizer, search)
         self.image_shape = tuple(image_shape)
 
     @classmethod
-    def from_run(
-        cls,
-        run_folder: str | Path,
-        search: decoding.Search | Callable[[int], decoding.Search] = decoding.BeamSearch,
-        checkpoint: str | None = None,
-    ) -> "Captioner":
-        """Loads what `training.train` made of an `image_captioner`.
-
-        Args:
-            run_folder: a folder with model.keras, tokenizer/caption and pipeline.json.
-            search: a search, or a function of `max_length` that makes one; `max_length` is then that of the
-                training data.
-            checkpoint: which model of `run_folder`, see `checkpoint_path`; model.keras if None.
-
-        Raises:
-            ValueError: the folder is no such run folder, or there is no such checkpoint.
-        """
-        folder = Path(run_folder)
-        check_parts(folder, "The run folder of a captioner holds tokenizer/caption", ("tokenizer/caption",))
-        facts = image_facts(folder)
-        if not isinstance(search, decoding.Search):
-            search = search(length(folder, "max_length"))
-        model = load_model(checkpoint_path(folder, checkpoint))
-        captioner = cls(
-            model, tokenizers.load(folder / "tokenizer" / "caption"), search, facts["image_shape"]
-        )
-        return captioner.of_run(run_folder)
+    def run_arguments(cls, folder: Path) -> dict[str, Any]:
+        """See `Pipeline`; `max_length` is that of the training data."""
+        shape = image_facts(folder)["image_shape"]
+        return {"image_shape": shape, "max_length": length(folder, "max_length")}
 
     def __repr__(self) -> str:
         return self.described(f"{self.tokenizer.vocabulary_size:,} pieces, images {self.image_shape}")
 
     def served(self, limits: Limits) -> Served:
         """See `Pipeline`."""
-        best = Captioner(self.model, self.tokenizer, single(self.search), self.image_shape)
-
-        @graph(image_bytes=tf.string)
-        def caption(image_bytes):
-            """`image_bytes` (B,), JPEG, PNG or BMP -> `caption` (B,), strings."""
-            return {"caption": best(guards.images(image_bytes, limits))}
-
-        @graph(image_bytes=tf.string)
-        def caption_nbest(image_bytes):
-            """`image_bytes` (B,) -> `captions` (B, N), strings, and `scores` (B, N), log-probabilities."""
-            captions, scores = self.n_best(guards.images(image_bytes, limits))
-            return {"captions": captions, "scores": tf.maximum(scores, LOWEST)}
-
-        @graph(image_bytes=tf.string, seed=tf.int32)
-        def caption_seeded(image_bytes, seed):
-            """`image_bytes` (B,), strings, `seed` (B,), int32 -> as `caption_nbest`, alike each time."""
-            image_bytes, seed = same_rows(image_bytes=image_bytes, seed=seed)
-            captions, scores = self.n_best(guards.images(image_bytes, limits), seed)
-            return {"captions": captions, "scores": tf.maximum(scores, LOWEST)}
-
-        functions = {"serving_default": caption, "caption": caption, "caption_nbest": caption_nbest}
-        if draws(self.search):
-            functions["caption_seeded"] = caption_seeded
+        take = functools.partial(guards.images, limits=limits)
+        functions = searched(self, "caption", "image_bytes", take, ("caption", "captions"))
         warm_up, samples = image_requests(functions, self.image_shape, limits)
         repeatable = answers_alike(functions, self.search)
         return Served(
@@ -131,27 +81,16 @@ class Captioner(Pipeline):
             limits.of(*IMAGE_LIMITS) | {"max_steps": self.search.max_length},
         )
 
-    def __call__(self, encoded: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
-        """Image bytes, strings (B,) -> captions, strings (B,)."""
-        return self.n_best(encoded, seed)[0][:, 0]
+    def model_inputs(self, encoded: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Image bytes, strings (B,) -> {"image": (B, H, W, C)}."""
+        return {"image": decode_images(encoded, self.image_shape)}
 
-    def n_best(self, encoded: tf.Tensor, seed: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
-        """Image bytes, strings (B,) -> captions, strings (B, N), and log-probabilities, float32 (B, N).
-
-        The captions of a beam search differ; where there are fewer than N the rest is empty, with the score
-        -inf. `seed` is of a sampling, int32, a scalar or (B,); that of the search if None.
-        """
-        return self._decode(decode_images(encoded, self.image_shape), seed)
-
-    def _decode(self, image, seed=None):
-        return decoded_texts(self.model, self.tokenizer, self.search, {"image": image}, seed)
-
-    def translate(self, images: Any, batch_size: int = 64) -> list[str]:
+    def caption(self, images: Any, batch_size: int = 64) -> list[str]:
         """The best caption of each image.
 
         Args:
             images: uint8, (N, H, W, C).
-            batch_size: images that are described together.
+            batch_size: images that are described together, >= 1.
 
         Returns:
             List of N str.
@@ -159,11 +98,16 @@ class Captioner(Pipeline):
         Raises:
             ValueError: `images` is something else: one image, a file's name or bytes.
         """
+        arguments.check_sizes(batch_size=batch_size)
         images, found = as_images(images, self.image_shape), []
         for start in range(0, len(images), batch_size):
-            texts, _ = self._decode(tf.constant(images[start : start + batch_size], tf.uint8))
+            batch = {"image": tf.constant(images[start : start + batch_size], tf.uint8)}
+            texts, _ = decoded_texts(self.model, self.tokenizer, self.search, batch)
             found += [text.decode("utf-8", "replace") for text in texts.numpy()[:, 0]]
         return found
+
+    # By this name `callbacks.TranslationQuality` asks whatever it measures.
+    translate = caption
 
     def look(
         self, images: Any, layer: int | None = None, head: int | None = None

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_transformer import decoding
+from keras_transformer import arguments, decoding
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,7 @@ def batches(texts: Sequence[str | bytes], batch_size: int) -> Iterator[list[int]
 
     The longest batch comes first so that a lack of memory shows at once.
     """
-    if batch_size < 1:
-        raise ValueError(f"`batch_size` must be a positive integer. Received: batch_size={batch_size}.")
+    arguments.check_sizes(batch_size=batch_size)
     order = sorted(range(len(texts)), key=lambda index: -len(texts[index]))
     for start in range(0, len(order), batch_size):
         yield order[start : start + batch_size]

@@ -13,8 +13,6 @@ from keras_transformer.pipelines.base import Pipeline
 from keras_transformer.pipelines.encoded_images import as_images, decode_images
 from keras_transformer.pipelines.guards import Limits
 from keras_transformer.pipelines.signatures import IMAGE_LIMITS, Served, graph, image_requests
-from keras_transformer.saving.checkpoints import checkpoint_path
-from keras_transformer.saving.model_files import load_model
 from keras_transformer.saving.run_files import image_facts
 
 with needs("text"):
@@ -33,6 +31,8 @@ class ImageClassifier(Pipeline):
         ValueError: there is another number of names than of classes.
     """
 
+    model_name = "an image classifier"
+
     def __init__(self, model: keras.Model, classes: Sequence[str], image_shape: Sequence[int]):
         super().__init__(model, "image_classifier")
         if len(classes) != model.num_classes:
@@ -44,25 +44,14 @@ class ImageClassifier(Pipeline):
         self.image_shape = tuple(image_shape)
 
     @classmethod
-    def from_run(cls, run_folder: str | Path, checkpoint: str | None = None) -> "ImageClassifier":
-        """Loads what `training.train` made of an `attention_cnn` or a `vit`.
-
-        Args:
-            run_folder: a folder with model.keras and pipeline.json.
-            checkpoint: which model of `run_folder`, see `checkpoint_path`; model.keras if None.
-
-        Raises:
-            ValueError: the folder is no such run folder, or there is no such checkpoint.
-        """
-        facts = image_facts(run_folder)
+    def run_arguments(cls, folder: Path) -> dict[str, Any]:
+        """See `Pipeline`."""
+        facts = image_facts(folder)
         if "classes" not in facts:
             raise ValueError(
-                "The run folder of an image classifier names its classes. "
-                f"Received: {run_folder}, which does not."
+                f"The run folder of {cls.model_name} names its classes. Received: {folder}, which does not."
             )
-        model = load_model(checkpoint_path(run_folder, checkpoint))
-        classifier = cls(model, facts["classes"], facts["image_shape"])
-        return classifier.of_run(run_folder)
+        return facts
 
     def __repr__(self) -> str:
         return self.described(f"{len(self.classes)} classes, images {self.image_shape}")

@@ -1,6 +1,7 @@
 """Words for the gaps of texts: tokenizer and masked language model, in a TensorFlow graph."""
 
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -9,10 +10,8 @@ from keras_transformer.installation import needs
 from keras_transformer.pipelines import guards
 from keras_transformer.pipelines.base import Pipeline
 from keras_transformer.pipelines.guards import Limits
-from keras_transformer.pipelines.signatures import Served, graph
-from keras_transformer.saving.checkpoints import checkpoint_path
-from keras_transformer.saving.model_files import load_model
-from keras_transformer.saving.run_files import check_parts, length
+from keras_transformer.pipelines.signatures import Served, graph, text_requests
+from keras_transformer.saving.run_files import length
 from keras_transformer.special_ids import END_ID, PAD_ID
 
 with needs("text"):
@@ -36,6 +35,9 @@ class MaskFiller(Pipeline):
         ValueError: the tokenizer has another number of ids.
     """
 
+    model_name = "a masked language model"
+    tokenizer_name = "text"
+
     def __init__(self, model: keras.Model, tokenizer: tokenizers.Tokenizer, window: int):
         super().__init__(model, "mask_filler")
         self.mask_id = model.encoder.vocabulary_size - 1
@@ -48,23 +50,9 @@ class MaskFiller(Pipeline):
         self.window = window
 
     @classmethod
-    def from_run(cls, run_folder: str | Path, checkpoint: str | None = None) -> "MaskFiller":
-        """Loads what `training.train` made of a `masked_lm`.
-
-        Args:
-            run_folder: a folder with model.keras, tokenizer/text and pipeline.json.
-            checkpoint: which model of `run_folder`, see `checkpoint_path`; model.keras if None.
-
-        Raises:
-            ValueError: the folder is no such run folder, or there is no such checkpoint.
-        """
-        folder = Path(run_folder)
-        rule = "The run folder of a masked language model holds tokenizer/text"
-        check_parts(folder, rule, ("tokenizer/text",))
-        window = length(folder, "window")
-        model = load_model(checkpoint_path(folder, checkpoint))
-        filler = cls(model, tokenizers.load(folder / "tokenizer" / "text"), window)
-        return filler.of_run(run_folder)
+    def run_arguments(cls, folder: Path) -> dict[str, Any]:
+        """See `Pipeline`."""
+        return {"window": length(folder, "window")}
 
     def __repr__(self) -> str:
         return self.described(f"{self.tokenizer.vocabulary_size:,} pieces, window {self.window}")
@@ -87,13 +75,11 @@ class MaskFiller(Pipeline):
             [f"{long} {MASK} {long}"],
             [MASK, f"a {MASK}", f"{MASK} b"][: limits.max_rows],
         )
-        requests = [(name, {"text": text}) for text in texts for name in functions]
-        samples = [(name, {"text": texts[2]}) for name in functions]
         return Served(
             functions,
             [self.tf_variables, self.tokenizer],
-            requests,
-            samples,
+            text_requests(functions, *texts),
+            text_requests(functions, texts[2]),
             None,
             limits.of("max_rows", "max_characters") | {"max_tokens": self.window},
         )

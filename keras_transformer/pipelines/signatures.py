@@ -1,18 +1,21 @@
-"""What an export of a pipeline consists of: graph functions with named inputs and outputs, and requests.
+"""Signatures of an export: graph functions with named inputs and outputs, and requests to them.
 
 In JSON, inputs whose names end in _bytes are base64, {"b64": "..."}: the server's own rule. Signatures that
 take a seed are there if the search draws. Legend: B rows of a batch, N results of a row.
 """
 
+import copy
 import dataclasses
-import functools
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
 from keras_transformer import decoding
 from keras_transformer.installation import needs
 from keras_transformer.pipelines.guards import Limits
+from keras_transformer.pipelines.text_graphs import same_rows
 
 with needs("text"):
     import tensorflow as tf
@@ -45,12 +48,19 @@ class Served:
 
 
 def graph(**inputs: tf.DType) -> Callable:
-    """Decorates a function of batches: strings (B,), seeds (B,) and ids (B, S); {name: type}."""
+    """Decorates a function of batches: strings (B,), seeds (B,), ids (B, S); {name: type}, in its order."""
     specs = [
         tf.TensorSpec([None, None] if name.endswith("ids") else [None], dtype, name)
         for name, dtype in inputs.items()
     ]
-    return functools.partial(tf.function, input_signature=specs, autograph=False)
+
+    def decorate(function):
+        # Who calls it does so by these names, whatever the function calls its arguments.
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        function.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in inputs])
+        return tf.function(function, input_signature=specs, autograph=False)
+
+    return decorate
 
 
 def single(search: decoding.Search) -> decoding.Search:
@@ -71,6 +81,49 @@ def answers_alike(signatures: dict, search: decoding.Search) -> list[str]:
     """Names of the signatures that answer a request alike each time: what can be stored and verified."""
     is_fresh = draws(search) and search.seed is None
     return [name for name in signatures if not is_fresh or name == "score" or name.endswith("_seeded")]
+
+
+def searched(pipeline: Any, name: str, takes: str, guard: Callable, returns: tuple[str, str]) -> dict:
+    """The signatures of a `SearchingPipeline`: NAME, also called serving_default, NAME_nbest, NAME_seeded.
+
+        NAME            TAKES (B,) -> the best of each, (B,), strings
+        NAME_nbest      TAKES (B,) -> all, (B, N), strings, and `scores` (B, N), float32: log-probabilities
+        NAME_seeded     TAKES (B,), `seed` (B,), int32 -> as NAME_nbest, alike each time; if the search draws
+
+    Args:
+        pipeline: whose answers they are.
+        name: NAME.
+        takes: TAKES, strings.
+        guard: (tensor) -> tensor, the limits of a request.
+        returns: the outputs' names: of the best, and of all.
+    """
+    best = copy.copy(pipeline)  # whoever asks for one result does not wait for N
+    best.search = single(pipeline.search)
+    one, many = returns
+
+    def listed(inputs, seed=None):
+        texts, scores = pipeline.n_best(guard(inputs), seed)
+        return {many: texts, "scores": tf.maximum(scores, LOWEST)}
+
+    @graph(**{takes: tf.string})
+    def answer(inputs):
+        return {one: best(guard(inputs))}
+
+    @graph(**{takes: tf.string})
+    def n_best(inputs):
+        return listed(inputs)
+
+    @graph(**{takes: tf.string, "seed": tf.int32})
+    def seeded(inputs, seed):
+        return listed(*same_rows(**{takes: inputs, "seed": seed}))
+
+    found = {"serving_default": answer, name: answer, f"{name}_nbest": n_best}
+    return found | ({f"{name}_seeded": seeded} if draws(pipeline.search) else {})
+
+
+def text_requests(functions: Iterable[str], *batches: list[str]) -> list[tuple[str, dict]]:
+    """A request with each batch of texts to each signature, {"text": batch}, with seeds if it takes them."""
+    return [(name, request(name, "text", texts)) for texts in batches for name in functions]
 
 
 def image_requests(functions: dict, image_shape: tuple, limits: Limits) -> tuple[list, list]:

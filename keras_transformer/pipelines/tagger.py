@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from keras_transformer import arguments
 from keras_transformer.installation import needs
 from keras_transformer.pipelines import guards
 from keras_transformer.pipelines.guards import Limits
@@ -36,7 +37,7 @@ class Tagger(TextClasses):
     tag.
     """
 
-    what = "tagger"
+    model_name = "a tagger"
     num_unnamed = 1
 
     def served(self, limits: Limits) -> Served:
@@ -90,8 +91,7 @@ class Tagger(TextClasses):
         Raises:
             ValueError: `texts` holds something else than strings, or `batch_size` is out of range.
         """
-        if batch_size < 1:
-            raise ValueError(f"`batch_size` must be a positive integer. Received: batch_size={batch_size}.")
+        arguments.check_sizes(batch_size=batch_size)
         if isinstance(texts, str | bytes):
             return self.tag([texts], batch_size)[0]
         words = _split(texts)

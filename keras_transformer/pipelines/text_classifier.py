@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from keras_transformer import arguments
 from keras_transformer.installation import needs
 from keras_transformer.pipelines import guards
 from keras_transformer.pipelines.guards import Limits
@@ -23,7 +24,7 @@ class TextClassifier(TextClasses):
     Args, errors: those of `TextClasses`; the model gives logits (B, C).
     """
 
-    what = "text classifier"
+    model_name = "a text classifier"
 
     def served(self, limits: Limits) -> Served:
         """See `Pipeline`."""
@@ -48,10 +49,11 @@ class TextClassifier(TextClasses):
 
         Args:
             texts: to be classified.
-            batch_size: texts that the model sees together.
+            batch_size: texts that the model sees together, >= 1.
         """
         if isinstance(texts, str | bytes):
             return self.classify([texts], batch_size)[0]
+        arguments.check_sizes(batch_size=batch_size)
         found, texts = [], as_list(texts)
         for start in range(0, len(texts), batch_size):
             names, probabilities = self(tf.constant(texts[start : start + batch_size]))

@@ -2,19 +2,18 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
-from keras_transformer import tokenizers
+from keras_transformer import arguments, tokenizers
 from keras_transformer.installation import needs
 from keras_transformer.pipelines import guards
 from keras_transformer.pipelines.base import Pipeline
 from keras_transformer.pipelines.guards import Limits
-from keras_transformer.pipelines.signatures import SAMPLES, Served, graph
-from keras_transformer.saving.checkpoints import checkpoint_path
-from keras_transformer.saving.model_files import load_model
-from keras_transformer.saving.run_files import check_parts, length
+from keras_transformer.pipelines.signatures import SAMPLES, Served, graph, text_requests
+from keras_transformer.saving.run_files import length
 from keras_transformer.special_ids import PAD_ID
 from keras_transformer.texts import as_list
 
@@ -36,6 +35,9 @@ class TextEmbedder(Pipeline):
         ValueError: the tokenizer has more ids, or the model fewer positions.
     """
 
+    model_name = "a text embedder"
+    tokenizer_name = "text"
+
     def __init__(self, model: keras.Model, tokenizer: tokenizers.WordPieceTokenizer, max_length: int):
         super().__init__(model, "text_embedder")
         if tokenizer.vocabulary_size > model.encoder.vocabulary_size:
@@ -55,22 +57,9 @@ class TextEmbedder(Pipeline):
         )
 
     @classmethod
-    def from_run(cls, run_folder: str | Path, checkpoint: str | None = None) -> "TextEmbedder":
-        """Loads what `training.import_weights` made.
-
-        Args:
-            run_folder: a folder with model.keras, tokenizer/text and pipeline.json.
-            checkpoint: which model of `run_folder`, see `checkpoint_path`; model.keras if None.
-
-        Raises:
-            ValueError: the folder is no such run folder, or there is no such checkpoint.
-        """
-        folder = Path(run_folder)
-        check_parts(folder, "The run folder of a text embedder holds tokenizer/text", ("tokenizer/text",))
-        max_length = length(folder, "max_length")
-        model = load_model(checkpoint_path(folder, checkpoint))
-        embedder = cls(model, tokenizers.load(folder / "tokenizer" / "text"), max_length)
-        return embedder.of_run(run_folder)
+    def run_arguments(cls, folder: Path) -> dict[str, Any]:
+        """See `Pipeline`."""
+        return {"max_length": length(folder, "max_length")}
 
     def __repr__(self) -> str:
         return self.described(f"{self.tokenizer.vocabulary_size:,} pieces, {self.max_length} tokens")
@@ -85,16 +74,11 @@ class TextEmbedder(Pipeline):
 
         functions = {"serving_default": embed, "embed": embed}
         long = " ".join(["a"] * min(self.max_length, limits.max_characters // 2))
-        texts = ["a"], [long], ["", "a", "b b"][: limits.max_rows]
-        requests = [(name, {"text": text}) for text in texts for name in functions]
-        samples = [
-            (name, {"text": text}) for text in (SAMPLES[:1], SAMPLES[: limits.max_rows]) for name in functions
-        ]
         return Served(
             functions,
             [self.tf_variables, self.tokenizer],
-            requests,
-            samples,
+            text_requests(functions, ["a"], [long], ["", "a", "b b"][: limits.max_rows]),
+            text_requests(functions, SAMPLES[:1], SAMPLES[: limits.max_rows]),
             None,
             limits.of("max_rows", "max_characters") | {"max_tokens": self.max_length},
         )
@@ -124,8 +108,7 @@ class TextEmbedder(Pipeline):
         """
         if isinstance(texts, str | bytes):
             return self.embed([texts], batch_size)[0]
-        if batch_size < 1:
-            raise ValueError(f"`batch_size` must be a positive integer. Received: batch_size={batch_size}.")
+        arguments.check_sizes(batch_size=batch_size)
         texts = as_list(texts)
         order = sorted(range(len(texts)), key=lambda number: len(texts[number]))
         found = np.zeros((len(texts), self.model.encoder.hidden_dim), "float32")

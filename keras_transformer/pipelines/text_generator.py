@@ -1,31 +1,21 @@
 """Text from a language model: tokenizer, model and search as functions that run in a TensorFlow graph."""
 
 import dataclasses
-from collections.abc import Callable, Iterable
+import functools
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import keras
 
 from keras_transformer import decoding, tokenizers
 from keras_transformer.installation import needs
 from keras_transformer.pipelines import guards
-from keras_transformer.pipelines.base import Pipeline, check_vocabulary
+from keras_transformer.pipelines.base import SearchingPipeline
 from keras_transformer.pipelines.guards import Limits
-from keras_transformer.pipelines.signatures import (
-    LOWEST,
-    SAMPLES,
-    Served,
-    answers_alike,
-    draws,
-    graph,
-    request,
-    single,
-)
-from keras_transformer.pipelines.text_graphs import decoded_texts, same_rows
+from keras_transformer.pipelines.signatures import SAMPLES, Served, answers_alike, searched, text_requests
 from keras_transformer.pipelines.text_seeds import TextSeeds, seed_words
-from keras_transformer.saving.checkpoints import checkpoint_path
-from keras_transformer.saving.model_files import load_model
-from keras_transformer.saving.run_files import check_parts, length
+from keras_transformer.saving.run_files import length
 from keras_transformer.special_ids import END_ID, PAD_ID
 from keras_transformer.texts import as_list
 
@@ -33,7 +23,7 @@ with needs("text"):
     import tensorflow as tf
 
 
-class TextGenerator(Pipeline):
+class TextGenerator(SearchingPipeline):
     """Continues texts with a `models.CausalLM`; can be exported as it is.
 
     `__call__` is for graphs, `generate` takes one text or a list.
@@ -47,109 +37,54 @@ class TextGenerator(Pipeline):
         ValueError: the tokenizer has another number of ids than the model.
     """
 
-    decodes = True
+    model_name = "a language model"
+    tokenizer_name = "text"
+    default_search = decoding.Sampling
 
     def __init__(self, model: keras.Model, tokenizer: tokenizers.Tokenizer, search: decoding.Search):
-        super().__init__(model, "text_generator")
-        check_vocabulary(tokenizer, model.vocabulary_size)
-        self.tokenizer = tokenizer
-        self.search = search
+        super().__init__(model, "text_generator", tokenizer, search)
 
     @classmethod
-    def from_run(
-        cls,
-        run_folder: str | Path,
-        search: decoding.Search | Callable[[int], decoding.Search] = decoding.Sampling,
-        checkpoint: str | None = None,
-    ) -> "TextGenerator":
-        """Loads what `training.train` made of a `causal_lm`.
+    def run_arguments(cls, folder: Path) -> dict[str, Any]:
+        """See `Pipeline`; `max_length` is the window of the training."""
+        return {"max_length": length(folder, "window")}
 
-        Args:
-            run_folder: a folder with model.keras, tokenizer/text and pipeline.json.
-            search: a search, or a function of `max_length` that makes one; `max_length` is then the window
-                of the training.
-            checkpoint: which model of `run_folder`, see `checkpoint_path`; model.keras if None.
-
-        Raises:
-            ValueError: the folder is no such run folder, there is no such checkpoint, or the search is longer
-                than the window: no position beyond it was ever trained.
-        """
-        folder = Path(run_folder)
-        check_parts(folder, "The run folder of a language model holds tokenizer/text", ("tokenizer/text",))
-        window = length(folder, "window")
-        if not isinstance(search, decoding.Search):
-            search = search(window)
-        if search.max_length > window:
+    @classmethod
+    def _check_search(cls, search, longest):
+        if search.max_length > longest:  # no position beyond it was ever trained
             raise ValueError(
-                f"`max_length` must be at most the window of the training, {window} tokens. "
+                f"`max_length` must be at most the window of the training, {longest} tokens. "
                 f"Received: max_length={search.max_length}."
             )
-        model = load_model(checkpoint_path(folder, checkpoint))
-        generator = cls(model, tokenizers.load(folder / "tokenizer" / "text"), search)
-        return generator.of_run(run_folder)
 
     def __repr__(self) -> str:
         return self.described(f"{self.tokenizer.vocabulary_size:,} pieces")
 
     def served(self, limits: Limits) -> Served:
         """See `Pipeline`."""
-        best = TextGenerator(self.model, self.tokenizer, single(self.search))
-
-        @graph(text=tf.string)
-        def generate(text):
-            """`text` (B,) -> `generated` (B,), strings: each begins with its text."""
-            return {"generated": best(guards.prompt(text, limits))}
-
-        @graph(text=tf.string)
-        def generate_nbest(text):
-            """`text` (B,) -> `generated` (B, N), strings, and `scores` (B, N), float32: log-probabilities."""
-            texts, scores = self.n_best(guards.prompt(text, limits))
-            return {"generated": texts, "scores": tf.maximum(scores, LOWEST)}
-
-        @graph(text=tf.string, seed=tf.int32)
-        def generate_seeded(text, seed):
-            """`text` (B,), strings, `seed` (B,), int32 -> as `generate_nbest`, alike each time."""
-            text, seed = same_rows(text=text, seed=seed)
-            texts, scores = self.n_best(guards.prompt(text, limits), seed)
-            return {"generated": texts, "scores": tf.maximum(scores, LOWEST)}
-
-        functions = {"serving_default": generate, "generate": generate, "generate_nbest": generate_nbest}
-        if draws(self.search):
-            functions["generate_seeded"] = generate_seeded
-        texts = ["a"], [" ".join("a" * self.search.max_length)], ["", "a", "b b"][: limits.max_rows]
-        requests = [(name, request(name, "text", text)) for text in texts for name in functions]
+        take = functools.partial(guards.prompt, limits=limits)
+        functions = searched(self, "generate", "text", take, ("generated", "generated"))
+        long = " ".join("a" * self.search.max_length)
         repeatable = answers_alike(functions, self.search)
-        samples = [
-            (name, request(name, "text", texts))
-            for texts in (SAMPLES[:1], SAMPLES[: limits.max_rows])
-            for name in repeatable
-        ]
         return Served(
             functions,
             [self.tf_variables, self.tokenizer],
-            requests,
-            samples,
+            text_requests(functions, ["a"], [long], ["", "a", "b b"][: limits.max_rows]),
+            text_requests(repeatable, SAMPLES[:1], SAMPLES[: limits.max_rows]),
             self.search,
             limits.of("max_rows", "max_characters") | {"max_steps": self.search.max_length},
         )
 
-    def __call__(self, text: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
-        """Prompts, strings (B,) -> texts that begin with them, strings (B,)."""
-        return self.n_best(text, seed)[0][:, 0]
+    def model_inputs(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Prompts, strings (B,) -> {"prompt_ids": (B, P)}.
 
-    def n_best(self, text: tf.Tensor, seed: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
-        """Prompts, strings (B,) -> texts, strings (B, N), and log-probabilities, float32 (B, N).
-
-        A prompt of `max_length` tokens and more is cut to its end: what comes next follows from that. The
-        text returned begins with the prompt as the tokenizer reads it back. The texts of a beam search
-        differ; where there are fewer than N the rest is empty, with the score -inf. `seed` is of a sampling,
-        int32, a scalar or (B,); that of the search if None.
+        A prompt of `max_length` tokens and more is cut to its end: what comes next follows from that. A text
+        returned begins with its prompt as the tokenizer reads it back.
         """
         tokens = self.tokenizer.tokenize(text)[:, -(self.search.max_length - 1) :]
         # At least one column: the search finds the batch's size in it.
         prompt_ids = tokens.to_tensor(PAD_ID)
-        prompt_ids = tf.pad(prompt_ids, [[0, 0], [0, tf.maximum(1 - tf.shape(prompt_ids)[1], 0)]])
-        return decoded_texts(self.model, self.tokenizer, self.search, {"prompt_ids": prompt_ids}, seed)
+        return {"prompt_ids": tf.pad(prompt_ids, [[0, 0], [0, tf.maximum(1 - tf.shape(prompt_ids)[1], 0)]])}
 
     def continued(self, text: str, length: int, seed: int | None = None) -> str:
         """Goes on with a text beyond the window: again and again from its last half window on.

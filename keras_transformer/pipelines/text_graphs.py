@@ -20,7 +20,7 @@ with needs("text"):
     import tensorflow as tf
 
 
-def ended(tokens: Tensor, length: int) -> tf.Tensor:
+def end_and_pad(tokens: Tensor, length: int) -> tf.Tensor:
     """Ragged ids (B, None) -> int32 (B, S), cut to `length` with the end token, padded."""
     tokens = tokens[:, : length - 1]
     return tf.concat([tokens, tf.fill([tokens.nrows(), 1], END_ID)], axis=1).to_tensor()

@@ -72,7 +72,7 @@ class Translator(Pipeline):
         self.max_source_length = max_source_length
 
     @classmethod
-    def from_run(
+    def from_run(  # type: ignore[override]  # the search comes second
         cls,
         run_folder: str | Path,
         search: decoding.Search | Callable[[int], decoding.Search] = decoding.BeamSearch,
@@ -119,7 +119,7 @@ class Translator(Pipeline):
         A text of white space is an empty one, whatever the tokenizer makes of it.
         """
         text = tf.where(tf.strings.regex_full_match(text, BLANK), "", text)
-        return text_graphs.ended(self.source_tokenizer.tokenize(text), self.max_source_length)
+        return text_graphs.end_and_pad(self.source_tokenizer.tokenize(text), self.max_source_length)
 
     def __call__(self, text: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
         """Strings (B,) -> translations, strings (B,). An empty text has an empty translation."""
@@ -148,7 +148,7 @@ class Translator(Pipeline):
         """
         source, target = text_graphs.same_rows(source=source, target=target)
         longest = min(MAX_SCORED_LENGTH, getattr(self.model, "max_length", None) or MAX_SCORED_LENGTH)
-        target_ids = text_graphs.ended(self.target_tokenizer.tokenize(target), longest)
+        target_ids = text_graphs.end_and_pad(self.target_tokenizer.tokenize(target), longest)
         return decoding.score(self.model, {"source_ids": self.source_ids(source)}, target_ids)
 
     def align(self, text: tf.Tensor, layer: int | None = None, head: int | None = None) -> dict:

@@ -1,4 +1,4 @@
-"""What an exported model can be asked: each signature a graph function with named inputs and outputs.
+"""Signatures of an exported translator: graph functions with named inputs and outputs.
 
     serving_default, translate      text -> translation
     translate_nbest                 text -> translations, scores

@@ -1,1 +1,1 @@
-"""What lies on disk: models, checkpoints, the small files of a run folder."""
+"""Files: models, checkpoints, the small files of a run folder."""

@@ -1,6 +1,7 @@
 """The small files of a run folder, read by people who may have changed them: what is wrong names the file."""
 
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,15 @@ def read_json(path: StrPath, kind: type[dict] | type[list] = dict) -> Any:
         name = {dict: "a JSON object", list: "a JSON list"}[kind]
         raise ValueError(f"{path} must hold {name}. Received: a {type(value).__name__}.")
     return value
+
+
+def flush_to_disk(path: StrPath) -> None:
+    """Waits until a file or folder is on disk: after a power cut what was renamed must not be empty."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def check_parts(folder: StrPath, rule: str, parts: Iterable[str]) -> None:

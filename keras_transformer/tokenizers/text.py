@@ -1,4 +1,4 @@
-"""What all tokenizers do with texts and ids before and after their own work."""
+"""Texts and ids before and after a tokenizer's own work."""
 
 import json
 from collections.abc import Iterable, Iterator

@@ -1,6 +1,7 @@
 """The options of a search: which search they mean, what they are called in errors and in reports."""
 
 import dataclasses
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -142,6 +143,27 @@ def test_every_field_of_a_search_has_its_option():
         theirs = {renamed.get(field.name, field.name) for field in dataclasses.fields(search)}
         assert theirs - {"start_id", "end_id", "pad_id"} <= ours
     assert {name for names in OWN.values() for name in names} <= ours
+
+
+def test_an_option_is_described_in_three_files_and_the_search_alone_knows_its_default():
+    docs, texts = (ROOT / "docs" / "decoding.md").read_text(encoding="utf-8"), {}
+    for folder in ("keras_transformer", "command_line", "training", "serving"):
+        for file in (ROOT / folder).rglob("*.py"):
+            texts[file.relative_to(ROOT).as_posix()] = file.read_text(encoding="utf-8")
+    ids = {"start_id", "end_id", "pad_id"}
+    # Words of other things, too: of models and data, of sub-words, of results.
+    common = {"max_length", "min_length", "seed", "alpha", "temperature", "top_k", "beam", "n_best"}
+    for search in (decoding.BeamSearch, decoding.Sampling):
+        for field in dataclasses.fields(search):
+            name = {"width": "beam", "num_samples": "n_best"}.get(field.name, field.name)
+            if name in ids | {"max_length"}:
+                continue
+            assert f"`{field.name}`" in docs, f"{name} needs a row in a table"
+            default = getattr(SearchOptions(), name)
+            assert default is None or default == field.default, f"{name} must have the search's default"
+            if name not in common:
+                found = {file for file, text in texts.items() if re.search(rf"\b{name}\b", text)}
+                assert len(found) == 2 and "command_line/search_options.py" in found, found
 
 
 def test_help_and_misspelt_options_need_no_keras():

@@ -47,7 +47,11 @@ def captioner(run):
 
 @pytest.fixture(scope="module")
 def captions(captioner):
-    return captioner.translate(IMAGES)
+    return captioner.caption(IMAGES)
+
+
+def test_what_measures_translations_asks_for_captions_by_its_own_name():
+    assert Captioner.translate is Captioner.caption
 
 
 def test_files_and_pixels_have_the_same_captions(captioner, captions):
@@ -63,7 +67,7 @@ def test_files_and_pixels_have_the_same_captions(captioner, captions):
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
 def test_neighbours_in_the_batch_change_nothing(captioner, captions, batch_size):
-    assert captioner.translate(IMAGES, batch_size) == captions
+    assert captioner.caption(IMAGES, batch_size) == captions
 
 
 @pytest.mark.parametrize(
@@ -83,8 +87,13 @@ def test_a_captioner_says_what_it_is(captioner, run):
     assert f"images {SHAPE}" in text and text.endswith(f"run_folder={str(run)!r})")
 
 
+def test_a_batch_has_a_size(captioner):
+    with pytest.raises(ValueError, match="`batch_size` must be a positive integer. Received: batch_size=-1"):
+        captioner.caption([], batch_size=-1)
+
+
 def test_no_images_have_no_captions(captioner):
-    assert captioner.translate(IMAGES[:0]) == []
+    assert captioner.caption(IMAGES[:0]) == []
 
 
 def test_each_piece_of_a_caption_was_looked_for_somewhere_in_the_grid(captioner, captions):

@@ -79,6 +79,14 @@ def test_names_and_ids_must_be_those_of_the_model(classifier):
         classifier.classify([3])
 
 
+def test_no_text_is_lost_to_a_batch_of_no_size(classifier):
+    for size in (0, -1):
+        with pytest.raises(
+            ValueError, match=f"`batch_size` must be a positive integer. Received: batch_size={size}"
+        ):
+            classifier.classify(["a", "b"], batch_size=size)
+
+
 def test_a_damaged_run_folder_is_told(run, tmp_path):
     with pytest.raises(ValueError, match="holds tokenizer/text. Received: .*, without"):
         TextClassifier.from_run(tmp_path)

@@ -122,3 +122,19 @@ def test_numbers_of_layers_are_in_their_ranges(fails):
     assert "model.normalization" in fails(
         train.main, "--config", "dates", "--model.normalization", "batch_norm"
     )
+
+
+def test_a_captioner_has_the_fields_of_its_decoder():
+    sizes = {"kind": "image_captioner", "num_layers": 1, "hidden_dim": 8, "filters": [2, 3]}
+
+    def make(**given):
+        task = tasks.make(configs.read({"model": {**sizes, **given}}))
+        return task.make_model(task.likely_sizes())
+
+    model = make(positions="rotary", num_key_value_heads=1, activation="swiglu", normalization="rms_norm")
+    chosen = model.decoder.config
+    assert (chosen.positions, chosen.num_key_value_heads, chosen.activation) == ("rotary", 1, "swiglu")
+    assert make().decoder.config == make(num_heads=4, intermediate_dim=32).decoder.config
+    assert make(decoder="gru", dropout=0.3).dropout == 0.3
+    with pytest.raises(ValueError, match="`qk_norm` must be None where decoder='gru'"):
+        make(decoder="gru", qk_norm="rms_norm")

@@ -74,7 +74,7 @@ def test_what_several_devices_cannot_have_is_refused(field, value, message):
 
 def test_a_lost_worker_is_told_and_other_errors_stay(monkeypatch):
     def lose(error):
-        with devices.lost_workers_told():
+        with devices.explain_lost_workers():
             raise error(None, None, "recvmsg: Connection reset")
 
     with pytest.raises(tf.errors.UnavailableError):

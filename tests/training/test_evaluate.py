@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from command_line.search_options import SearchOptions
 from keras_transformer import decoding, quality
-from keras_transformer.pipelines.text_graphs import ended
+from keras_transformer.pipelines.text_graphs import end_and_pad
 from keras_transformer.pipelines.translator import Translator
 from tests.conftest import HELD_OUT
 from tests.tiny_runs import MAX_LENGTH
@@ -77,7 +77,7 @@ def test_measures_name_their_search_and_come_with_the_translations(drawn_run, th
     assert found.source_lengths == [12, 0, 1] and found.compared == []
     # Perplexity is that of the references' tokens with their ends.
     translator = Translator.from_run(drawn_run)
-    target_ids = ended(translator.target_tokenizer.tokenize(TARGETS), 100)
+    target_ids = end_and_pad(translator.target_tokenizer.tokenize(TARGETS), 100)
     expected = decoding.perplexity(
         translator.model, [({"source_ids": translator.source_ids(SOURCES)}, target_ids)]
     )

@@ -109,8 +109,8 @@ def test_embeddings_that_only_one_of_the_models_shares_are_refused(other):
 def test_tokenizers_that_are_kept_are_in_the_configuration(other, tmp_path):
     kept = run_folder.load_config(other).tokenizer
     config = TranslationConfig(initial=InitialConfig(run=str(other)))
-    assert initial.settled(config, tmp_path / "absent").tokenizer == kept
-    assert initial.settled(TranslationConfig(tokenizer=kept, initial=config.initial), tmp_path / "absent")
+    assert initial.resolve(config, tmp_path / "absent").tokenizer == kept
+    assert initial.resolve(TranslationConfig(tokenizer=kept, initial=config.initial), tmp_path / "absent")
 
 
 def options(run, *more):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from keras_transformer import decoding
-from keras_transformer.pipelines.text_graphs import ended
+from keras_transformer.pipelines.text_graphs import end_and_pad
 from keras_transformer.pipelines.translator import Translator
 from training import score
 
@@ -68,7 +68,7 @@ def test_lines_and_summary_of_two_files(drawn_run, translator, files, tmp_path, 
         assert float(total) == pytest.approx(sum(map(float, log_probs.split())), abs=1e-2)
 
     num_tokens = sum(len(target) + 1 for target in TARGETS)
-    target_ids = ended(translator.target_tokenizer.tokenize(TARGETS), 100)
+    target_ids = end_and_pad(translator.target_tokenizer.tokenize(TARGETS), 100)
     batch = ({"source_ids": translator.source_ids(SOURCES)}, target_ids)
     perplexity = decoding.perplexity(translator.model, [batch])
     numbers = [float(number) for number in re.findall(r"-?\d+\.\d+", summary)]

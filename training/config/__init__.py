@@ -6,7 +6,7 @@ imports TensorFlow, so that `--help` and a misspelt key answer at once. What all
 """
 
 from training.config.ranges import check, check_value
-from training.config.reading import config_class, from_mapping, kind_of, read
+from training.config.reading import config_class, from_mapping, kind_of, parse, read
 from training.tasks import KINDS
 
-__all__ = ["KINDS", "check", "check_value", "config_class", "from_mapping", "kind_of", "read"]
+__all__ = ["KINDS", "check", "check_value", "config_class", "from_mapping", "kind_of", "parse", "read"]

@@ -1,4 +1,4 @@
-"""Which values the numbers of a configuration may have, told before anything is read or made."""
+"""Ranges of a configuration's numbers, checked before anything is read or made."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Which configuration belongs to which kind of model, and how it is read.
+"""Reading of configurations, whose fields depend on the kind of model.
 
 `model.kind` decides: a run with `kind: transformer` has the fields of a translator and of that model, and no
 others, so that help and errors speak of nothing else.
@@ -8,6 +8,7 @@ import argparse
 import functools
 from dataclasses import field, make_dataclass
 from pathlib import Path
+from typing import Any
 
 import jsonargparse
 
@@ -51,6 +52,21 @@ def kind_of(arguments) -> str:
     for given in kinds.parse_known_args(arguments)[0].given:
         found = (_kind_in_file(given) if isinstance(given, Path) else given) or found
     return found
+
+
+def parse(parser, arguments, verb: str, example: str) -> tuple[Any, RunConfig]:
+    """The options of a command that is given a configuration, and the configuration.
+
+    Args:
+        parser: with the command's own options. Fields are added for the kind of model that is asked for.
+        arguments: of the command line, strings.
+        verb, example: see `files.check_given`.
+    """
+    files.check_given(parser, arguments, verb, example)
+    kind = config_class(kind_of(arguments))
+    parser.add_class_arguments(kind, as_group=False)
+    options = parser.parse_args(arguments)
+    return options, command_line.instantiate(parser, options, kind)
 
 
 def read(source) -> RunConfig:

@@ -1,4 +1,4 @@
-"""What all batches of a training have in common: passes that can be entered anywhere, a few fixed shapes."""
+"""Base of all batches: passes over the data that can be entered anywhere, a few fixed shapes."""
 
 import hashlib
 import itertools

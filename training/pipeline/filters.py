@@ -1,4 +1,4 @@
-"""Which pairs are left out of a data set, and how many by which rule."""
+"""Filters of pairs, and how many each of them left out."""
 
 import hashlib
 

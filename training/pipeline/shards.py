@@ -8,14 +8,13 @@ others, so that buckets, order and exact resume are those of pairs in memory.
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from keras_transformer.saving.run_files import read_json
+from keras_transformer.saving.run_files import flush_to_disk, read_json
 from training.pipeline.base import digest_of
 from training.pipeline.pairs import Block, EncodedPairs, Rows
 
@@ -96,7 +95,7 @@ def write(folder: Path, number: int, corpus: int, blocks: Iterator[Block], filte
     facts["digest"] = "".join(digests)
     (beside / FACTS_FILE).write_text(json.dumps(facts), encoding="utf-8")
     for path in (*beside.iterdir(), beside):
-        _flush_to_disk(path)
+        flush_to_disk(path)
     beside.rename(folder / f"shard-{number:05d}")
     return num_read
 
@@ -130,11 +129,3 @@ def read(folder: Path) -> EncodedPairs:
 
 def _shards(folder):
     return sorted(folder.glob(PATTERN))
-
-
-def _flush_to_disk(path):
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,4 +1,4 @@
-"""First stage: what a training starts from. Several workers and resuming are decided here, and only here."""
+"""First stage: where a training starts. Several workers and resuming are decided here, and only here."""
 
 import contextlib
 from collections.abc import Iterator
@@ -54,11 +54,11 @@ class Start:
 @contextlib.contextmanager
 def settle(config: RunConfig, output: Path, continues: bool, accepts_changed_data: bool) -> Iterator[Start]:
     """Keeps other processes out of the run folder meanwhile; see `fitting.train`."""
-    with devices.lost_workers_told(), memory.too_little_told():
+    with devices.explain_lost_workers(), memory.explain_lack():
         configs.check(config)
         is_chief = devices.is_chief()
         with run_lock.held(output) if is_chief else contextlib.nullcontext():
-            config = initial.settled(config, output)
+            config = initial.resolve(config, output)
             strategy = devices.make_strategy(config.fit.num_devices, asdict(config))
             found = devices.from_chief(strategy, lambda: run_folder.find(output, config, continues))
             if found == run_folder.FINISHED and devices.num_workers() == 1:

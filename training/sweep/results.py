@@ -1,4 +1,4 @@
-"""What came out of a sweep: a table, results.csv, results.json, a picture, and the best run."""
+"""Results of a sweep: a table, results.csv, results.json, a picture, and the best run."""
 
 import csv
 import io

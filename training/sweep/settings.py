@@ -1,4 +1,4 @@
-"""What a sweep is asked to do, on the command line and in its folder."""
+"""Settings of a sweep, on the command line and in its folder."""
 
 import dataclasses
 from dataclasses import asdict, dataclass

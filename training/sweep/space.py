@@ -1,4 +1,4 @@
-"""What a sweep may change: fields of the configuration, and the values that each may take.
+"""Search space of a sweep: fields of the configuration, and the values that each may take.
 
     model.num_layers: {choice: [2, 3, 4]}
     model.hidden_dim: {int: [128, 512], step: 128}

@@ -1,4 +1,4 @@
-"""What a family of models promises to the training and to the commands."""
+"""Base class of tasks: what a family of models promises to the training and to the commands."""
 
 from __future__ import annotations
 

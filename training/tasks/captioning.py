@@ -1,6 +1,6 @@
 """Captions: images, a tokenizer for captions, exact matches and BLEU; images described."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from training.run_config import (
 )
 from training.tasks.base import likely_vocabulary
 from training.tasks.images import ImageDataConfig, ImageTask
+from training.tasks.transformer_layers import TransformerLayersConfig
 
 
 @dataclass(frozen=True)
@@ -38,16 +39,16 @@ class CaptionDataConfig(ImageDataConfig):
 
 
 @dataclass(frozen=True)
-class ImageCaptionerConfig:
-    """The captioner's sizes.
+class ImageCaptionerConfig(TransformerLayersConfig):
+    """The captioner's sizes. A GRU has none of the layers' fields but dropout.
 
     Args:
         kind: this model.
         decoder: gru (Xu et al. 2015) or transformer.
         num_layers: layers of the decoder.
         hidden_dim: width of the memory, the embedding and the decoder.
-        num_heads: attention heads of the Transformer decoder, 4 if None; a GRU has none.
-        intermediate_dim: width inside its feed-forward networks, 4 hidden_dim if None; a GRU has none.
+        num_heads: attention heads of the Transformer decoder, 4 if None.
+        intermediate_dim: width inside its feed-forward networks, 4 hidden_dim if None.
         filters: channels of the blocks that read the image; height and width are halved between blocks.
         dropout: probability of dropping a value of the memory, an embedding, or a sub-layer's output.
     """
@@ -163,9 +164,19 @@ class Captioning(ImageTask):
         from keras_transformer import models
 
         channels = sizes["image_shape"][-1]
-        model = models.ImageCaptioner(sizes["vocabulary_size"], channels=channels, **self.model_options())
+        options = self.model_options()
+        if self.config.model.decoder == "gru":
+            # What was set all the same the model refuses, by its name.
+            options = {name: value for name, value in options.items() if not self._is_unset(name, value)}
+        model = models.ImageCaptioner(sizes["vocabulary_size"], channels=channels, **options)
         model.build()
         return model
+
+    @staticmethod
+    def _is_unset(name, value):
+        """Whether it is a field of a Transformer's layers with its default, which a GRU has not."""
+        is_field = name in {field.name for field in fields(TransformerLayersConfig)} - {"dropout"}
+        return is_field and value == getattr(ImageCaptionerConfig, name)
 
     def quality(self, model) -> Any:
         from keras_transformer import decoding
@@ -188,7 +199,7 @@ class Captioning(ImageTask):
         from keras_transformer import quality
 
         found, captions = self.examples[split]
-        described = self.captioner(model, search).translate(found)
+        described = self.captioner(model, search).caption(found)
         lowercase = self.config.tokenizer.lowercase
         measured = quality.measure(described, captions, ("exact_match", "bleu", "chrf"), lowercase)
         return [*measured.values(), *super().measure(model, split)]
@@ -231,7 +242,7 @@ class Captioning(ImageTask):
             ((pieces, weights),) = captioner.look(images[:1], options.layer, options.head)
             picture_files.write(attention_over_image(images[0], weights, pieces), options.picture)
         with lines.writer(None) as write:
-            write(map(lines.one_line, captioner.translate(images)))
+            write(map(lines.one_line, captioner.caption(images)))
 
 
 def encoded(captions, tokenizer, max_length: int) -> tuple[Any, Any, Any]:

@@ -11,6 +11,25 @@ def by_accuracy() -> CheckpointsConfig:
     return CheckpointsConfig(monitor="val_accuracy")
 
 
+class ClassTask(Task):
+    """See `Task`: one class for each example, the second part of what was read of a split."""
+
+    def load(self) -> None:
+        super().load()
+        self.classes = classes_of(self.examples["train"][1])
+
+    def loss(self) -> Any:
+        from keras_transformer import losses
+
+        # No class is padding.
+        return losses.SmoothedCrossEntropy(self.config.optimizer.label_smoothing, pad_id=-1)
+
+    def metrics(self) -> list:
+        import keras
+
+        return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+
+
 def classes_of(names) -> list[str]:
     """The classes of the training data, in the order of their numbers.
 

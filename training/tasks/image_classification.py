@@ -7,7 +7,7 @@ from typing import Any, Literal
 from command_line import lines, quiet
 from training import picture_files
 from training.run_config import CheckpointsConfig, OptimizerConfig, RunConfig, no_smoothing
-from training.tasks.classes import by_accuracy, classes_of, numbers
+from training.tasks.classes import ClassTask, by_accuracy, numbers
 from training.tasks.images import ImageDataConfig, ImageTask
 from training.tasks.transformer_layers import TransformerLayersConfig
 
@@ -65,7 +65,7 @@ class ImageClassificationConfig(RunConfig):
     model: AttentionCNNConfig | VisionTransformerConfig = field(default_factory=AttentionCNNConfig)
 
 
-class ImageClassification(ImageTask):
+class ImageClassification(ClassTask, ImageTask):
     """See `Task`."""
 
     config_class = ImageClassificationConfig
@@ -76,10 +76,6 @@ class ImageClassification(ImageTask):
     A line for each image, JPEG, PNG, GIF or BMP: its class, a tab, its probability. --picture draws where a
     vit looked in the first image: its attention through all layers (roll-out).
     """
-
-    def load(self) -> None:
-        super().load()
-        self.classes = classes_of(self.examples["train"][1])
 
     def load_split(self, split) -> None:
         from training.datasets import images
@@ -124,17 +120,6 @@ class ImageClassification(ImageTask):
     def random_batch(self, sizes, shape, generator) -> tuple[Any, Any]:
         found = generator.integers(256, size=shape).astype("uint8")
         return found, generator.integers(sizes["num_classes"], size=shape[0]).astype("int32")
-
-    def loss(self) -> Any:
-        from keras_transformer import losses
-
-        # No class is padding.
-        return losses.SmoothedCrossEntropy(self.config.optimizer.label_smoothing, pad_id=-1)
-
-    def metrics(self) -> list:
-        import keras
-
-        return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
 
     def summary(self) -> str:
         return f"classes: {len(self.classes)}"

@@ -7,29 +7,21 @@ from command_line import lines, quiet
 from command_line.search_options import ABOUT_A_SOURCE, OWN, SearchOptions
 from training.run_config import CheckpointsConfig, OptimizerConfig, RunConfig, TokenizerConfig, no_smoothing
 from training.tasks.running_text import TextDataConfig, TextTask, by_loss
-from training.tasks.transformer_layers import TransformerLayersConfig
+from training.tasks.transformer_layers import TextStackConfig
 
 
 @dataclass(frozen=True)
-class CausalLMConfig(TransformerLayersConfig):
+class CausalLMConfig(TextStackConfig):
     """The language model's sizes; those of GPT-2's smallest by default.
 
     Args:
         kind: this model.
-        num_layers: layers.
-        hidden_dim: width of every layer, a multiple of num_heads unless key_dim is given.
         max_length: number of learned positions; None for the sinusoid, which has no limit,
             for other positions, or for data.window of positions: learned.
         tie_embeddings: whether tokens and logits share one matrix.
     """
 
     kind: Literal["causal_lm"] = "causal_lm"
-    num_layers: int = 12
-    hidden_dim: int = 768
-    num_heads: int = 12
-    intermediate_dim: int = 3072
-    attention_dropout: float = 0.1
-    activation: str = "gelu"
     norm_first: bool = True
     max_length: int | None = None
     tie_embeddings: bool = True

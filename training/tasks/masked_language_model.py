@@ -7,11 +7,11 @@ from typing import Any, Literal
 from command_line import lines, quiet
 from training.run_config import CheckpointsConfig, OptimizerConfig, RunConfig, TokenizerConfig, no_smoothing
 from training.tasks.running_text import TextDataConfig, TextTask, by_loss
-from training.tasks.transformer_layers import TextEncoderConfig, text_encoder
+from training.tasks.transformer_layers import TextStackConfig, text_encoder
 
 
 @dataclass(frozen=True)
-class MaskedLMConfig(TextEncoderConfig):
+class MaskedLMConfig(TextStackConfig):
     """The masked language model's sizes, and what is hidden from it.
 
     Args:

@@ -14,8 +14,8 @@ from training.run_config import (
     make_lists,
     no_smoothing,
 )
-from training.tasks.classes import TextClassesTask, by_accuracy, classes_of, numbers
-from training.tasks.transformer_layers import text_encoder
+from training.tasks.classes import ClassTask, TextClassesTask, by_accuracy, numbers
+from training.tasks.transformer_layers import TextStackConfig, text_encoder
 
 
 @dataclass(frozen=True)
@@ -50,29 +50,17 @@ class LabelledTextConfig:
 
 
 @dataclass(frozen=True)
-class TextClassifierConfig:
+class TextClassifierConfig(TextStackConfig):
     """The sizes of the encoder and of the classifier on it.
 
     Args:
         kind: this model.
-        num_layers: layers.
-        hidden_dim: width of every layer, a multiple of num_heads.
-        num_heads: attention heads.
-        intermediate_dim: width inside the feed-forward networks.
         dropout: probability of dropping a value of a sub-layer's output, of an embedding, or before the last
             layer.
-        attention_dropout: probability of dropping an attention weight.
-        norm_first: whether sub-layers normalise their input, with a final norm, and not their output.
     """
 
     kind: Literal["text_classifier"] = "text_classifier"
-    num_layers: int = 12
-    hidden_dim: int = 768
-    num_heads: int = 12
-    intermediate_dim: int = 3072
     dropout: float = 0.1
-    attention_dropout: float = 0.1
-    norm_first: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,7 +102,7 @@ class TextClassificationConfig(RunConfig):
     model: TextClassifierConfig | RNNClassifierConfig = field(default_factory=TextClassifierConfig)
 
 
-class TextClassification(TextClassesTask):
+class TextClassification(TextClassesTask, ClassTask):
     """See `Task`."""
 
     config_class = TextClassificationConfig
@@ -124,10 +112,6 @@ class TextClassification(TextClassesTask):
 
     A line for each text: its class, a tab, its probability. Without texts, lines come from standard input.
     """
-
-    def load(self) -> None:
-        super().load()
-        self.classes = classes_of(self.examples["train"][1])
 
     def load_split(self, split) -> None:
         from training.datasets import labelled_texts
@@ -183,17 +167,6 @@ class TextClassification(TextClassesTask):
         model = models.SequenceClassifier(encoder, sizes["num_classes"], dropout=options["dropout"])
         model.build()
         return model
-
-    def loss(self) -> Any:
-        from keras_transformer import losses
-
-        # No class is padding.
-        return losses.SmoothedCrossEntropy(self.config.optimizer.label_smoothing, pad_id=-1)
-
-    def metrics(self) -> list:
-        import keras
-
-        return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
 
     def measure(self, model, split, search=None) -> list:
         import numpy as np

@@ -1,4 +1,4 @@
-"""What the layers of a Transformer can be told: the fields of `keras_transformer.layers.LayerConfig`."""
+"""Configuration of a Transformer's layers: the fields of `keras_transformer.layers.LayerConfig`."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -50,8 +50,8 @@ class TransformerLayersConfig:
 
 
 @dataclass(frozen=True)
-class TextEncoderConfig(TransformerLayersConfig):
-    """The sizes of a `layers.TextEncoder`, those of BERT by default.
+class TextStackConfig(TransformerLayersConfig):
+    """A stack of the size of GPT-2's smallest, which is BERT-base's, too.
 
     Args:
         num_layers: layers.

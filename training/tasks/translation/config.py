@@ -1,4 +1,4 @@
-"""What the training of a translator can be told: pairs, tokenizers, sizes, quality."""
+"""Configuration of translators: pairs, tokenizers, sizes, quality."""
 
 from dataclasses import dataclass, field
 from typing import Literal

@@ -85,8 +85,8 @@ def load_split(config, split, data_dir=None, files=()) -> list[list[bytes]]:
         ValueError: the run's data has no such split.
         FileNotFoundError: it is not there; says how another place is named.
     """
-    config = measured_data.located(config, data_dir, files)
-    with measured_data.told(config, split, is_own=not files) as is_missing:
+    config = measured_data.choose(config, data_dir, files)
+    with measured_data.explain_missing(config, split, is_own=not files) as is_missing:
         pairs = load_pairs(config.data, "test" if files else split)
         if pairs is None:
             is_missing()
