@@ -32,6 +32,8 @@ class Transformer(TakesLayerConfig, AutoregressiveModel):
             vocabulary); else target and logits share one, and the source has its own.
         max_length: number of learned positions; None for others, by default the sinusoid of section 3.5,
             which has no limit.
+        embedding_scale: factor on the vectors of ids; sqrt(hidden_dim), as in the paper, if None.
+        use_logits_bias: whether a bias for each id is added to the logits, as in Marian; the paper has none.
         config: a whole `layers.LayerConfig`, of both stacks, in place of its fields.
         **fields: the others of `layers.LayerConfig`; `dropout` (0.1) also drops values of an embedding.
 
@@ -75,6 +77,8 @@ class Transformer(TakesLayerConfig, AutoregressiveModel):
         *,
         share_embeddings: bool = False,
         max_length: int | None = None,
+        embedding_scale: float | None = None,
+        use_logits_bias: bool = False,
         config: layers.LayerConfig | None = None,
         **fields: Unpack[LayerFields],
     ):
@@ -96,16 +100,27 @@ class Transformer(TakesLayerConfig, AutoregressiveModel):
         self.hidden_dim = hidden_dim
         self.share_embeddings = share_embeddings
         self.max_length = max_length
+        self.embedding_scale = embedding_scale
+        self.use_logits_bias = use_logits_bias
 
         policy = self.dtype_policy
         self.target_embedding = layers.TokenEmbedding(
-            target_vocabulary_size, hidden_dim, dtype=policy, name="target_embedding"
+            target_vocabulary_size,
+            hidden_dim,
+            scale=embedding_scale,
+            use_logits_bias=use_logits_bias,
+            dtype=policy,
+            name="target_embedding",
         )
         if share_embeddings:
             self.source_embedding = self.target_embedding
         else:
             self.source_embedding = layers.TokenEmbedding(
-                source_vocabulary_size, hidden_dim, dtype=policy, name="source_embedding"
+                source_vocabulary_size,
+                hidden_dim,
+                scale=embedding_scale,
+                dtype=policy,
+                name="source_embedding",
             )
         self.source_positions, self.target_positions = (
             input_encoding(self.config.positions, max_length, dtype=policy, name=name)
@@ -137,7 +152,8 @@ class Transformer(TakesLayerConfig, AutoregressiveModel):
     def build(self, input_shape: Any = None) -> None:
         width = (None, None, self.hidden_dim)
         self.target_embedding.build((None, None))
-        self.source_embedding.build((None, None))
+        if not self.share_embeddings:
+            self.source_embedding.build((None, None))
         for positions in (self.source_positions, self.target_positions):
             if positions is not None:
                 positions.build(width)
@@ -206,4 +222,6 @@ class Transformer(TakesLayerConfig, AutoregressiveModel):
             "hidden_dim": self.hidden_dim,
             "share_embeddings": self.share_embeddings,
             "max_length": self.max_length,
+            "embedding_scale": self.embedding_scale,
+            "use_logits_bias": self.use_logits_bias,
         }

@@ -224,7 +224,7 @@ def test_a_stream_of_changed_pairs_can_begin_anywhere(sub_words):
         ({"word_distance": -1}, "`word_distance` must be at least 0. Received: word_distance=-1"),
         (
             {"sampled_sides": "both"},
-            r"Only sub-words \(bpe, unigram\) can be .*'both', and a source in bytes",
+            r"Only sub-words \(bpe, unigram\) can be .*'both', and for the source Char",
         ),
         ({"sampled_sides": "target"}, "a target in code_points"),
     ],
