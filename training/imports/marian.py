@@ -107,9 +107,8 @@ def take(tensors: Tensors, model, orders: dict[str, np.ndarray]) -> list[str]:
         name = SHARED if model.share_embeddings else f"model.{coder}.embed_tokens.weight"
         if name not in tensors and model.share_embeddings and LOGITS in tensors:
             name = LOGITS  # tied, and saved once
-        # The start token is there twice in an order; all others once.
-        rows = value(name, (len(orders[side]) - 1, model.hidden_dim))
-        embedding.embeddings.assign(rows[orders[side]])
+        # The padding is there twice in an order; all others once.
+        embedding.embeddings.assign(value(name, (len(orders[side]) - 1, model.hidden_dim))[orders[side]])
     order = orders["target"]
     bias = np.zeros(len(order) - 1, "float32")  # what the library takes where none was saved
     if "final_logits_bias" in tensors:

@@ -23,23 +23,28 @@ class SafetensorsFile:
     """
 
     def __init__(self, path: Path):
+        self._path = path
         try:
-            self._file = safe_open(path, framework="numpy")
+            with safe_open(path, framework="numpy") as file:
+                self._names = list(file.keys())
         except (SafetensorError, OSError) as error:
             raise ValueError(f"{path} must hold safetensors. Received: {error}.") from error
 
     def names(self) -> list[str]:
         """Of all tensors."""
-        return list(self._file.keys())
+        return self._names
 
     def shape_and_type(self, name: str) -> tuple[tuple[int, ...], str]:
         """Of a tensor; the type as in `TYPES`."""
-        part = self._file.get_slice(name)
-        return tuple(part.get_shape()), part.get_dtype()
+        with safe_open(self._path, framework="numpy") as file:
+            part = file.get_slice(name)
+            return tuple(part.get_shape()), part.get_dtype()
 
     def array(self, name: str) -> np.ndarray:
         """The values."""
-        return self._file.get_tensor(name)
+        # Opened each time: what was read of a file that stays open stays in memory.
+        with safe_open(self._path, framework="numpy") as file:
+            return file.get_tensor(name)
 
 
 class KerasFile:
