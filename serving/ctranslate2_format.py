@@ -182,8 +182,8 @@ def _vocabulary(side, tokenizer, size):
     """The pieces of a tokenizer in the order of their ids."""
     if not isinstance(tokenizer, tokenizers.SentencePieceTokenizer | tokenizers.MarianTokenizer):
         raise ValueError(
-            "The tokenizers must be a SentencePieceTokenizer or a MarianTokenizer. "
-            f"Received: for the {side} {tokenizer!r}."
+            f"The {side} tokenizer must be a SentencePieceTokenizer or a MarianTokenizer. "
+            f"Received: {tokenizer!r}."
         )
     if tokenizer.vocabulary_size != size:
         raise ValueError(

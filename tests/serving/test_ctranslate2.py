@@ -190,7 +190,9 @@ def test_a_tokenizer_of_another_kind_or_size_is_refused(tokenizer, other_tokeniz
     with pytest.raises(ValueError, match="target tokenizer must have the model's 307 ids.*with 311"):
         ctranslate2_format.write(model, tokenizer, other_tokenizer, tmp_path / "model")
     characters = tokenizers.CharacterTokenizer.train(SENTENCES)
-    with pytest.raises(ValueError, match="source tokenizer must be a SentencePieceTokenizer. Received: "):
+    with pytest.raises(
+        ValueError, match="source tokenizer must be a SentencePieceTokenizer or a MarianTokenizer. Received: "
+    ):
         ctranslate2_format.write(model, characters, tokenizer, tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
 
