@@ -53,7 +53,8 @@ def write(model, source_tokenizer, target_tokenizer, folder, quantization=None, 
 
     Args:
         model: a built `models.Transformer`.
-        source_tokenizer, target_tokenizer: `tokenizers.SentencePieceTokenizer`s with the model's ids.
+        source_tokenizer, target_tokenizer: `tokenizers.SentencePieceTokenizer`s or `MarianTokenizer`s with
+            the model's ids.
         folder: must not exist; the folders above it are made if absent.
         quantization: how weights are stored, by CTranslate2's names: "int8", "int16", "float16", ...;
             float32 if None.
@@ -119,9 +120,14 @@ def _specification(model, max_length):
     spec.config.add_source_eos = True
 
     # Embeddings are scaled by sqrt(D) unless the specification says otherwise.
+    if model.embedding_scale is not None:
+        spec.encoder.scale_embeddings = np.dtype("float32").type(model.embedding_scale)
+        spec.decoder.scale_embeddings = np.dtype("float32").type(model.embedding_scale)
     spec.encoder.embeddings[0].weight = _array(model.source_embedding.embeddings)
     spec.decoder.embeddings.weight = _array(model.target_embedding.embeddings)
     spec.decoder.projection.weight = _array(model.target_embedding.embeddings)
+    if model.use_logits_bias:
+        spec.decoder.projection.bias = _array(model.target_embedding.logits_bias)
     # Without a table CTranslate2 would use a sinusoid whose sines come first and cosines last.
     spec.encoder.position_encodings.encodings = _position_table(model.source_positions, model, max_length)
     spec.decoder.position_encodings.encodings = _position_table(model.target_positions, model, max_length)
@@ -174,8 +180,11 @@ def _check(model):
 
 def _vocabulary(side, tokenizer, size):
     """The pieces of a tokenizer in the order of their ids."""
-    if not isinstance(tokenizer, tokenizers.SentencePieceTokenizer):
-        raise ValueError(f"The {side} tokenizer must be a SentencePieceTokenizer. Received: {tokenizer!r}.")
+    if not isinstance(tokenizer, tokenizers.SentencePieceTokenizer | tokenizers.MarianTokenizer):
+        raise ValueError(
+            f"The {side} tokenizer must be a SentencePieceTokenizer or a MarianTokenizer. "
+            f"Received: {tokenizer!r}."
+        )
     if tokenizer.vocabulary_size != size:
         raise ValueError(
             f"The {side} tokenizer must have the model's {size} ids. "

@@ -24,8 +24,8 @@ TEXT_OPS = frozenset(
     WordpieceTokenizeWithOffsets
     """.split()
 )
-# Ops of TensorFlow without effect on anything but their results. None touches files, network, processes,
-# standard output or Python.
+# Ops of TensorFlow without effect on anything but their results, and on tables that are filled from tensors.
+# None touches files, network, processes, standard output or Python.
 COMPUTING_OPS = frozenset(
     """
     Acos Acosh Asin Asinh Atan Atan2 Atanh BitwiseAnd BitwiseOr BitwiseXor CheckNumerics DepthToSpace
@@ -59,6 +59,7 @@ COMPUTING_OPS = frozenset(
     RandomUniformInt StatelessMultinomial StatelessRandomGetAlg StatelessRandomGetKeyCounter
     StatelessRandomUniformV2 StatelessRandomUniformIntV2 StatelessRandomNormalV2
     DisableCopyOnRead ReadVariableOp ResourceGather VarHandleOp
+    HashTableV2 LookupTableFindV2 LookupTableImportV2 LookupTableSizeV2
     """.split()
 )
 # In the functions that the loader itself calls, and in no other.

@@ -48,7 +48,11 @@ class Accepted(Exception):
 @pytest.fixture
 def only_parsed(monkeypatch, tmp_path):
     """In a folder of the user's, programs end once their arguments are read."""
-    given = {"my.yaml": "transformer", "runs/numbers/config.yaml": "transformer"}
+    given = {
+        "my.yaml": "transformer",
+        "runs/numbers/config.yaml": "transformer",
+        "runs/opus/config.yaml": "transformer",
+    }
     given |= {f"runs/{name}/config.yaml": kind for name, kind in CLASSIFIERS.items()}
     for name, kind in given.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,12 @@
 """Makes a run of a model that was trained elsewhere: python -m training.import_weights FOLDER --output RUN
 
 FOLDER is what the library transformers calls a pretrained model: config.json, the tokenizer's files and
-model.safetensors, in one part or several. Nothing is downloaded, and nothing in it is run. What comes out is
-a run folder like one of training.train: training.predict uses it, serving.export exports it.
+weights: model.safetensors, in one part or several, else tf_model.h5, else pytorch_model.bin, if PyTorch is
+installed. Nothing is downloaded, and nothing in it is run. What comes out is a run folder like one of
+training.train: training.predict uses it, serving.export exports it.
 
-Of the model_type bert (BERT, MiniLM and others with the same names): a text embedder, texts to vectors.
+Of the model_type bert (BERT, MiniLM and others with the same names): a text embedder, texts to vectors. Of
+the model_type marian (OPUS-MT): a translator, which can also be measured and trained further.
 """
 
 import importlib
@@ -18,7 +20,7 @@ from training.imports import FAMILIES
 def main(arguments=None) -> None:
     """Reads the command line and imports."""
     parser = command_line.parser("training.import_weights", __doc__)
-    parser.add_argument("folder", type=str, metavar="FOLDER", help="with config.json and model.safetensors")
+    parser.add_argument("folder", type=str, metavar="FOLDER", help="with config.json and weights")
     parser.add_argument("--output", type=str, required=True, help="run folder, which must not exist")
     options = parser.parse_args(arguments)
     import_weights(options.folder, options.output)

@@ -125,12 +125,13 @@ class TokenizerConfig:
     """How a text becomes ids.
 
     Args:
-        kind: bpe and unigram are SentencePiece's sub-words; code_points and bytes need no training.
+        kind: bpe and unigram are SentencePiece's sub-words; code_points and bytes need no training; imported
+            came with imported weights, and none is trained.
         vocabulary_size: number of ids of a sub-word vocabulary, special ids and 256 bytes included.
         lowercase: whether sub-words fold case, so that translations are lower-cased.
     """
 
-    kind: Literal["bpe", "unigram", "code_points", "bytes"] = "bpe"
+    kind: Literal["bpe", "unigram", "code_points", "bytes", "imported"] = "bpe"
     vocabulary_size: int = 8000
     lowercase: bool = False
 

@@ -69,7 +69,11 @@ def make_imported(folder: Path, imported, provenance: dict) -> None:
     try:
         beside.mkdir(parents=True)
         # The other sections are of trainings.
-        sections = {name: asdict(getattr(imported.config, name)) for name in ("data", "model")}
+        sections = {
+            name: asdict(getattr(imported.config, name))
+            for name in ("data", "tokenizer", "model")
+            if hasattr(imported.config, name)
+        }
         write_text(beside / CONFIG_FILE, yaml.safe_dump(sections, sort_keys=False))
         for name, tokenizer in imported.tokenizers.items():
             tokenizer.save(beside / "tokenizer" / name)

@@ -53,9 +53,14 @@ class Seq2Seq(AutoregressiveModel):
         self.hidden_dim = hidden_dim
         self.share_embeddings = share_embeddings
 
-    def _make_embeddings(self, embedding: Callable[..., keras.layers.Layer]) -> None:
-        """Makes `target_embedding` and `source_embedding`, one or two; `embedding(size, name=...)` is one."""
-        self.target_embedding = embedding(self.target_vocabulary_size, name="target_embedding")
+    def _make_embeddings(self, embedding: Callable[..., keras.layers.Layer], **of_target: Any) -> None:
+        """Makes `target_embedding` and `source_embedding`, one or two.
+
+        Args:
+            embedding: `embedding(size, name=...)` is one.
+            **of_target: further arguments of the target's, which gives the logits.
+        """
+        self.target_embedding = embedding(self.target_vocabulary_size, name="target_embedding", **of_target)
         self.source_embedding = self.target_embedding
         if not self.share_embeddings:
             self.source_embedding = embedding(self.source_vocabulary_size, name="source_embedding")

@@ -34,6 +34,8 @@ class Transformer(TakesLayerConfig, Seq2Seq):
             vocabulary); else target and logits share one, and the source has its own.
         max_length: number of learned positions; None for others, by default the sinusoid of section 3.5,
             which has no limit.
+        embedding_scale: factor on the vectors of ids; sqrt(hidden_dim), as in the paper, if None.
+        use_logits_bias: whether a bias for each id is added to the logits, as in Marian; the paper has none.
         config: a whole `layers.LayerConfig`, of both stacks, in place of its fields.
         **fields: the others of `layers.LayerConfig`; `dropout` (0.1) also drops values of an embedding.
 
@@ -77,6 +79,8 @@ class Transformer(TakesLayerConfig, Seq2Seq):
         *,
         share_embeddings: bool = False,
         max_length: int | None = None,
+        embedding_scale: float | None = None,
+        use_logits_bias: bool = False,
         config: layers.LayerConfig | None = None,
         **fields: Unpack[LayerFields],
     ):
@@ -95,9 +99,12 @@ class Transformer(TakesLayerConfig, Seq2Seq):
         arguments.check_optional_sizes(max_length=max_length)
         arguments.check_heads(hidden_dim, self.num_heads, self.key_dim)
         self.max_length = max_length
+        self.embedding_scale = embedding_scale
+        self.use_logits_bias = use_logits_bias
 
         policy = self.dtype_policy
-        self._make_embeddings(partial(layers.TokenEmbedding, hidden_dim=hidden_dim, dtype=policy))
+        embedding = partial(layers.TokenEmbedding, hidden_dim=hidden_dim, scale=embedding_scale, dtype=policy)
+        self._make_embeddings(embedding, use_logits_bias=use_logits_bias)
         self.source_positions, self.target_positions = (
             input_encoding(self.config.positions, max_length, dtype=policy, name=name)
             for name in ("source_positions", "target_positions")
@@ -128,7 +135,8 @@ class Transformer(TakesLayerConfig, Seq2Seq):
     def build(self, input_shape: Any = None) -> None:
         width = (None, None, self.hidden_dim)
         self.target_embedding.build((None, None))
-        self.source_embedding.build((None, None))
+        if not self.share_embeddings:
+            self.source_embedding.build((None, None))
         for positions in (self.source_positions, self.target_positions):
             if positions is not None:
                 positions.build(width)

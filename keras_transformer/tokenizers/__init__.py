@@ -18,6 +18,7 @@ from keras_transformer.types import StrPath
 
 with needs("text"):
     from keras_transformer.tokenizers.characters import CharacterTokenizer
+    from keras_transformer.tokenizers.marian import MarianTokenizer
     from keras_transformer.tokenizers.sentencepiece import (
         MODEL_FILE,
         SentencePieceTokenizer,
@@ -28,6 +29,7 @@ with needs("text"):
 
 __all__ = [
     "CharacterTokenizer",
+    "MarianTokenizer",
     "SentencePieceTokenizer",
     "Tokenizer",
     "VocabularySizeError",
@@ -35,7 +37,7 @@ __all__ = [
     "load",
 ]
 
-Tokenizer: TypeAlias = SentencePieceTokenizer | CharacterTokenizer | WordPieceTokenizer
+Tokenizer: TypeAlias = SentencePieceTokenizer | CharacterTokenizer | MarianTokenizer | WordPieceTokenizer
 
 
 def load(folder: StrPath) -> Tokenizer:
@@ -54,6 +56,8 @@ def load(folder: StrPath) -> Tokenizer:
             if tokenizer.vocabulary_size == config["vocabulary_size"]:
                 return tokenizer
             raise ValueError(f"{MODEL_FILE} has {tokenizer.vocabulary_size} pieces")
+        if config["kind"] == "marian":
+            return MarianTokenizer((folder / MODEL_FILE).read_bytes(), config["vocabulary"])
         if config["kind"] == "wordpiece":
             return WordPieceTokenizer(**{name: value for name, value in config.items() if name != "kind"})
         raise ValueError(f"kind {config['kind']!r} is not known")

@@ -71,16 +71,9 @@ class SentencePieceTokenizer(tf.Module):
     def __init__(self, model: bytes):
         super().__init__()
         self._model = model
-        try:
-            self._tokenizer = tensorflow_text.SentencepieceTokenizer(model=model)
-            self._tokenizer._model_resource = _LastingModel(model)
-            self._vocabulary_size = int(self._tokenizer.vocab_size())
-            pieces = self._tokenizer.id_to_string(tf.range(min(4, self._vocabulary_size)))
-        except tf.errors.OpError as error:
-            raise ValueError(
-                "`model` must be the bytes of a SentencePiece model. "
-                f"Received: {type(model).__name__} of length {len(model)}."
-            ) from error
+        self._tokenizer = opened(model)
+        self._vocabulary_size = int(self._tokenizer.vocab_size())
+        pieces = self._tokenizer.id_to_string(tf.range(min(4, self._vocabulary_size)))
         received = tuple(piece.decode("utf-8", "replace") for piece in pieces.numpy())
         if received != SPECIAL_PIECES:
             raise ValueError(
@@ -187,6 +180,28 @@ class SentencePieceTokenizer(tf.Module):
         """Writes `tokenizer.json` and `sentencepiece.model` into `folder`; makes it if missing."""
         write_config(folder, kind="sentencepiece", vocabulary_size=self.vocabulary_size)
         (Path(folder) / MODEL_FILE).write_bytes(self._model)
+
+
+def opened(model: bytes, out_type: tf.DType = tf.int32) -> tensorflow_text.SentencepieceTokenizer:
+    """TF Text's tokenizer of a SentencePiece model.
+
+    Args:
+        model: the bytes of the file.
+        out_type: int32 for its own ids, string for its pieces.
+
+    Raises:
+        ValueError: they are none.
+    """
+    try:
+        tokenizer = tensorflow_text.SentencepieceTokenizer(model=model, out_type=out_type)
+        tokenizer._model_resource = _LastingModel(model)
+        tokenizer.vocab_size()  # the first that reads it
+    except tf.errors.OpError as error:
+        raise ValueError(
+            "`model` must be the bytes of a SentencePiece model. "
+            f"Received: {type(model).__name__} of length {len(model)}."
+        ) from error
+    return tokenizer
 
 
 class _LastingModel(tf.saved_model.experimental.TrackableResource):

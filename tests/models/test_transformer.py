@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from keras_transformer import models
+from keras_transformer.saving.layer_paths import weight_paths
 from tests import checks, reference
 from tests.models import zoo_checks
 from tests.models.small_transformers import (
@@ -76,6 +77,20 @@ def test_shared_embeddings_are_one_matrix():
     assert len(matrices) == 1
     separate = checks.built(lambda: small_other(share_embeddings=False), (INPUTS,))
     assert len([w for w in separate.weights if tuple(w.shape) == (VOCABULARY, D)]) == 2
+
+
+@both
+def test_a_bias_of_the_logits_is_added_and_a_scale_is_that_of_both_embeddings(make):
+    plain = checks.built(make, (INPUTS,))
+    model = checks.built(lambda: make(use_logits_bias=True, embedding_scale=2 * D**0.5), (INPUTS,))
+    weights = weight_paths(plain)
+    bias = np.linspace(-2, 2, VOCABULARY, dtype="float32")
+    for path, weight in weight_paths(model).items():
+        value = bias if path.endswith("logits_bias") else ops.convert_to_numpy(weights[path])
+        # Twice the scale of half the vectors; the logits are then half as large.
+        weight.assign(value / 2 if path.endswith("embedding/embeddings") else value)
+    expected = checks.as_array(plain(INPUTS)) / 2 + bias
+    np.testing.assert_allclose(checks.as_array(model(INPUTS)), expected, atol=1e-5)
 
 
 def test_dropout_acts_in_training_only():

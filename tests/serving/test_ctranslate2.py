@@ -19,7 +19,9 @@ SENTENCES = ["3 février 1987", "March 5, 2031", "среда, 5 марта 2031 
 SIZES = dict(num_layers=2, hidden_dim=16, num_heads=2, intermediate_dim=23)
 VARIANTS = {
     "norm after, shared, sinusoid, relu": dict(share_embeddings=True),
-    "norm after, separate, learned, swish": dict(max_length=MAX_LENGTH, activation="swish"),
+    "norm after, separate, learned, swish, logits with a bias": dict(
+        max_length=MAX_LENGTH, activation="swish", embedding_scale=1.5, use_logits_bias=True
+    ),
     "norm first, separate, sinusoid, gelu": dict(norm_first=True, activation="gelu"),
     "norm first, shared, learned, relu": dict(norm_first=True, share_embeddings=True, max_length=MAX_LENGTH),
 }
@@ -188,7 +190,9 @@ def test_a_tokenizer_of_another_kind_or_size_is_refused(tokenizer, other_tokeniz
     with pytest.raises(ValueError, match="target tokenizer must have the model's 307 ids.*with 311"):
         ctranslate2_format.write(model, tokenizer, other_tokenizer, tmp_path / "model")
     characters = tokenizers.CharacterTokenizer.train(SENTENCES)
-    with pytest.raises(ValueError, match="source tokenizer must be a SentencePieceTokenizer. Received: "):
+    with pytest.raises(
+        ValueError, match="source tokenizer must be a SentencePieceTokenizer or a MarianTokenizer. Received: "
+    ):
         ctranslate2_format.write(model, characters, tokenizer, tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
 

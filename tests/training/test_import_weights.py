@@ -153,7 +153,7 @@ FOLDERS = {
     "no config": (None, {"config.json": None}, "A folder of weights holds config.json"),
     "config is a list": (None, {"config.json": []}, "must hold a JSON object"),
     "no family": (None, changed(model_type=None), "must have a model_type, a name. Received: None"),
-    "an unknown family": (None, changed(model_type="gpt9"), "must be one of bert. Received: 'gpt9'"),
+    "an unknown family": (None, changed(model_type="gpt9"), "must be one of bert, marian. Received: 'gpt9'"),
     "no size": (None, changed(hidden_size=None), "must have hidden_size, of the type int. Received: None"),
     "no layers": (None, changed(num_hidden_layers=0), "`num_layers` must be a positive integer"),
     "relative positions": (
@@ -193,9 +193,9 @@ FOLDERS = {
     "a pickle": (
         {},
         {"pytorch_model.bin": pickle.dumps(Pickled())},
-        "holds model.safetensors.*pytorch_model.bin, which is not read: save_pretrained",
+        "pytorch_model.bin (is a pickle, which PyTorch alone reads here: .*save_pretrained|must hold)",
     ),
-    "no weights": ({}, {}, "holds model.safetensors, .*with none"),
+    "no weights": ({}, {}, "holds model.safetensors or tf_model.h5 or .*with none"),
     "an index that leads out": (
         {},
         {INDEX: {"weight_map": {QUERY: "../model.safetensors"}}},

@@ -74,7 +74,7 @@ def test_the_command_line_overrides_the_file(tiny_config, tmp_path):
         (["--data.also", "[{name: datez}]"], "datez"),
         (["--data.also", "[{weight: 2}]"], "name"),
         (["--data.also", "[{name: dates, wait: 2}]"], "wait"),
-        (["--augmentation.sampled_sides", "both"], "sampled_sides='both', and a source in bytes"),
+        (["--augmentation.sampled_sides", "both"], "sampled_sides='both', and for the source Char"),
         (["--augmentation.word_dropout", "1"], "word_dropout=1.0"),
         (["--data.bucket_boundaries", "[8]"], r"bucket_boundaries=\[8\]"),
         (

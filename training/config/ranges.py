@@ -72,6 +72,7 @@ RANGES = {
     "model.num_key_value_heads": SIZE,
     "model.sliding_window": POSITIVE,
     "model.norm_epsilon": ABOVE_0,
+    "model.embedding_scale": ABOVE_0,
     "model.embedding_dim": SIZE,
     "model.kernel_size": SIZE,
     "model.patch_size": SIZE,

@@ -6,4 +6,5 @@ A family is a module with `read(source: SourceFolder) -> Imported`.
 # `model_type` of config.json -> the module here that reads such a folder.
 FAMILIES = {
     "bert": "bert",
+    "marian": "marian",
 }

@@ -20,7 +20,9 @@ from training.tasks.text_embedding import (
 
 ACTIVATIONS = {"gelu": "gelu", "relu": "relu", "silu": "silu", "swish": "silu"}
 # What a folder may hold besides: heads that a sentence's vector does not need, and positions as numbers.
-LEFT_OUT = re.compile(r"pooler\.dense\..+|cls\..+|classifier\.(weight|bias)|embeddings\.position_ids")
+LEFT_OUT = re.compile(
+    r"(bert\.)?(pooler\.dense\..+|cls\..+|classifier\.(weight|bias)|embeddings\.position_ids)"
+)
 # Modules of sentence-transformers, by the last part of their type.
 MODULES = ("Transformer", "Pooling", "Normalize")
 POOLINGS = {"mean_tokens": "mean", "cls_token": "first", "max_tokens": "max"}
@@ -135,14 +137,7 @@ def take(tensors: Tensors, encoder) -> list[str]:
         value = tensors.read(stored.get(name, name), shape)
         variable.assign((value.T if is_transposed else value).reshape(variable.shape))
         taken.add(name)
-    left_out = sorted(stored[name] for name in stored.keys() - taken)
-    strangers = [name for name in left_out if not LEFT_OUT.fullmatch(name.removeprefix("bert."))]
-    if strangers:
-        raise ValueError(
-            f"The weights must be those of config.json. Received: {len(strangers)} more, the first of them "
-            f"{strangers[0]!r:.80}."
-        )
-    return left_out
+    return tensors.refuse_others({stored[name] for name in taken}, LEFT_OUT)
 
 
 def _targets(encoder):

@@ -1,19 +1,21 @@
-"""Tensors by name, out of safetensors files, one at a time; nothing is ever unpickled."""
+"""Tensors by name, out of a folder's files of weights, one at a time."""
 
+import importlib.util
 import json
 from collections.abc import Iterator
 
-import ml_dtypes  # noqa: F401 - NumPy then knows bfloat16
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
 from training.imports.source_folder import SourceFolder
+from training.imports.weight_files import TYPES, KerasFile, SafetensorsFile, TorchFile
 
-WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
-# Half precision is read, too; quantized weights would need their scales.
-TYPES = ("F64", "F32", "F16", "BF16")
-# What other programs write: a pickle runs code when it is read, HDF5 is not read yet.
-OTHERS = ("pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5", "flax_model.msgpack")
+# In the order in which they are preferred. Of several files an index says which tensor is where.
+FORMATS = {
+    "model.safetensors": SafetensorsFile,
+    "tf_model.h5": KerasFile,
+    "pytorch_model.bin": TorchFile,
+}
+INDEX = ".index.json"
 
 
 class Tensors:
@@ -29,33 +31,27 @@ class Tensors:
 
     def __init__(self, source: SourceFolder):
         self._files = {}
-        self._names = {}
-        for file, names in _files(source).items():
-            path = source.file(file)
+        weights, reader = _format(source)
+        for name, names in _files(source, weights).items():
+            path = source.file(name)
             if path is None:
                 raise ValueError(
-                    f"{INDEX} must name files that are there. Received: {file!r:.80}, which is not."
+                    f"{weights}{INDEX} must name files that are there. Received: {name!r:.80}, which is not."
                 )
-            self._open(path)
-            found = {name: path for name in self._files[path].keys()}
+            file = reader(path)
+            found = file.names()
             if names is not None and set(names) != set(found):
                 wrong = sorted(set(names) ^ set(found))[0]
                 raise ValueError(
-                    f"{INDEX} must say what each file holds. Received: {file} and {wrong!r:.80}."
+                    f"{weights}{INDEX} must say what each file holds. Received: {name} and {wrong!r:.80}."
                 )
-            self._names |= found
-
-    def _open(self, path):
-        try:
-            self._files[path] = safe_open(path, framework="numpy")
-        except (SafetensorError, OSError) as error:
-            raise ValueError(f"{path} must hold safetensors. Received: {error}.") from error
+            self._files |= dict.fromkeys(found, file)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
+        return iter(self._files)
 
     def __contains__(self, name) -> bool:
-        return name in self._names
+        return name in self._files
 
     def read(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
         """A tensor as float32.
@@ -63,46 +59,64 @@ class Tensors:
         Raises:
             ValueError: it is not there, or has another shape or no floating-point numbers.
         """
-        if name not in self._names:
-            raise ValueError(f"The weights must hold the tensor {name}. Received: {len(self._names)} others.")
-        path = self._names[name]
-        part = self._files[path].get_slice(name)
-        found = tuple(part.get_shape())
+        if name not in self._files:
+            raise ValueError(f"The weights must hold the tensor {name}. Received: {len(self._files)} others.")
+        file = self._files[name]
+        found, kind = file.shape_and_type(name)
         if found != tuple(shape):
             raise ValueError(
                 f"The tensor {name} must have the shape {tuple(shape)}, by config.json. Received: {found}."
             )
-        if part.get_dtype() not in TYPES:
-            raise ValueError(
-                f"The tensor {name} must be of the type {', '.join(TYPES)}. Received: {part.get_dtype()}."
-            )
-        value = self._files[path].get_tensor(name).astype("float32")
+        if kind not in TYPES:
+            raise ValueError(f"The tensor {name} must be of the type {', '.join(TYPES)}. Received: {kind}.")
+        value = np.asarray(file.array(name), "float32")
         if not np.isfinite(value).all():
             raise ValueError(f"The tensor {name} must be finite: no NaN, no infinity. Received: one of them.")
         return value
 
+    def refuse_others(self, taken, left_out) -> list[str]:
+        """The names that are not in `taken`, sorted, if the pattern `left_out` matches all of them.
 
-def _files(source):
-    """{file: names of its tensors, or None for all that it holds}."""
-    if source.file(WEIGHTS) is not None:
-        return {WEIGHTS: None}
-    index = source.json(INDEX)
-    if index is None:
-        there = [name for name in OTHERS if (source.path / name).is_file()]
-        others = (
-            f"{' and '.join(there)}, which {'is' if len(there) == 1 else 'are'} not read: "
-            "save_pretrained(folder, safe_serialization=True) of the library transformers converts"
-            if there
-            else "none"
-        )
+        Raises:
+            ValueError: names the first that it does not match.
+        """
+        others = sorted(set(self) - set(taken))
+        strangers = [name for name in others if not left_out.fullmatch(name)]
+        if strangers:
+            raise ValueError(
+                f"The weights must be those of config.json. Received: {len(strangers)} more, the first of "
+                f"them {strangers[0]!r:.80}."
+            )
+        return others
+
+
+def _format(source):
+    """The name of the folder's weights, and what reads them."""
+    there = [name for name in FORMATS if any((source.path / file).is_file() for file in (name, name + INDEX))]
+    if not there:
         raise ValueError(
-            f"A folder of weights holds {WEIGHTS}, or {INDEX} and its files. "
-            f"Received: {source.path}, with {others}."
+            f"A folder of weights holds {' or '.join(FORMATS)}, or their {INDEX} and its files. "
+            f"Received: {source.path}, with none."
         )
+    name = there[0]
+    if FORMATS[name] is TorchFile and importlib.util.find_spec("torch") is None:
+        raise ValueError(
+            f"{name} is a pickle, which PyTorch alone reads here: install torch, or convert it by "
+            "save_pretrained(folder, safe_serialization=True) of the library transformers. "
+            f"Received: {source.path}, with nothing else."
+        )
+    return name, FORMATS[name]
+
+
+def _files(source, weights):
+    """{file: names of its tensors, or None for all that it holds}."""
+    if source.file(weights) is not None:
+        return {weights: None}
+    index = source.json(weights + INDEX)
     weight_map = index.get("weight_map")
     if not isinstance(weight_map, dict) or not all(isinstance(file, str) for file in weight_map.values()):
         raise ValueError(
-            f"{INDEX} must have a weight_map, names of tensors to names of files. "
+            f"{weights}{INDEX} must have a weight_map, names of tensors to names of files. "
             f"Received: {json.dumps(weight_map)[:80]}."
         )
     files = {}

@@ -176,7 +176,7 @@ def _sampler(config: AugmentationConfig, side: str, tokenizer):
     if not isinstance(tokenizer, SentencePieceTokenizer):
         raise ValueError(
             "Only sub-words (bpe, unigram) can be sampled. "
-            f"Received: sampled_sides={config.sampled_sides!r}, and a {side} in {tokenizer.unit}."
+            f"Received: sampled_sides={config.sampled_sides!r}, and for the {side} {tokenizer!r}."
         )
     return tokenizer.sampler(config.sampling_alpha)
 

@@ -194,4 +194,4 @@ def rounded_up(rows: int, multiple: int) -> int:
 
 def likely_vocabulary(config) -> int:
     """How many ids a tokenizer has at most; of a `TokenizerConfig`."""
-    return config.vocabulary_size if config.kind in ("bpe", "unigram") else 260
+    return 260 if config.kind in ("code_points", "bytes") else config.vocabulary_size

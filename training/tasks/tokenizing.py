@@ -13,8 +13,13 @@ def train_tokenizer(config: TokenizerConfig, sentences, name: str = "tokenizer")
         name: of the configuration's part, for messages.
 
     Raises:
-        ValueError: the texts need a larger vocabulary, or there is no text.
+        ValueError: the texts need a larger vocabulary, there is no text, or the tokenizer is an imported one.
     """
+    if config.kind == "imported":
+        raise ValueError(
+            f"`{name}.kind` imported comes with an imported run, --initial.run RUN; one that is trained is "
+            "bpe, unigram, code_points or bytes. Received: imported."
+        )
     if config.kind in ("bytes", "code_points"):
         return tokenizers.CharacterTokenizer.train(sentences, unit=config.kind)
     size = config.vocabulary_size

@@ -224,9 +224,9 @@ def test_a_stream_of_changed_pairs_can_begin_anywhere(sub_words):
         ({"word_distance": -1}, "`word_distance` must be at least 0. Received: word_distance=-1"),
         (
             {"sampled_sides": "both"},
-            r"Only sub-words \(bpe, unigram\) can be .*'both', and a source in bytes",
+            r"Only sub-words \(bpe, unigram\) can be .*'both', and for the source Char",
         ),
-        ({"sampled_sides": "target"}, "a target in code_points"),
+        ({"sampled_sides": "target"}, r"for the target CharacterTokenizer\(code_points"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(change, message):

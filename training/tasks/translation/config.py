@@ -122,12 +122,16 @@ class TransformerConfig(TransformerLayersConfig):
         hidden_dim: width of every layer [d_model], a multiple of num_heads unless key_dim is given.
         share_embeddings: whether source, target and logits share one matrix; None: where the
             vocabulary is joint.
+        embedding_scale: factor on the vectors of ids; the square root of hidden_dim if None.
+        use_logits_bias: whether a bias for each id is added to the logits.
     """
 
     kind: Literal["transformer"] = "transformer"
     num_layers: int = 6
     hidden_dim: int = 512
     share_embeddings: bool | None = None
+    embedding_scale: float | None = None
+    use_logits_bias: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,159 @@
+"""Marian's models as transformers has them, OPUS-MT above all, as a translator (Tiedemann, Thottingal 2020).
+
+Marian's padding is its last id, its decoder begins with it, and it has no start token. Here the special ids
+stand first: the rows of the embedding are taken in another order, and one more is the start token, a copy of
+the padding's row that no search can reach. Scores and texts stay what they were.
+"""
+
+import re
+
+import numpy as np
+
+from keras_transformer.special_ids import START_ID
+from training.imports import marian_tokenizer
+from training.imports.imported import Imported
+from training.imports.source_folder import SourceFolder
+from training.imports.tensors import Tensors
+from training.run_config import TokenizerConfig
+from training.tasks.translation import (
+    DataConfig,
+    TokenizersConfig,
+    TransformerConfig,
+    Translation,
+    TranslationConfig,
+)
+
+ACTIVATIONS = {"swish": "silu", "silu": "silu", "relu": "relu", "gelu": "gelu"}
+SHARED, LOGITS = "model.shared.weight", "lm_head.weight"
+# What a folder may hold besides: the logits' matrix, which is the embedding's, and sinusoids as numbers.
+LEFT_OUT = re.compile(r"lm_head\.weight|model\.(encoder|decoder)\.embed_(positions|tokens)\.weight")
+# Logit of the start token: the probability is zero in float32, and the number is one in float16, too.
+UNREACHABLE = -1000.0
+
+
+def read(source: SourceFolder) -> Imported:
+    """The folder as a run of a translator.
+
+    Raises:
+        ValueError: something in it is missing, surplus, damaged or not supported: one line that names it.
+    """
+    config = _config(source)
+    tokenizers, orders = marian_tokenizer.read(source)
+    task = Translation(config)
+    task.tokenizers = tokenizers
+    model = task.make_model(task.sizes)
+    left_out = take(Tensors(source), model, orders)
+    return Imported(config, model, tokenizers, task.facts, left_out)
+
+
+def _config(source):
+    for name in ("normalize_before", "normalize_embedding", "add_final_layer_norm"):
+        source.refuse_unless(name, False, None)
+    source.refuse_unless("static_position_embeddings", True, None)
+    source.refuse_unless("tie_word_embeddings", True)
+    for name in ("layers", "attention_heads", "ffn_dim"):
+        # Encoder and decoder are alike.
+        source.refuse_unless(f"decoder_{name}", source.value(f"encoder_{name}", int))
+    if "activation_function" not in source.config:
+        raise ValueError("config.json must have an activation_function. Received: none.")
+    source.refuse_unless("activation_function", *ACTIVATIONS)
+    side = TokenizerConfig(kind="imported")
+    return TranslationConfig(
+        data=DataConfig(name="parallel_text", max_length=source.value("max_position_embeddings", int)),
+        tokenizer=TokenizersConfig(source=side, target=side),
+        model=TransformerConfig(
+            num_layers=source.value("encoder_layers", int),
+            hidden_dim=source.value("d_model", int),
+            num_heads=source.value("encoder_attention_heads", int),
+            intermediate_dim=source.value("encoder_ffn_dim", int),
+            positions={"name": "sinusoid", "layout": "halves"},
+            activation=ACTIVATIONS[source.config["activation_function"]],
+            norm_epsilon=1e-5,
+            dropout=source.value("dropout", float, 0.1),
+            attention_dropout=source.value("attention_dropout", float, 0.0),
+            share_embeddings=source.value("share_encoder_decoder_embeddings", bool, True),
+            embedding_scale=None if source.value("scale_embedding", bool, False) else 1.0,
+            use_logits_bias=True,
+        ),
+    )
+
+
+def take(tensors: Tensors, model, orders: dict[str, np.ndarray]) -> list[str]:
+    """Gives a `models.Transformer` the weights.
+
+    Args:
+        tensors: of the folder.
+        model: built, of the folder's sizes.
+        orders: {"source", "target"}: the folder's id of each of the model's, int (V,); see
+            `marian_tokenizer.read`.
+
+    Returns:
+        Names of tensors that the model has no use for.
+
+    Raises:
+        ValueError: a tensor is missing or surplus, or has another shape.
+    """
+    taken = set()
+
+    def value(name, shape):
+        taken.add(name)
+        return tensors.read(name, shape)
+
+    embeddings = {"target": model.target_embedding}
+    if not model.share_embeddings:
+        embeddings["source"] = model.source_embedding
+    for side, embedding in embeddings.items():
+        coder = {"source": "encoder", "target": "decoder"}[side]
+        name = SHARED if model.share_embeddings else f"model.{coder}.embed_tokens.weight"
+        if name not in tensors and model.share_embeddings and LOGITS in tensors:
+            name = LOGITS  # tied, and saved once
+        # The padding is there twice in an order; all others once.
+        embedding.embeddings.assign(value(name, (len(orders[side]) - 1, model.hidden_dim))[orders[side]])
+    order = orders["target"]
+    bias = np.zeros(len(order) - 1, "float32")  # what the library takes where none was saved
+    if "final_logits_bias" in tensors:
+        bias = value("final_logits_bias", (1, len(order) - 1))[0]
+    bias = bias[order]
+    bias[START_ID] = UNREACHABLE
+    model.target_embedding.logits_bias.assign(bias)
+    for name, variable, shape in _targets(model):
+        rows = value(name, shape)
+        variable.assign((rows.T if len(shape) == 2 else rows).reshape(variable.shape))
+    return tensors.refuse_others(taken, LEFT_OUT)
+
+
+def _targets(model):
+    """(name, variable, shape as stored) of all weights of the layers; matrices are stored as (out, in)."""
+    for coder in ("encoder", "decoder"):
+        for index, layer in enumerate(getattr(model, coder).layers):
+            prefix = f"model.{coder}.layers.{index}"
+            yield from _attention(f"{prefix}.self_attn", layer.self_attention, model.hidden_dim)
+            if coder == "decoder":
+                yield from _attention(f"{prefix}.encoder_attn", layer.cross_attention, model.hidden_dim)
+            network = layer.feed_forward
+            yield from _dense(f"{prefix}.fc1", network.layer.intermediate_dense, model.hidden_dim)
+            yield from _dense(f"{prefix}.fc2", network.layer.output_dense, model.intermediate_dim)
+            yield from _norm(f"{prefix}.final_layer_norm", network.norm)
+
+
+def _attention(name, sublayer, width):
+    attention = sublayer.layer
+    for letter, dense in (
+        ("q", attention.query_dense),
+        ("k", attention.key_dense),
+        ("v", attention.value_dense),
+        ("out", attention.output_dense),
+    ):
+        yield from _dense(f"{name}.{letter}_proj", dense, width)
+    yield from _norm(f"{name}_layer_norm", sublayer.norm)
+
+
+def _dense(name, layer, inner):
+    outer = np.prod(layer.kernel.shape, dtype=int) // inner
+    yield f"{name}.weight", layer.kernel, (int(outer), inner)
+    yield f"{name}.bias", layer.bias, (int(outer),)
+
+
+def _norm(name, layer):
+    yield f"{name}.weight", layer.gamma, tuple(layer.gamma.shape)
+    yield f"{name}.bias", layer.beta, tuple(layer.beta.shape)
