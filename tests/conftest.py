@@ -133,13 +133,17 @@ def room_for_programs():
 
 
 @pytest.fixture(scope="module")
-def quick_collections():
-    """Spares Keras, which collects garbage after each layer that it quantizes, what is there already."""
-    gc.collect()
-    gc.freeze()
+def whole_collections():
+    """What `quick_collections` spared is collected at the end."""
     yield
     gc.unfreeze()
     gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture
+def quick_collections(whole_collections):
+    """Spares Keras, which collects garbage after each layer that it quantizes, what is there already."""
     gc.freeze()
 
 

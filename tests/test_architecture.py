@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "models": {"arguments", "layers", "masks", "models", "saving", "special_ids"},
     "decoding": {"decoding", "masks", "special_ids"},
     "pipelines": {
+        "arguments",
         "decoding",
         "installation",
         "pipelines",

@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from keras_transformer_programs import installation
-from training import class_measures, measured_data, report_pictures
+from training import measured_data, report_pictures
 
 NUM_SAMPLES = 10
 SEED = 0  # of the samples
@@ -100,6 +100,8 @@ def page_of_measures(title: str, measures, config, records) -> str:
         config: the run's.
         records: the lines of its metrics.jsonl.
     """
+    from training import class_measures  # here: it imports Keras
+
     parts = measures_table(measures)
     for measured in measures:
         if isinstance(measured, class_measures.Table):

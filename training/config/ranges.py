@@ -23,6 +23,7 @@ DEPTH = Range("an integer from 1 to 1,000", lambda x: 1 <= x <= 1000)
 ABOVE_0 = Range("finite and above 0", lambda x: 0 < x < math.inf)
 # 1 would never end, or never begin.
 SHARE = Range("at least 0 and below 1", lambda x: 0 <= x < 1)
+COLUMN = Range("an integer other than 0", lambda x: x != 0)
 PART = Range("above 0 and at most 1", lambda x: 0 < x <= 1)
 
 RANGES = {
@@ -55,6 +56,8 @@ RANGES = {
     "data.batch_size": POSITIVE,
     "data.channels": Range("1 or 3", lambda x: x in (1, 3)),
     "data.shift": NOT_NEGATIVE,
+    "data.word_column": COLUMN,
+    "data.tag_column": COLUMN,
     "augmentation.sampling_alpha": Range("finite and at least 0", lambda x: 0 <= x < math.inf),
     "augmentation.word_dropout": SHARE,
     "augmentation.word_unknown": SHARE,
