@@ -285,10 +285,12 @@ def test_an_export_answers_as_the_pipeline(runs, tmp_path, kind):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["text_classifier", "tagger"])
-def test_a_run_is_trained_further_with_its_classes(runs, tmp_path, kind):
+def test_a_run_is_measured_and_trained_further_with_its_classes(runs, tmp_path, capsys, kind):
     tf.config.run_functions_eagerly(False)
     one = {"text_classifier": "two dogs\tfear\na cat\tjoy\n", "tagger": "two O\ndogs B-ANIMAL\n\n"}[kind]
     (tmp_path / "data").write_text(one * 8)
+    evaluate.main(["--run", str(runs[kind]), "--files", str(tmp_path / "data")])
+    assert re.search(r"accuracy|F1", capsys.readouterr().out)
     own = ["--config", str(runs[kind] / "config.yaml"), "--output", str(tmp_path / "tuned")]
     own += ["--data.train", json.dumps([str(tmp_path / "data")]), "--fit.epochs", "1"]
     own += ["--checkpoints.monitor", "loss", "--fit.jit_compile", "off", "--initial.run", str(runs[kind])]
