@@ -1,16 +1,20 @@
 """A tiny BERT as the library transformers saves one, with weights as drawn, and its formulas in NumPy.
 
-`make(folder)` writes the folder of a sentence encoder; what is given changes parts of it.
+`make(folder)` writes the folder of a sentence encoder; what is given changes parts of it. `with_head` are
+the folders in fixtures/bert, which fixtures/make_bert.py makes.
 """
 
 import json
 from math import erf
+from pathlib import Path
 
+import h5py
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from tests import reference
 
+HEADS = Path(__file__).with_name("fixtures") / "bert"
 PIECES = [
     "[PAD]",
     "[UNK]",
@@ -95,6 +99,42 @@ def make(folder, tensors=None, **files):
     if tensors:
         save_file(tensors, folder / "model.safetensors")
     return folder
+
+
+def with_head(kind, tensors=None, **config):
+    """What `make` is given for a folder with a head.
+
+    Args:
+        kind: masked_lm, text_classifier or tagger.
+        tensors: in place of its own.
+        **config: values of config.json in place of its own; None for none.
+    """
+    files = dict.fromkeys([*FILES, "vocab.txt"])
+    files |= {path.name: path.read_bytes() for path in (HEADS / kind).glob("*.json")}
+    found = json.loads(files["config.json"]) | config
+    files["config.json"] = {name: value for name, value in found.items() if value is not None}
+    del files["answers.json"]
+    return {"tensors": head_weights(kind) if tensors is None else tensors, **files}
+
+
+def head_weights(kind):
+    """{name: float32} of a folder with a head."""
+    return load_file(HEADS / kind / "model.safetensors")
+
+
+def save_keras_file(tensors, path):
+    """tf_model.h5 as transformers 4 wrote it of a model with a head."""
+    with h5py.File(path, "w") as file:
+        for name, value in tensors.items():
+            *parts, leaf = name.replace("layer.", "layer_._").split(".")
+            parts[0] = parts[0].replace("cls", "mlm___cls")
+            if parts[-1] == "LayerNorm":
+                leaf = {"weight": "gamma", "bias": "beta"}[leaf]
+            elif parts[-1] in ("position_embeddings", "token_type_embeddings"):
+                leaf = "embeddings"
+            elif leaf == "weight" and parts[-1] != "word_embeddings":
+                leaf, value = "kernel", value.T
+            file[f"{parts[0]}/tf_bert/{'/'.join(parts)}/{leaf}:0"] = value
 
 
 def hidden_states(tensors, ids):

@@ -24,6 +24,7 @@ CLASSIFIERS = {
     "fashion": "attention_cnn",
     "patches": "vit",
     "titles": "text_classifier",
+    "mood": "text_classifier",
     "words": "rnn_classifier",
 }
 

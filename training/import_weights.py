@@ -5,8 +5,10 @@ weights: model.safetensors, in one part or several, else tf_model.h5, else pytor
 installed. Nothing is downloaded, and nothing in it is run. What comes out is a run folder like one of
 training.train: training.predict uses it, serving.export exports it.
 
-Of the model_type bert (BERT, MiniLM and others with the same names): a text embedder, texts to vectors. Of
-the model_type marian (OPUS-MT): a translator, which can also be measured and trained further.
+Of the model_type bert (BERT, MiniLM and others with the same names), by its head: a masked language model,
+which fills gaps; a classifier of texts; a tagger of words; without a head, and in a folder of
+sentence-transformers, a text embedder, texts to vectors. Of the model_type marian (OPUS-MT): a translator,
+which can also be measured and trained further.
 """
 
 import importlib

@@ -23,6 +23,7 @@ class MaskedLM(TextModel):
 
     Args:
         encoder: a `layers.TextEncoder`.
+        activation: of the dense layer; gelu in the paper.
 
     Call arguments:
         inputs: {"token_ids": (B, T), "segment_ids": (B, T), may be left out}, see `layers.TextEncoder`.
@@ -32,10 +33,11 @@ class MaskedLM(TextModel):
         Logits, float32, (B, T, V).
     """
 
-    def __init__(self, encoder: keras.layers.Layer, **kwargs: Any):
+    def __init__(self, encoder: keras.layers.Layer, activation: str = "gelu", **kwargs: Any):
         super().__init__(encoder, **kwargs)
+        self.activation = activation
         policy, width = self.dtype_policy, encoder.hidden_dim
-        self.dense = keras.layers.Dense(width, activation="gelu", dtype=policy, name="dense")
+        self.dense = keras.layers.Dense(width, activation=activation, dtype=policy, name="dense")
         config = encoder.config
         self.norm = norm_layer(config.normalization, config.norm_epsilon, dtype=policy, name="norm")
 

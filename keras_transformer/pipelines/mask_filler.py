@@ -4,13 +4,15 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_transformer import tokenizers
 from keras_transformer.installation import needs
 from keras_transformer.pipelines import guards
-from keras_transformer.pipelines.base import Pipeline
+from keras_transformer.pipelines.base import Pipeline, check_vocabulary
 from keras_transformer.pipelines.guards import Limits
 from keras_transformer.pipelines.signatures import Served, graph, text_requests
+from keras_transformer.pipelines.text_graphs import enclosed, ends
 from keras_transformer.saving.run_files import length
 from keras_transformer.special_ids import END_ID, PAD_ID
 
@@ -27,12 +29,14 @@ class MaskFiller(Pipeline):
     reads what comes after as the beginning of a word: gaps are for whole words.
 
     Args:
-        model: a `models.MaskedLM`, whose last id is the mask.
-        tokenizer: see `keras_transformer.tokenizers`; one id fewer than the model.
-        window: tokens that are read, at least 3: of a longer text those around the gap.
+        model: a `models.MaskedLM`, whose last id is the mask; with BERT's tokenizer it is the one that the
+            tokenizer says.
+        tokenizer: see `keras_transformer.tokenizers`; one id fewer than the model, BERT's as many.
+        window: tokens that are read, at least 3: of a longer text those around the gap. With BERT's tokenizer
+            [CLS] and [SEP], which stand around them, are among them.
 
     Raises:
-        ValueError: the tokenizer has another number of ids.
+        ValueError: the tokenizer has another number of ids, or is BERT's and has no mask.
     """
 
     model_name = "a masked language model"
@@ -40,12 +44,9 @@ class MaskFiller(Pipeline):
 
     def __init__(self, model: keras.Model, tokenizer: tokenizers.Tokenizer, window: int):
         super().__init__(model, "mask_filler")
-        self.mask_id = model.encoder.vocabulary_size - 1
-        if tokenizer.vocabulary_size != self.mask_id:
-            raise ValueError(
-                f"The tokenizer must have one id fewer than the model, {self.mask_id}. "
-                f"Received: a tokenizer with {tokenizer.vocabulary_size}."
-            )
+        self.mask_id, special_ids = _special_ids(model.vocabulary_size, tokenizer)
+        # What may stand in a gap.
+        self._ordinary_ids = np.setdiff1d(np.arange(model.vocabulary_size, dtype="int32"), special_ids)
         self.tokenizer = tokenizer
         self.window = window
 
@@ -110,11 +111,11 @@ class MaskFiller(Pipeline):
             token_ids, gaps = self._token_ids(text)
         logits = self.model({"token_ids": token_ids}, training=False)  # (B, T, V)
         logits = tf.gather(logits, gaps, batch_dims=1)  # (B, V), in the gap
-        ordinary = tf.cast(logits[:, END_ID + 1 : self.mask_id], tf.float32)
+        ordinary = tf.cast(tf.gather(logits, self._ordinary_ids, axis=1), tf.float32)
         probabilities, places = tf.math.top_k(
-            tf.nn.softmax(ordinary), min(num_candidates, self.mask_id - END_ID - 1)
+            tf.nn.softmax(ordinary), min(num_candidates, len(self._ordinary_ids))
         )
-        ids = tf.reshape(places + END_ID + 1, [-1, 1])
+        ids = tf.reshape(tf.gather(self._ordinary_ids, places), [-1, 1])
         candidates = tf.reshape(self.tokenizer.detokenize(ids), tf.shape(places))
         return candidates, probabilities
 
@@ -126,7 +127,30 @@ class MaskFiller(Pipeline):
         # A gap behind every piece, also behind the last, where none is.
         ids = tf.concat([ids, tf.fill([ids.nrows(), 1], self.mask_id)], axis=1)
         ids = pieces.with_flat_values(ids).merge_dims(1, 2)[:, :-1]
-        first = tf.maximum(gaps - self.window // 2, 0)
-        behind = tf.minimum(gaps - self.window // 2 + self.window, ids.row_lengths())
-        seen = tf.gather(ids, tf.ragged.range(first, behind), batch_dims=1)
-        return seen.to_tensor(PAD_ID), gaps - first
+        before, behind = ends(self.tokenizer)
+        room = self.window - len(before) - len(behind)
+        first = gaps - room // 2
+        if behind:  # a text, not a piece of a running one: it is whole where it fits
+            first = tf.maximum(tf.minimum(first, ids.row_lengths() - room), 0)
+        last = tf.minimum(first + room, ids.row_lengths())
+        first = tf.maximum(first, 0)
+        seen = tf.gather(ids, tf.ragged.range(first, last), batch_dims=1)
+        seen = enclosed(seen, before, behind, self.window)
+        return seen.to_tensor(PAD_ID), gaps - first + len(before)
+
+
+def _special_ids(vocabulary_size, tokenizer):
+    """The id of the mask, and those that stand in no gap, the mask among them."""
+    if isinstance(tokenizer, tokenizers.WordPieceTokenizer):
+        check_vocabulary(tokenizer, vocabulary_size)
+        if tokenizer.mask_id is None:
+            raise ValueError("The tokenizer must have a mask, [MASK]. Received: a vocabulary without.")
+        ids = [PAD_ID, tokenizer.unknown_id, tokenizer.start_id, tokenizer.end_id, tokenizer.mask_id]
+        return tokenizer.mask_id, ids
+    mask_id = vocabulary_size - 1
+    if tokenizer.vocabulary_size != mask_id:
+        raise ValueError(
+            f"The tokenizer must have one id fewer than the model, {mask_id}. "
+            f"Received: a tokenizer with {tokenizer.vocabulary_size}."
+        )
+    return mask_id, [*range(END_ID + 1), mask_id]

@@ -10,6 +10,7 @@ from keras_transformer.pipelines import guards
 from keras_transformer.pipelines.guards import Limits
 from keras_transformer.pipelines.signatures import Served, graph
 from keras_transformer.pipelines.text_classes import TextClasses
+from keras_transformer.pipelines.text_graphs import enclosed, ends
 from keras_transformer.special_ids import PAD_ID, START_ID, UNKNOWN_ID
 from keras_transformer.texts import as_list
 from keras_transformer.tokenizers import Tokenizer
@@ -119,7 +120,8 @@ def pieces(
     Args:
         words: strings, (B, None).
         tokenizer: see `keras_transformer.tokenizers`.
-        max_length: tokens that are read of a text, the start token included.
+        max_length: tokens that are read of a text, the start token included, and the end, where there is
+            one: with BERT's tokenizer [CLS] and [SEP] stand around the text.
 
     Returns:
         Ids, int32 (B, None), the start token first; and where the words begin that are read, int64 (B, None).
@@ -128,13 +130,15 @@ def pieces(
     found = tokenizer.tokenize(tf.strings.join([" ", words.flat_values]))  # (words, None)
     found = found.with_row_splits_dtype(tf.int64)  # each tokenizer has its own
     is_empty = tf.cast(found.row_lengths() == 0, tf.int64)
-    unknown = tf.RaggedTensor.from_row_lengths(tf.fill([tf.reduce_sum(is_empty)], UNKNOWN_ID), is_empty)
+    unknown_id = getattr(tokenizer, "unknown_id", UNKNOWN_ID)
+    unknown = tf.RaggedTensor.from_row_lengths(tf.fill([tf.reduce_sum(is_empty)], unknown_id), is_empty)
     found = tf.concat([found, unknown], axis=1)
     ids = words.with_flat_values(found).merge_dims(1, 2)  # (B, None)
-    starts = 1 + found.row_starts() - tf.gather(ids.row_splits, words.value_rowids())
+    before, behind = ends(tokenizer, [START_ID])
+    starts = len(before) + found.row_starts() - tf.gather(ids.row_splits, words.value_rowids())
     starts = words.with_flat_values(starts)
-    ids = tf.concat([tf.fill([ids.nrows(), 1], START_ID), ids], axis=1)[:, :max_length]
-    return ids, tf.ragged.boolean_mask(starts, starts < max_length)
+    ids = enclosed(ids, before, behind, max_length)
+    return ids, tf.ragged.boolean_mask(starts, starts < max_length - len(behind))
 
 
 def ragged(words: Sequence[Sequence[str | bytes]]) -> tf.RaggedTensor:

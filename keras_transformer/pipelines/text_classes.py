@@ -10,7 +10,9 @@ from keras_transformer import pipelines
 from keras_transformer.pipelines.base import Pipeline, check_vocabulary
 from keras_transformer.pipelines.guards import Limits
 from keras_transformer.pipelines.signatures import SAMPLES, Served, text_requests
+from keras_transformer.pipelines.text_graphs import ends
 from keras_transformer.saving.run_files import classes, kind, length
+from keras_transformer.special_ids import START_ID
 from keras_transformer.tokenizers import Tokenizer
 
 
@@ -21,7 +23,8 @@ class TextClasses(Pipeline):
         model: {"token_ids": (B, T)} -> logits, whose last axis has `num_unnamed` + C values.
         tokenizer: see `keras_transformer.tokenizers`; with the model's number of ids.
         classes: C names, in the order of the logits.
-        max_length: tokens that are read of a text, the start token included, at least 2.
+        max_length: tokens that are read of a text, the start token included, at least 2; with BERT's
+            tokenizer the end is included, too, and it is at least 3.
 
     Attributes:
         num_unnamed: how many of the model's classes, the first ones, are no answers.
@@ -40,8 +43,9 @@ class TextClasses(Pipeline):
                 f"`classes` must have a name for each of the model's {model.num_classes - self.num_unnamed}. "
                 f"Received: {len(classes)} names."
             )
-        if max_length < 2:
-            raise ValueError(f"`max_length` must be at least 2. Received: max_length={max_length}.")
+        least = 1 + sum(map(len, ends(tokenizer, [START_ID])))
+        if max_length < least:
+            raise ValueError(f"`max_length` must be at least {least}. Received: max_length={max_length}.")
         check_vocabulary(tokenizer, model.vocabulary_size)
         self.tokenizer = tokenizer
         self.classes = tuple(classes)

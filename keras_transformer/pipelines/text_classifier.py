@@ -10,6 +10,7 @@ from keras_transformer.pipelines import guards
 from keras_transformer.pipelines.guards import Limits
 from keras_transformer.pipelines.signatures import Served, graph
 from keras_transformer.pipelines.text_classes import TextClasses
+from keras_transformer.pipelines.text_graphs import enclosed, ends
 from keras_transformer.special_ids import PAD_ID, START_ID
 from keras_transformer.texts import as_list
 from keras_transformer.tokenizers import Tokenizer
@@ -94,6 +95,8 @@ class TextClassifier(TextClasses):
 
 
 def token_ids(text: tf.Tensor, tokenizer: Tokenizer, max_length: int) -> tf.RaggedTensor:
-    """Strings (B,) -> what a classifier reads, int32 (B, None): the start token, and the first pieces."""
-    ids = tokenizer.tokenize(text)[:, : max_length - 1]
-    return tf.concat([tf.fill([ids.nrows(), 1], START_ID), ids], axis=1)
+    """Strings (B,) -> what a classifier reads, int32 (B, None): the start token, and the first pieces.
+
+    With BERT's tokenizer [CLS], the first pieces, and [SEP].
+    """
+    return enclosed(tokenizer.tokenize(text), *ends(tokenizer, [START_ID]), max_length)

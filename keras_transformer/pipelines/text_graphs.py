@@ -26,6 +26,33 @@ def end_and_pad(tokens: Tensor, length: int) -> tf.Tensor:
     return tf.concat([tokens, tf.fill([tokens.nrows(), 1], END_ID)], axis=1).to_tensor()
 
 
+def ends(tokenizer: Tokenizer, before: Sequence[int] = ()) -> tuple[list[int], list[int]]:
+    """The ids that stand before and behind each text that a model reads.
+
+    BERT's tokenizer brings its own, [CLS] and [SEP]. With all others there is nothing behind a text.
+
+    Args:
+        tokenizer: of the texts.
+        before: what stands before a text with the others.
+    """
+    if isinstance(tokenizer, tokenizers.WordPieceTokenizer):
+        return [tokenizer.start_id], [tokenizer.end_id]
+    return list(before), []
+
+
+def enclosed(ids: Tensor, before: Sequence[int], behind: Sequence[int], max_length: int) -> tf.RaggedTensor:
+    """Ragged ids (B, None) -> what a model reads, int32 (B, None), no more than `max_length` ids.
+
+    Args:
+        ids: of texts, which are cut where they end.
+        before, behind: what stands around each; see `ends`.
+        max_length: all of them together, at most.
+    """
+    ids = ids[:, : max_length - len(before) - len(behind)]
+    first, last = ([tf.fill([ids.nrows(), 1], x) for x in side] for side in (before, behind))
+    return tf.concat([*first, ids, *last], axis=1)
+
+
 def pieces(tokenizer: Tokenizer, ids: Tensor) -> tf.Tensor:
     """Ids of any shape -> pieces, strings of that shape, empty at padding."""
     return tf.where(

@@ -35,8 +35,10 @@ class WordPieceTokenizer(tf.Module):
         lowercase: whether case is folded.
         strip_accents: whether accents are removed; as `lowercase` if None.
         pad, unknown, start, end: how the special pieces are called.
+        mask: how the piece is called that hides another, which need not be in the vocabulary.
 
     Attributes:
+        mask_id: of the mask; None if there is none.
         start_id, end_id: what stands before and behind a text, [CLS] and [SEP].
         unknown_id: of a word without pieces.
 
@@ -53,10 +55,13 @@ class WordPieceTokenizer(tf.Module):
         unknown: str = "[UNK]",
         start: str = "[CLS]",
         end: str = "[SEP]",
+        mask: str = "[MASK]",
     ):
         super().__init__()
         self._special = {"pad": pad, "unknown": unknown, "start": start, "end": end}
         ids = _ids(vocabulary, self._special)
+        self._special["mask"] = mask
+        self.mask_id: int | None = ids.get(mask)
         self.unknown_id, self.start_id, self.end_id = (ids[piece] for piece in (unknown, start, end))
         self.lowercase = lowercase
         self.strip_accents = strip_accents

@@ -40,6 +40,15 @@ def test_standard_checks(check, make, tmp_path):
     check(make, (INPUTS,), tmp_path)
 
 
+def test_the_activation_between_encoder_and_logits_can_be_another():
+    model = models.MaskedLM(encoder(), activation="relu")
+    model.build()
+    hidden = np.maximum(np.array(model.dense(model.encode({"token_ids": IDS}))), 0)
+    np.testing.assert_array_equal(model.dense(model.encode({"token_ids": IDS})), hidden)
+    again = models.MaskedLM.from_config(model.get_config())
+    assert again.activation == "relu" and masked_lm().activation == "gelu"
+
+
 def test_config_of_the_encoder():
     layer = encoder(norm_first=True, activation="relu", num_segments=3)
     again = layers.TextEncoder.from_config(layer.get_config())

@@ -90,6 +90,11 @@ def test_it_says_what_is_wrong(filler, run, tmp_path):
     other = tokenizers.CharacterTokenizer.train(["ab"])
     with pytest.raises(ValueError, match="one id fewer than the model, 12. Received: a tokenizer with 6"):
         MaskFiller(filler.model, other, WINDOW)
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"abcdefghi"]
+    with pytest.raises(ValueError, match="must have a mask, .MASK.. Received: a vocabulary without"):
+        MaskFiller(filler.model, tokenizers.WordPieceTokenizer(pieces), WINDOW)
+    with pytest.raises(ValueError, match="must have the model's 13 ids. Received: a tokenizer with 12"):
+        MaskFiller(filler.model, tokenizers.WordPieceTokenizer(pieces[:-1]), WINDOW)
     for part in ("config.yaml", "tokenizer/text"):
         folder = shutil.copytree(run, tmp_path / part.replace("/", "_"))
         found = folder / part

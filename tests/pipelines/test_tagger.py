@@ -122,4 +122,15 @@ def test_what_is_no_text_and_what_does_not_fit_is_refused(tagger):
         Tagger(tagger.model, TOKENIZER, TAGS[:2], MAX_LENGTH)
     with pytest.raises(ValueError, match="`max_length` must be at least 2. Received: max_length=1"):
         Tagger(tagger.model, TOKENIZER, TAGS, 1)
+    bert = tokenizers.WordPieceTokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a"])
+    with pytest.raises(ValueError, match="`max_length` must be at least 3. Received: max_length=2"):
+        Tagger(tagger.model, bert, TAGS, 2)
     assert "Tagger(TokenClassifier, " in repr(tagger) and "3 classes; run_folder=" in repr(tagger)
+
+
+def test_berts_tokenizer_says_what_stands_around_a_text_and_what_is_unknown():
+    bert = tokenizers.WordPieceTokenizer(["[PAD]", "x", "[SEP]", "[UNK]", "[CLS]", "a", "##b"])
+    words = ragged([["ab", "\u200b", "a"], [], ["a", "ab", "ab"]])
+    ids, starts = pieces(words, bert, 6)
+    assert ids.to_list() == [[4, 5, 6, 3, 5, 2], [4, 2], [4, 5, 5, 6, 5, 2]]
+    assert starts.to_list() == [[1, 3, 4], [], [1, 2, 4]]

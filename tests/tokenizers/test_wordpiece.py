@@ -85,6 +85,14 @@ def test_ids_become_a_text_without_what_stands_around_it(tokenizer):
         tokenizer.id_to_piece([20])
 
 
+def test_the_mask_is_one_of_the_pieces_or_there_is_none(tokenizer, tmp_path):
+    assert tokenizer.mask_id is None
+    named = tokenizers.WordPieceTokenizer([*PIECES, "<mask>"], mask="<mask>")
+    named.save(tmp_path)
+    assert named.mask_id == tokenizers.load(tmp_path).mask_id == 20
+    assert tokenizers.WordPieceTokenizer([*PIECES, "[MASK]"]).mask_id == 20
+
+
 def test_it_is_saved_and_loaded(tokenizer, tmp_path):
     other = tokenizers.WordPieceTokenizer(
         ["<pad>", "<s>", "<unk>", "</s>", "A"], False, True, "<pad>", "<unk>", "<s>", "</s>"

@@ -9,7 +9,7 @@ import yaml
 
 from training import config as configs
 from training import tasks, train
-from training.tasks.transformer_layers import TransformerLayersConfig
+from training.tasks.transformer_layers import TransformerLayersConfig, text_encoder
 
 FILES = sorted((Path(train.__file__).parent / "configs").glob("*.yaml"))
 
@@ -114,6 +114,15 @@ def test_a_configuration_chooses_positions(kind, positions):
     found = {"transformer": "source_positions"}.get(kind, "positions")
     learned = positions == "learned" or kind in ENCODERS and positions is None
     assert hasattr(getattr(encoder, found), "max_length") == learned
+
+
+def test_an_encoder_has_no_fewer_positions_than_the_data_asks_for():
+    sizes = {"num_layers": 1, "hidden_dim": 4, "num_heads": 2, "intermediate_dim": 3}
+    made = text_encoder(5, 3, max_length=4, num_segments=2, **sizes)
+    assert (made.max_length, made.num_segments) == (4, 2)
+    assert text_encoder(5, 3, num_segments=1, **sizes).max_length == 3
+    with pytest.raises(ValueError, match="must be at least the 5 tokens that the data asks for. Received"):
+        text_encoder(5, 5, max_length=4, num_segments=1, **sizes)
 
 
 def test_numbers_of_layers_are_in_their_ranges(fails):

@@ -6,6 +6,7 @@ import pytest
 
 from tests import tiny_runs
 from training import average, classify, evaluate, predict, train
+from training.tasks.text_classification import TextClassification, TextClassificationConfig
 
 
 @pytest.mark.parametrize(
@@ -25,6 +26,15 @@ def test_data_that_cannot_be_used_is_told_and_nothing_is_made(tmp_path, fails, f
         given += [f"--data.{split}", tmp_path / split]
     assert message in fails(train.main, "--config", config, "--output", tmp_path / "run", *given)
     assert {path.name for path in tmp_path.iterdir()} == {config.name, "labelled.tsv", *files}
+
+
+def test_a_run_to_begin_with_says_the_order_of_the_classes(tmp_path):
+    task = TextClassification(TextClassificationConfig())
+    (tmp_path / "pipeline.json").write_text('{"kind": "text_classifier", "classes": ["b", "a", "c"]}')
+    for own, kept in (("abc", "bac"), ("ac", "bac"), ("ad", "ad")):
+        task.classes = list(own)
+        task.keep_classes(tmp_path)
+        assert task.classes == list(kept)
 
 
 def test_a_class_that_was_not_trained_cannot_be_measured(zoo_run, fails, tmp_path):

@@ -80,6 +80,7 @@ RANGES = {
     "model.kernel_size": SIZE,
     "model.patch_size": SIZE,
     "model.max_length": POSITIVE,
+    "model.num_segments": SIZE,
     "model.window": POSITIVE,
     "model.dropout": SHARE,
     "model.attention_dropout": SHARE,

@@ -8,6 +8,7 @@ SPECIAL = {
     "unknown": ("unk_token", "[UNK]"),
     "start": ("cls_token", "[CLS]"),
     "end": ("sep_token", "[SEP]"),
+    "mask": ("mask_token", "[MASK]"),
 }
 
 

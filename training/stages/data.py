@@ -63,6 +63,9 @@ def prepare(config: RunConfig, unfinished: Path | None = None, num_replicas: int
     task = tasks.make(config)
     task.load()
     checkpointing.check(config, has_validation=task.has("validation"))
+    before = unfinished or config.initial.run
+    if before is not None:
+        task.keep_classes(Path(before))
     if unfinished:
         task.load_tokenizers(unfinished)
         settled = plan.Plan.read(unfinished)

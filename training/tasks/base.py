@@ -86,6 +86,9 @@ class Task:
         """Takes what a run folder knows of its training data, in place of that data; returns it."""
         return {}
 
+    def keep_classes(self, folder: Path) -> None:
+        """Takes the classes of a run folder, and their order, in place of those of the data among them."""
+
     def batches(self, split: str, row_multiple: int = 1) -> Any:
         """The batches of a split, whose rows are a multiple of `row_multiple`; see `pipeline.Batches`."""
         raise NotImplementedError

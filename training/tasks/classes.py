@@ -73,6 +73,13 @@ class TextClassesTask(Task):
         self.classes = run_files.classes(folder)
         return {"classes": self.classes}
 
+    def keep_classes(self, folder) -> None:
+        from keras_transformer.saving import run_files
+
+        known = run_files.classes(folder)
+        if set(self.classes) <= set(known):
+            self.classes = known
+
     @property
     def sizes(self) -> dict[str, Any]:
         return {

@@ -7,20 +7,22 @@ from typing import Any, Literal
 from command_line import lines, quiet
 from training.run_config import CheckpointsConfig, OptimizerConfig, RunConfig, TokenizerConfig, no_smoothing
 from training.tasks.running_text import TextDataConfig, TextTask, by_loss
-from training.tasks.transformer_layers import TextStackConfig, text_encoder
+from training.tasks.transformer_layers import TextEncoderConfig, text_encoder
 
 
 @dataclass(frozen=True)
-class MaskedLMConfig(TextStackConfig):
+class MaskedLMConfig(TextEncoderConfig):
     """The masked language model's sizes, and what is hidden from it.
 
     Args:
         kind: this model.
         masked: share of the tokens that are hidden.
+        head_activation: of the layer between encoder and logits.
     """
 
     kind: Literal["masked_lm"] = "masked_lm"
     masked: float = 0.15
+    head_activation: str = "gelu"
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ class MaskedLanguageModel(TextTask):
     """See `Task`.
 
     Other tokens are hidden each time that a window is seen, and always the same ones in validation. The mask
-    is one id more than the tokenizer has.
+    is one id more than the tokenizer has. An imported model has a mask among its ids; it is used, and neither
+    trained nor measured.
     """
 
     config_class = MaskedLanguageModelingConfig
@@ -59,9 +62,18 @@ class MaskedLanguageModel(TextTask):
     """
     inputs = "token_ids"
 
+    def load_split(self, split) -> None:
+        if self.config.tokenizer.kind == "imported":
+            raise ValueError(
+                "A masked_lm that was imported is used and exported: it can neither be trained nor measured "
+                "here. Received: tokenizer.kind=imported."
+            )
+        super().load_split(split)
+
     @property
     def sizes(self) -> dict[str, Any]:
-        return {"vocabulary_size": self.tokenizers["text"].vocabulary_size + 1}
+        has_mask = self.config.tokenizer.kind == "imported"
+        return {"vocabulary_size": self.tokenizers["text"].vocabulary_size + (0 if has_mask else 1)}
 
     def make_example(self, tokens, generator) -> tuple[Any, Any]:
         import numpy as np
@@ -83,9 +95,9 @@ class MaskedLanguageModel(TextTask):
     def make_model(self, sizes) -> Any:
         from keras_transformer import models
 
-        options = self.model_options("masked")
+        options = self.model_options("masked", "head_activation")
         encoder = text_encoder(sizes["vocabulary_size"], self.config.data.window, **options)
-        model = models.MaskedLM(encoder)
+        model = models.MaskedLM(encoder, activation=self.config.model.head_activation)
         model.build()
         return model
 

@@ -14,7 +14,7 @@ from training.run_config import (
     no_smoothing,
 )
 from training.tasks.classes import TextClassesTask, by_accuracy, classes_of
-from training.tasks.transformer_layers import TextStackConfig, text_encoder
+from training.tasks.transformer_layers import TextEncoderConfig, text_encoder
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class TaggedTextConfig:
 
 
 @dataclass(frozen=True)
-class TaggerConfig(TextStackConfig):
+class TaggerConfig(TextEncoderConfig):
     """The tagger's sizes.
 
     Args:

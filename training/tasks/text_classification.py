@@ -15,7 +15,7 @@ from training.run_config import (
     no_smoothing,
 )
 from training.tasks.classes import ClassTask, TextClassesTask, by_accuracy, numbers
-from training.tasks.transformer_layers import TextStackConfig, text_encoder
+from training.tasks.transformer_layers import TextEncoderConfig, text_encoder
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class LabelledTextConfig:
 
 
 @dataclass(frozen=True)
-class TextClassifierConfig(TextStackConfig):
+class TextClassifierConfig(TextEncoderConfig):
     """The sizes of the encoder and of the classifier on it.
 
     Args:

@@ -66,16 +66,46 @@ class TextStackConfig(TransformerLayersConfig):
     activation: str = "gelu"
 
 
-def text_encoder(vocabulary_size: int, max_length: int, **options: Any) -> Any:
-    """A `layers.TextEncoder` of one text at a time, with `max_length` positions if they are learned."""
+@dataclass(frozen=True)
+class TextEncoderConfig(TextStackConfig):
+    """BERT's encoder; what a training makes is for one text at a time.
+
+    Args:
+        max_length: positions that have a vector, where they are learned; as many as the data asks for if
+            None.
+        num_segments: number of segment ids, of which a training uses the first.
+        embedding_scale: factor on the vectors of ids; the square root of hidden_dim if None, 1 in the paper.
+    """
+
+    max_length: int | None = None
+    num_segments: int = 1
+    embedding_scale: float | None = None
+
+
+def text_encoder(vocabulary_size: int, length: int, *, max_length: int | None = None, **options: Any) -> Any:
+    """A `layers.TextEncoder`.
+
+    Args:
+        vocabulary_size: number of ids.
+        length: tokens that it is to read.
+        max_length: positions, where they are learned; `length` if None.
+        **options: the other fields of a `TextEncoderConfig`.
+
+    Raises:
+        ValueError: there are fewer positions than tokens.
+    """
     from keras_transformer import layers
     from keras_transformer.layers.position_kinds import named
 
+    if max_length is not None and max_length < length:
+        raise ValueError(
+            f"`model.max_length` must be at least the {length} tokens that the data asks for. "
+            f"Received: model.max_length={max_length}."
+        )
     is_learned = named(options.get("positions"), "learned")[0] == "learned"
     return layers.TextEncoder(
         vocabulary_size,
-        max_length=max_length if is_learned else None,
-        num_segments=1,
+        max_length=(max_length or length) if is_learned else None,
         name="encoder",  # else Keras counts on, and another run's weights have other names
         **options,
     )
