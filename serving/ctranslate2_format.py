@@ -125,7 +125,7 @@ def _specification(model, max_length):
         spec.decoder.scale_embeddings = np.dtype("float32").type(model.embedding_scale)
     spec.encoder.embeddings[0].weight = _array(model.source_embedding.embeddings)
     spec.decoder.embeddings.weight = _array(model.target_embedding.embeddings)
-    spec.decoder.projection.weight = _array(model.target_embedding.embeddings)
+    spec.decoder.projection.weight = _logits_matrix(model)
     if model.use_logits_bias:
         spec.decoder.projection.bias = _array(model.target_embedding.logits_bias)
     # Without a table CTranslate2 would use a sinusoid whose sines come first and cosines last.
@@ -192,6 +192,13 @@ def _vocabulary(side, tokenizer, size):
         )
     # Unique by SentencePiece's own rule, so that a piece stands for its id.
     return [piece.decode("utf-8") for piece in tokenizer.id_to_piece(tf.range(size)).numpy()]
+
+
+def _logits_matrix(model):
+    """What the decoder's output is multiplied by, (V, D)."""
+    embedding = model.target_embedding
+    matrix = embedding.embeddings if model.tie_logits else keras.ops.transpose(embedding.reverse_embeddings)
+    return _array(matrix) * np.float32(model.logits_scale or 1)
 
 
 def _position_table(positions, model, max_length):

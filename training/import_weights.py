@@ -6,7 +6,7 @@ installed. Nothing is downloaded, and nothing in it is run. What comes out is a 
 training.train: training.predict uses it, serving.export exports it.
 
 Of the model_type bert (BERT, MiniLM and others with the same names): a text embedder, texts to vectors. Of
-the model_type marian (OPUS-MT): a translator, which can also be measured and trained further.
+the model_types marian (OPUS-MT), t5 and mt5: a translator, which can also be measured and trained further.
 """
 
 import importlib

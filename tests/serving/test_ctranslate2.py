@@ -22,7 +22,9 @@ VARIANTS = {
     "norm after, separate, learned, swish, logits with a bias": dict(
         max_length=MAX_LENGTH, activation="swish", embedding_scale=1.5, use_logits_bias=True
     ),
-    "norm first, separate, sinusoid, gelu": dict(norm_first=True, activation="gelu"),
+    "norm first, separate, sinusoid, gelu, logits of their own": dict(
+        norm_first=True, activation="gelu", tie_logits=False, logits_scale=0.5
+    ),
     "norm first, shared, learned, relu": dict(norm_first=True, share_embeddings=True, max_length=MAX_LENGTH),
 }
 
@@ -47,9 +49,11 @@ def make_model(source_tokenizer, target_tokenizer, **options):
     rng = np.random.default_rng(SEED)
     model.set_weights([weight + rng.normal(0, 0.3, weight.shape) for weight in model.get_weights()])
     # A long vector for the end token, so that some answers end.
-    table = keras.ops.convert_to_numpy(model.target_embedding.embeddings)
-    table[END_ID] *= 2.5
-    model.target_embedding.embeddings.assign(table)
+    embedding = model.target_embedding
+    matrix = embedding.embeddings if model.tie_logits else embedding.reverse_embeddings
+    table = np.array(keras.ops.convert_to_numpy(matrix))
+    (table if model.tie_logits else table.T)[END_ID] *= 2.5
+    matrix.assign(table)
     return model
 
 
