@@ -240,6 +240,11 @@ FOLDERS = {
         {"tokenizer_config.json": {"extra_ids": "3"}},
         "extra_ids of tokenizer_config.json must be a number from 0 to 10000. Received: '3'",
     ),
+    "a token of the user's": (
+        None,
+        {"tokenizer_config.json": {"extra_ids": 3, "added_tokens_decoder": {"63": {"content": "<more>"}}}},
+        "T5's pieces and sentinels alone. Received: '<more>' as number 63",
+    ),
     "byte-level pieces": (None, whole(type="BPE"), "must have a Unigram model .*Received: 'BPE'"),
     "a vocabulary of texts": (None, whole(vocab=["a"]), "vocab of tokenizer.json must be pairs"),
     "a score that is none": (None, whole(vocab=[["<pad>", 1e300]]), "vocab of tokenizer.json must be pairs"),

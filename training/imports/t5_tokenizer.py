@@ -30,7 +30,8 @@ def read(source: SourceFolder) -> tuple[T5Tokenizer, np.ndarray]:
     size = source.value("vocab_size", int)
     for name, expected in (("pad_token_id", 0), ("eos_token_id", 1), ("decoder_start_token_id", 0)):
         source.refuse_unless(name, expected)
-    file, model, pieces = _pieces(source)
+    told = source.json("tokenizer_config.json") or {}
+    file, model, pieces = _pieces(source, told)
     if tuple(pieces[: len(SPECIAL)]) != SPECIAL:
         raise ValueError(
             f"{file} must begin with the pieces {', '.join(SPECIAL)}. "
@@ -41,6 +42,7 @@ def read(source: SourceFolder) -> tuple[T5Tokenizer, np.ndarray]:
             f"{file} must have at most as many pieces as the embedding has rows, {size}, sentinels included. "
             f"Received: {len(pieces)} pieces."
         )
+    _check_added(told, pieces)
     # An embedding is often padded to a multiple. A text has no such piece: a space is not in any.
     pieces += [f"<extra row {number}>" for number in range(len(pieces), size)]
     first = {PAD_ID: 0, UNKNOWN_ID: 2, START_ID: 0, END_ID: 1}
@@ -53,7 +55,7 @@ def read(source: SourceFolder) -> tuple[T5Tokenizer, np.ndarray]:
         raise ValueError(f"{file} must hold T5's pieces. Received: {error}") from error
 
 
-def _pieces(source):
+def _pieces(source, told):
     """(name of the file, SentencePiece's model, all pieces in the order of their ids, sentinels included)."""
     path = source.file(MODEL)
     if path is not None:
@@ -63,7 +65,7 @@ def _pieces(source):
         except ValueError as error:
             raise ValueError(f"{path} must be a model of SentencePiece. Received: {error}") from error
         pieces = tokenizer.id_to_string(tf.range(tokenizer.vocab_size())).numpy()
-        return MODEL, model, [*(piece.decode("utf-8", "replace") for piece in pieces), *_sentinels(source)]
+        return MODEL, model, [*(piece.decode("utf-8", "replace") for piece in pieces), *_sentinels(told)]
     whole = source.json(WHOLE)
     if whole is None:
         raise ValueError(
@@ -73,8 +75,20 @@ def _pieces(source):
     return WHOLE, *unigram_model.read(whole)
 
 
-def _sentinels(source):
-    told = source.json("tokenizer_config.json") or {}
+def _check_added(told, pieces):
+    """Raises ValueError if tokenizer_config.json has a token that the pieces have not at this place."""
+    added = told.get("added_tokens_decoder", {})
+    for number, token in added.items() if isinstance(added, dict) else [("", added)]:
+        content = token.get("content") if isinstance(token, dict) else token
+        place = int(number) if number.isdecimal() else len(pieces)
+        if pieces[place : place + 1] != [content]:
+            raise ValueError(
+                "added_tokens_decoder of tokenizer_config.json must have T5's pieces and sentinels alone. "
+                f"Received: {content!r:.80} as number {number:.80}."
+            )
+
+
+def _sentinels(told):
     count = told.get("extra_ids", NUM_SENTINELS)
     if type(count) is not int or not 0 <= count <= 10_000:
         raise ValueError(
