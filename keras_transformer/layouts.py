@@ -43,6 +43,7 @@ def model_parallel(
     layout[r".*/network/output/kernel"] = (axis, None)
     # (V, D). The two rows of segments are for no number of devices.
     layout[r".*(?<!segment_)embedding/embeddings"] = (axis, None)
+    layout[r".*embedding/reverse_embeddings"] = (None, axis)
     return layout
 
 

@@ -17,17 +17,23 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transformer import layers, models, tokenizers
+from keras_transformer.layers.position_kinds import named
 from keras_transformer.layers.positions import sinusoid
 from keras_transformer.pipelines.translator import Translator
 from keras_transformer.saving.layer_paths import layer_paths
 from keras_transformer.saving.model_files import check_finite
 from serving import whole_folder
 
-# By the names that CTranslate2 gives them; its SWISH is also called silu.
+# By the names that CTranslate2 gives them; its SWISH is also called silu. Of a gated network, its gate's.
 ACTIVATIONS = {
     keras.activations.relu: "RELU",
     keras.activations.gelu: "GELU",
     keras.activations.silu: "SWISH",
+    "geglu": "GELU",
+    "geglu_tanh": "GELUTanh",
+    "glu": "Sigmoid",
+    "reglu": "RELU",
+    "swiglu": "SWISH",
 }
 
 
@@ -53,8 +59,8 @@ def write(model, source_tokenizer, target_tokenizer, folder, quantization=None, 
 
     Args:
         model: a built `models.Transformer`.
-        source_tokenizer, target_tokenizer: `tokenizers.SentencePieceTokenizer`s or `MarianTokenizer`s with
-            the model's ids.
+        source_tokenizer, target_tokenizer: `tokenizers.SentencePieceTokenizer`s, `MarianTokenizer`s or
+            `T5Tokenizer`s with the model's ids.
         folder: must not exist; the folders above it are made if absent.
         quantization: how weights are stored, by CTranslate2's names: "int8", "int16", "float16", ...;
             float32 if None.
@@ -109,11 +115,18 @@ def _specification(model, max_length):
 
     _check(model)
     check_finite(model, model.name)
-    spec = specs.TransformerSpec.from_config(
-        (model.encoder.num_layers, model.decoder.num_layers),
-        model.num_heads,
-        pre_norm=model.norm_first,
-        activation=specs.Activation[ACTIVATIONS[model.activation]],
+    layout = {
+        "num_heads": model.num_heads,
+        "head_dim": model.key_dim,
+        "pre_norm": model.norm_first,
+        "activation": specs.Activation[ACTIVATIONS[model.activation]],
+        "relative_attention_bias": _is_relative(model),
+        "ffn_glu": model.config.is_gated,
+        "rms_norm": model.normalization == "rms_norm",
+    }
+    spec = specs.TransformerSpec(
+        specs.TransformerEncoderSpec(model.encoder.num_layers, **layout),
+        specs.TransformerDecoderSpec(model.decoder.num_layers, **layout),
     )
     # Its own default is another epsilon, and no end token after the source.
     spec.config.layer_norm_epsilon = model.encoder.norm_epsilon
@@ -125,12 +138,15 @@ def _specification(model, max_length):
         spec.decoder.scale_embeddings = np.dtype("float32").type(model.embedding_scale)
     spec.encoder.embeddings[0].weight = _array(model.source_embedding.embeddings)
     spec.decoder.embeddings.weight = _array(model.target_embedding.embeddings)
-    spec.decoder.projection.weight = _array(model.target_embedding.embeddings)
+    spec.decoder.projection.weight = _logits_matrix(model)
+    if model.logits_scale is not None:
+        spec.decoder.scale_outputs = np.dtype("float32").type(model.logits_scale)
     if model.use_logits_bias:
         spec.decoder.projection.bias = _array(model.target_embedding.logits_bias)
-    # Without a table CTranslate2 would use a sinusoid whose sines come first and cosines last.
-    spec.encoder.position_encodings.encodings = _position_table(model.source_positions, model, max_length)
-    spec.decoder.position_encodings.encodings = _position_table(model.target_positions, model, max_length)
+    if not _is_relative(model):
+        # Without a table CTranslate2 would use a sinusoid whose sines come first and cosines last.
+        spec.encoder.position_encodings.encodings = _position_table(model.source_positions, model, max_length)
+        spec.decoder.position_encodings.encodings = _position_table(model.target_positions, model, max_length)
 
     for layer_spec, layer in zip(spec.encoder.layer, model.encoder.layers, strict=True):
         _set_self_attention(layer_spec.self_attention, layer.self_attention)
@@ -150,25 +166,20 @@ def _check(model):
     if not isinstance(model, models.Transformer) or not model.built:
         raise ValueError(f"`model` must be a built `models.Transformer`. Received: {model!r}.")
     plain = layers.LayerConfig(num_heads=1, intermediate_dim=1)
-    names = ("num_key_value_heads", "sliding_window", "qk_norm", "use_bias", "normalization")
+    names = ("num_key_value_heads", "sliding_window", "qk_norm")
     other = [name for name in names if getattr(model.config, name) != getattr(plain, name)]
-    if model.source_positions is None:
+    if model.source_positions is None and not _is_relative(model):
         other.append("positions")
     if other:
         raise ValueError(
-            "For CTranslate2 a Transformer must have positions that are added, biases, layer norms, and "
-            "heads with keys of their own that see everything. "
+            "For CTranslate2 a Transformer must have positions that are added, or T5's, and heads with keys "
+            "of their own that see everything. "
             f"Received: {', '.join(f'{name}={getattr(model.config, name)!r}' for name in other)}."
         )
     if model.activation not in ACTIVATIONS:
         raise ValueError(
-            "CTranslate2 has the activations relu, gelu and swish. "
+            "CTranslate2 has the activations relu, gelu and swish, and those of gates but bilinear. "
             f"Received: activation={getattr(model.activation, '__name__', model.activation)}."
-        )
-    if model.key_dim is not None and model.key_dim * model.num_heads != model.hidden_dim:
-        raise ValueError(
-            "CTranslate2 has heads of hidden_dim / num_heads only. Received: "
-            f"key_dim={model.key_dim}, hidden_dim={model.hidden_dim}, num_heads={model.num_heads}."
         )
     quantized = [path for path, layer in layer_paths(model).items() if layer.quantization_mode is not None]
     if quantized:
@@ -178,11 +189,18 @@ def _check(model):
         )
 
 
+def _is_relative(model):
+    """Whether positions are T5's: both ways in the encoder, backwards in the decoder."""
+    name, options = named(model.config.positions)
+    return name == "relative_bias" and "bidirectional" not in options
+
+
 def _vocabulary(side, tokenizer, size):
     """The pieces of a tokenizer in the order of their ids."""
-    if not isinstance(tokenizer, tokenizers.SentencePieceTokenizer | tokenizers.MarianTokenizer):
+    kinds = (tokenizers.SentencePieceTokenizer, tokenizers.MarianTokenizer, tokenizers.T5Tokenizer)
+    if not isinstance(tokenizer, kinds):
         raise ValueError(
-            f"The {side} tokenizer must be a SentencePieceTokenizer or a MarianTokenizer. "
+            f"The {side} tokenizer must be a {', a '.join(kind.__name__ for kind in kinds)}. "
             f"Received: {tokenizer!r}."
         )
     if tokenizer.vocabulary_size != size:
@@ -192,6 +210,13 @@ def _vocabulary(side, tokenizer, size):
         )
     # Unique by SentencePiece's own rule, so that a piece stands for its id.
     return [piece.decode("utf-8") for piece in tokenizer.id_to_piece(tf.range(size)).numpy()]
+
+
+def _logits_matrix(model):
+    """What the decoder's output is multiplied by, (V, D)."""
+    embedding = model.target_embedding
+    matrix = embedding.embeddings if model.tie_logits else keras.ops.transpose(embedding.reverse_embeddings)
+    return _array(matrix)
 
 
 def _position_table(positions, model, max_length):
@@ -206,7 +231,10 @@ def _position_table(positions, model, max_length):
 def _set_self_attention(spec, sublayer):
     attention = sublayer.layer
     _set_linear(spec.linear[0], attention.query_dense, attention.key_dense, attention.value_dense)
-    _set_linear(spec.linear[1], attention.output_dense)
+    _set_linear(spec.linear[1], attention.output_dense, num_axes=2)
+    if isinstance(attention.position_bias, layers.RelativePositionBias):
+        spec.relative_attention_bias = _array(attention.position_bias.embeddings)
+        spec.relative_attention_max_distance = np.dtype("int32").type(attention.position_bias.max_distance)
     _set_norm(spec.layer_norm, sublayer.norm)
 
 
@@ -214,28 +242,31 @@ def _set_cross_attention(spec, sublayer):
     attention = sublayer.layer
     _set_linear(spec.linear[0], attention.query_dense)
     _set_linear(spec.linear[1], attention.key_dense, attention.value_dense)
-    _set_linear(spec.linear[2], attention.output_dense)
+    _set_linear(spec.linear[2], attention.output_dense, num_axes=2)
     _set_norm(spec.layer_norm, sublayer.norm)
 
 
 def _set_feed_forward(spec, sublayer):
     _set_linear(spec.linear_0, sublayer.layer.intermediate_dense)
+    if hasattr(spec, "linear_0_noact"):
+        _set_linear(spec.linear_0_noact, sublayer.layer.linear_dense)
     _set_linear(spec.linear_1, sublayer.layer.output_dense)
     _set_norm(spec.layer_norm, sublayer.norm)
 
 
-def _set_linear(spec, *denses):
-    """One linear map, (outputs, inputs), of one or more that share their input."""
-    biases = [_array(dense.bias).reshape(-1) for dense in denses]
-    # (D, H, K), (H, K, D) and (D, F) alike: the axes of the bias come last.
-    kernels = [
-        _array(dense.kernel).reshape(-1, bias.size) for dense, bias in zip(denses, biases, strict=True)
-    ]
+def _set_linear(spec, *denses, num_axes=1):
+    """One linear map, (outputs, inputs), of one or more that share their input: a kernel's first axes."""
+    kernels = [_array(dense.kernel) for dense in denses]
+    kernels = [kernel.reshape(np.prod(kernel.shape[:num_axes]), -1) for kernel in kernels]
     spec.weight = np.concatenate(kernels, axis=1).T
-    spec.bias = np.concatenate(biases)
+    if denses[0].bias is not None:
+        spec.bias = np.concatenate([_array(dense.bias).reshape(-1) for dense in denses])
 
 
 def _set_norm(spec, norm):
+    if isinstance(norm, keras.layers.RMSNormalization):
+        spec.gamma = _array(norm.scale)
+        return
     spec.gamma = _array(norm.gamma)
     spec.beta = _array(norm.beta)
 

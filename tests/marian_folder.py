@@ -22,16 +22,17 @@ def read(file, name="shared"):
     return json.loads((FOLDER / name / file).read_text(encoding="utf-8"))
 
 
-def make(folder, name="shared", tensors=None, **files):
+def make(folder, name="shared", tensors=None, family=FOLDER, **files):
     """Writes a folder.
 
     Args:
         folder: made.
         name: of the fixture.
         tensors: in place of its own; no file of them if empty.
+        family: the folder of the fixtures.
         **files: {name: what is in it}; None for no such file, bytes as they are.
     """
-    shutil.copytree(FOLDER / name, folder, ignore=shutil.ignore_patterns("answers.json"))
+    shutil.copytree(family / name, folder, ignore=shutil.ignore_patterns("answers.json"))
     if tensors is not None:
         (folder / WEIGHTS).unlink()
         if tensors:

@@ -80,6 +80,7 @@ RUNS = {
     **{f"runs/{name}": kind for name, kind in CLASSIFIERS.items()},
     "runs/names": "tagger",
     "runs/minilm": "text_embedder",
+    "runs/t5": "transformer",
 }
 
 

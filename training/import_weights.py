@@ -7,8 +7,8 @@ training.train: training.predict uses it, serving.export exports it.
 
 Of the model_type bert (BERT, MiniLM and others with the same names), by its head: a masked language model,
 which fills gaps; a classifier of texts; a tagger of words; without a head, and in a folder of
-sentence-transformers, a text embedder, texts to vectors. Of the model_type marian (OPUS-MT): a translator,
-which can also be measured and trained further.
+sentence-transformers, a text embedder, texts to vectors. Of the model_types marian (OPUS-MT), t5 and mt5: a
+translator, which can also be measured and trained further.
 """
 
 import importlib

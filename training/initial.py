@@ -87,8 +87,9 @@ def take_weights(model, task) -> None:
     for name, variable in own.items():
         by_piece = rows.get(name.split("/")[0])
         shapes = [tuple(weight.shape) for weight in (variable, theirs[name])]
-        # Of what belongs to a vocabulary the first axis may differ.
-        if len({shape[1:] if by_piece else shape for shape in shapes}) > 1:
+        # Of what belongs to a vocabulary this axis may differ.
+        axis = 1 if name.endswith("reverse_embeddings") else 0
+        if len({(*shape[:axis], *shape[axis + 1 :]) if by_piece else shape for shape in shapes}) > 1:
             raise ValueError(
                 f"The model must have the sizes of {path}. Received: {name}, {shapes[0]} in this model and "
                 f"{shapes[1]} in that one."
@@ -97,7 +98,7 @@ def take_weights(model, task) -> None:
         if by_piece:
             mine, others = by_piece
             drawn = np.array(ops.convert_to_numpy(variable))
-            drawn[mine] = value[others]
+            drawn.swapaxes(0, axis)[mine] = value.swapaxes(0, axis)[others]
             value = drawn
         variable.assign(value)
     print(f"initial weights: {path}")

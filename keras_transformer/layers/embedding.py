@@ -13,7 +13,7 @@ from keras_transformer.types import Identifier, Shape, Tensor
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
 class TokenEmbedding(arguments.KnownArguments, keras.layers.ReversibleEmbedding):
-    """Ids -> vectors times `scale`; in reverse, vectors -> logits with the same weights.
+    """Ids -> vectors times `scale`; in reverse, vectors -> logits, mostly with the same weights.
 
     Vaswani et al. 2017, section 3.4, and Press & Wolf 2016. Built on Keras's `ReversibleEmbedding`,
     so that int8 and int4 keep the two directions tied; Keras has no float8 of it.
@@ -26,6 +26,8 @@ class TokenEmbedding(arguments.KnownArguments, keras.layers.ReversibleEmbedding)
         logits_scale: factor on the hidden states before they become logits: hidden_dim ** -0.5 in the T5 of
             2020; None for none, as in the paper.
         use_logits_bias: whether a bias for each id is added to the logits, as in Marian; the paper has none.
+        tie_weights: whether the logits come from the same matrix, as in the paper; else from one of their
+            own, `reverse_embeddings`, (D, V), as in T5 1.1.
         embeddings_initializer: by default a normal distribution with deviation D ** -0.5, which gives
             scaled embeddings and first logits of unit variance.
 
@@ -50,6 +52,7 @@ class TokenEmbedding(arguments.KnownArguments, keras.layers.ReversibleEmbedding)
         scale: float | None = None,
         logits_scale: float | None = None,
         use_logits_bias: bool = False,
+        tie_weights: bool = True,
         **kwargs: Any,
     ):
         arguments.check_sizes(vocabulary_size=vocabulary_size, hidden_dim=hidden_dim)
@@ -60,6 +63,7 @@ class TokenEmbedding(arguments.KnownArguments, keras.layers.ReversibleEmbedding)
         super().__init__(
             vocabulary_size,
             hidden_dim,
+            tie_weights=tie_weights,
             mask_zero=mask_zero,
             embeddings_initializer=embeddings_initializer,
             reverse_dtype="float32",  # the product itself: a cast behind it would keep bfloat16's steps
@@ -125,6 +129,6 @@ class TokenEmbedding(arguments.KnownArguments, keras.layers.ReversibleEmbedding)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
-        for name in ("input_dim", "output_dim", "tie_weights", "reverse_dtype", "logit_soft_cap"):
+        for name in ("input_dim", "output_dim", "reverse_dtype", "logit_soft_cap"):
             config.pop(name)
         return config

@@ -31,11 +31,15 @@ class Transformer(TakesLayerConfig, Seq2Seq):
         intermediate_dim: width inside the feed-forward networks, 2,048 if None.
         key_dim: width of one head; hidden_dim / num_heads if None.
         share_embeddings: whether source, target and logits share one matrix (section 3.4, a joint
-            vocabulary); else target and logits share one, and the source has its own.
+            vocabulary); else target and logits share one, and the source has its own. See `tie_logits`.
         max_length: number of learned positions; None for others, by default the sinusoid of section 3.5,
             which has no limit.
         embedding_scale: factor on the vectors of ids; sqrt(hidden_dim), as in the paper, if None.
         use_logits_bias: whether a bias for each id is added to the logits, as in Marian; the paper has none.
+        logits_scale: factor on the decoder's output before it becomes logits: hidden_dim ** -0.5 in the T5 of
+            2020; None for none, as in the paper.
+        tie_logits: whether the logits' matrix is that of the target's embedding, as in the paper; else they
+            have one of their own, as in T5 1.1.
         config: a whole `layers.LayerConfig`, of both stacks, in place of its fields.
         **fields: the others of `layers.LayerConfig`; `dropout` (0.1) also drops values of an embedding.
 
@@ -81,6 +85,8 @@ class Transformer(TakesLayerConfig, Seq2Seq):
         max_length: int | None = None,
         embedding_scale: float | None = None,
         use_logits_bias: bool = False,
+        logits_scale: float | None = None,
+        tie_logits: bool = True,
         config: layers.LayerConfig | None = None,
         **fields: Unpack[LayerFields],
     ):
@@ -101,10 +107,14 @@ class Transformer(TakesLayerConfig, Seq2Seq):
         self.max_length = max_length
         self.embedding_scale = embedding_scale
         self.use_logits_bias = use_logits_bias
+        self.logits_scale = logits_scale
+        self.tie_logits = tie_logits
 
         policy = self.dtype_policy
         embedding = partial(layers.TokenEmbedding, hidden_dim=hidden_dim, scale=embedding_scale, dtype=policy)
-        self._make_embeddings(embedding, use_logits_bias=use_logits_bias)
+        self._make_embeddings(
+            embedding, use_logits_bias=use_logits_bias, logits_scale=logits_scale, tie_weights=tie_logits
+        )
         self.source_positions, self.target_positions = (
             input_encoding(self.config.positions, max_length, dtype=policy, name=name)
             for name in ("source_positions", "target_positions")

@@ -24,6 +24,7 @@ with needs("text"):
         SentencePieceTokenizer,
         VocabularySizeError,
     )
+    from keras_transformer.tokenizers.t5 import T5Tokenizer
     from keras_transformer.tokenizers.text import CONFIG_FILE
     from keras_transformer.tokenizers.wordpiece import WordPieceTokenizer
 
@@ -31,13 +32,16 @@ __all__ = [
     "CharacterTokenizer",
     "MarianTokenizer",
     "SentencePieceTokenizer",
+    "T5Tokenizer",
     "Tokenizer",
     "VocabularySizeError",
     "WordPieceTokenizer",
     "load",
 ]
 
-Tokenizer: TypeAlias = SentencePieceTokenizer | CharacterTokenizer | MarianTokenizer | WordPieceTokenizer
+Tokenizer: TypeAlias = (
+    SentencePieceTokenizer | CharacterTokenizer | MarianTokenizer | T5Tokenizer | WordPieceTokenizer
+)
 
 
 def load(folder: StrPath) -> Tokenizer:
@@ -56,8 +60,9 @@ def load(folder: StrPath) -> Tokenizer:
             if tokenizer.vocabulary_size == config["vocabulary_size"]:
                 return tokenizer
             raise ValueError(f"{MODEL_FILE} has {tokenizer.vocabulary_size} pieces")
-        if config["kind"] == "marian":
-            return MarianTokenizer((folder / MODEL_FILE).read_bytes(), config["vocabulary"])
+        for looked_up in (MarianTokenizer, T5Tokenizer):
+            if config["kind"] == looked_up.kind:
+                return looked_up((folder / MODEL_FILE).read_bytes(), config["vocabulary"])
         if config["kind"] == "wordpiece":
             return WordPieceTokenizer(**{name: value for name, value in config.items() if name != "kind"})
         raise ValueError(f"kind {config['kind']!r} is not known")

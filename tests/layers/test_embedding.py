@@ -52,13 +52,28 @@ def test_reverse_is_the_transpose_without_scale():
     np.testing.assert_allclose(logits, hidden @ matrix(layer).T, atol=1e-5)
 
 
+def untied(**kwargs):
+    return layers.TokenEmbedding(V, D, tie_weights=False, logits_scale=0.5, use_logits_bias=True, **kwargs)
+
+
+def test_logits_may_have_a_matrix_of_their_own():
+    layer = checks.shared(untied, (IDS,))
+    vectors, reverse, bias = layer.get_weights()
+    assert reverse.shape == (D, V) and np.abs(vectors - reverse.T).max() > 0.1
+    hidden = checks.numbers(2, 5, D)
+    logits = checks.as_array(layer(hidden, reverse=True))
+    np.testing.assert_allclose(logits, 0.5 * hidden @ reverse + bias, atol=1e-5)
+    np.testing.assert_allclose(checks.as_array(layer(IDS)), vectors[IDS] * 7**0.5, atol=1e-5)
+
+
 def with_head(**kwargs):
     return layers.TokenEmbedding(V, D, logits_scale=0.25, use_logits_bias=True, **kwargs)
 
 
 @pytest.mark.parametrize("check", [checks.config_round_trip, checks.file_round_trip])
-def test_logits_scale_and_bias_are_saved(check, tmp_path):
-    check(with_head, (IDS,), tmp_path)
+@pytest.mark.parametrize("head", [with_head, untied])
+def test_what_logits_have_besides_is_saved(check, head, tmp_path):
+    check(head, (IDS,), tmp_path)
 
 
 @pytest.mark.parametrize("policy", checks.POLICIES)
@@ -75,9 +90,10 @@ def test_logits_may_be_scaled_and_have_a_bias(policy):
 
 
 @pytest.mark.filterwarnings("ignore:.*does not have a `quantize` method")
-def test_a_quantized_embedding_keeps_scale_and_bias_of_its_logits(tmp_path):
+@pytest.mark.parametrize("head", [with_head, untied])
+def test_a_quantized_embedding_keeps_what_its_logits_have(head, tmp_path):
     ids = keras.Input((None,), dtype="int32")
-    layer = with_head()
+    layer = head()
     model = keras.Model(ids, layer(layer(ids), reverse=True))
     checks.randomized(layer)
     expected = checks.as_array(model(IDS))

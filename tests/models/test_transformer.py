@@ -93,6 +93,23 @@ def test_a_bias_of_the_logits_is_added_and_a_scale_is_that_of_both_embeddings(ma
     np.testing.assert_allclose(checks.as_array(model(INPUTS)), expected, atol=1e-5)
 
 
+@both
+def test_logits_may_be_scaled_and_have_a_matrix_of_their_own(make):
+    plain = checks.shared(make, (INPUTS,))
+    model = checks.built(lambda: make(tie_logits=False, logits_scale=0.5), (INPUTS,))
+    weights = weight_paths(plain)
+    vectors = ops.convert_to_numpy(weights["target_embedding/embeddings"])
+    paths = weight_paths(model)
+    assert paths.keys() - weights.keys() == {"target_embedding/reverse_embeddings"}
+    for path, weight in paths.items():
+        weight.assign(4 * vectors.T if path.endswith("reverse_embeddings") else weights[path])
+    np.testing.assert_allclose(checks.as_array(model(INPUTS)), 2 * checks.as_array(plain(INPUTS)), atol=1e-4)
+    first = {"source_ids": SOURCE_IDS}
+    state = model.initial_state(first, T)
+    step, _ = model.decode_step(TARGET_IDS[:, 0], state, 0)
+    np.testing.assert_allclose(checks.as_array(step), checks.as_array(model(INPUTS))[:, 0], atol=1e-4)
+
+
 def test_dropout_acts_in_training_only():
     model = checks.built(lambda: small(dropout=0.5), (INPUTS,))
     plain = checks.as_array(checks.built(lambda: small(dropout=0.0), (INPUTS,))(INPUTS))

@@ -22,7 +22,20 @@ VARIANTS = {
     "norm after, separate, learned, swish, logits with a bias": dict(
         max_length=MAX_LENGTH, activation="swish", embedding_scale=1.5, use_logits_bias=True
     ),
-    "norm first, separate, sinusoid, gelu": dict(norm_first=True, activation="gelu"),
+    "norm first, separate, sinusoid, gelu, logits of their own": dict(
+        norm_first=True, activation="gelu", tie_logits=False, logits_scale=0.5
+    ),
+    "as T5": dict(
+        norm_first=True,
+        key_dim=5,
+        normalization="rms_norm",
+        use_bias=False,
+        activation="geglu_tanh",
+        positions={"name": "relative_bias", "num_buckets": 8, "max_distance": 12},
+        share_embeddings=True,
+        embedding_scale=1.0,
+        logits_scale=0.25,
+    ),
     "norm first, shared, learned, relu": dict(norm_first=True, share_embeddings=True, max_length=MAX_LENGTH),
 }
 
@@ -47,9 +60,14 @@ def make_model(source_tokenizer, target_tokenizer, **options):
     rng = np.random.default_rng(SEED)
     model.set_weights([weight + rng.normal(0, 0.3, weight.shape) for weight in model.get_weights()])
     # A long vector for the end token, so that some answers end.
-    table = keras.ops.convert_to_numpy(model.target_embedding.embeddings)
-    table[END_ID] *= 2.5
-    model.target_embedding.embeddings.assign(table)
+    embedding = model.target_embedding
+    matrix = embedding.embeddings if model.tie_logits else embedding.reverse_embeddings
+    table = np.array(keras.ops.convert_to_numpy(matrix))
+    if model.tie_logits:
+        table[END_ID] *= 2.5
+    else:
+        table[:, END_ID] *= 5
+    matrix.assign(table)
     return model
 
 
@@ -158,11 +176,13 @@ def test_a_source_beyond_the_table_of_positions_is_an_error_there(tokenizer, tmp
     "options, message",
     [
         (dict(positions="rotary"), "positions that are added.*Received: positions='rotary'"),
-        (dict(use_bias=False, qk_norm="rms_norm"), "Received: qk_norm='rms_norm', use_bias=False"),
+        (
+            dict(positions={"name": "relative_bias", "bidirectional": True}, qk_norm="rms_norm"),
+            "Received: qk_norm='rms_norm', positions={'name': 'relative_bias', 'bidirectional': True}",
+        ),
         (dict(num_key_value_heads=1, sliding_window=3), "Received: num_key_value_heads=1, sliding_window=3"),
-        (dict(activation="swiglu"), "relu, gelu and swish.*Received: activation=swiglu"),
+        (dict(activation="bilinear"), "relu, gelu and swish.*Received: activation=bilinear"),
         (dict(activation="tanh"), "relu, gelu and swish.*Received: activation=tanh"),
-        (dict(key_dim=5), "hidden_dim / num_heads.*Received: key_dim=5, hidden_dim=16, num_heads=2"),
     ],
 )
 def test_a_model_that_ctranslate2_has_not_is_refused(tokenizer, tmp_path, options, message):
@@ -191,7 +211,7 @@ def test_a_tokenizer_of_another_kind_or_size_is_refused(tokenizer, other_tokeniz
         ctranslate2_format.write(model, tokenizer, other_tokenizer, tmp_path / "model")
     characters = tokenizers.CharacterTokenizer.train(SENTENCES)
     with pytest.raises(
-        ValueError, match="source tokenizer must be a SentencePieceTokenizer or a MarianTokenizer. Received: "
+        ValueError, match="source tokenizer must be a SentencePieceTokenizer, a MarianTokenizer, a T5T"
     ):
         ctranslate2_format.write(model, characters, tokenizer, tmp_path / "model")
     assert list(tmp_path.iterdir()) == []

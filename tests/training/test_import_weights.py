@@ -153,7 +153,11 @@ FOLDERS = {
     "no config": (None, {"config.json": None}, "A folder of weights holds config.json"),
     "config is a list": (None, {"config.json": []}, "must hold a JSON object"),
     "no family": (None, changed(model_type=None), "must have a model_type, a name. Received: None"),
-    "an unknown family": (None, changed(model_type="gpt9"), "must be one of bert, marian. Received: 'gpt9'"),
+    "an unknown family": (
+        None,
+        changed(model_type="gpt9"),
+        "must be one of bert, marian, mt5, t5. Received: 'gpt9'",
+    ),
     "no size": (None, changed(hidden_size=None), "must have hidden_size, of the type int. Received: None"),
     "no layers": (None, changed(num_hidden_layers=0), "`num_layers` must be a positive integer"),
     "relative positions": (

@@ -77,6 +77,20 @@ def test_the_embeddings_of_common_pieces_are_taken_and_the_others_stay_as_drawn(
         np.testing.assert_array_equal(weight_paths(model)[name].numpy(), value, err_msg=name)
 
 
+def test_of_a_matrix_for_the_logits_alone_columns_are_taken(other, tmp_path):
+    run = shutil.copytree(other, tmp_path / "run")
+    theirs = make(BYTES, tokenizers.load(other / "tokenizer" / "target"), tie_logits=False)
+    theirs.save(run / "model.keras")
+    target = tokenizers.CharacterTokenizer("code_points", "x9")
+    model = make(BYTES, target, tie_logits=False)
+    drawn = model.target_embedding.reverse_embeddings.numpy()
+    initial.take_weights(model, task(BYTES, target, run=str(run), tokenizer="new"))
+    columns = model.target_embedding.reverse_embeddings.numpy()
+    expected = theirs.target_embedding.reverse_embeddings.numpy()
+    np.testing.assert_array_equal(columns[:, [0, 1, 2, 3, 5]], expected[:, [0, 1, 2, 3, 14]])
+    np.testing.assert_array_equal(columns[:, 4], drawn[:, 4])
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -76,6 +76,7 @@ RANGES = {
     "model.sliding_window": POSITIVE,
     "model.norm_epsilon": ABOVE_0,
     "model.embedding_scale": ABOVE_0,
+    "model.logits_scale": ABOVE_0,
     "model.embedding_dim": SIZE,
     "model.kernel_size": SIZE,
     "model.patch_size": SIZE,

@@ -7,4 +7,6 @@ A family is a module with `read(source: SourceFolder) -> Imported`.
 FAMILIES = {
     "bert": "bert",
     "marian": "marian",
+    "mt5": "t5",
+    "t5": "t5",
 }

@@ -19,7 +19,8 @@ class TransformerLayersConfig:
         sliding_window: tokens that self-attention sees to each side, itself included; None for all.
         qk_norm: norm of each head's queries and keys; None for neither.
         use_bias: whether the maps of attention and feed-forward networks add a bias.
-        activation: of the feed-forward networks; with a gate: swiglu, geglu, reglu, glu, bilinear.
+        activation: of the feed-forward networks; with a gate: swiglu, geglu, geglu_tanh, reglu, glu,
+            bilinear.
         normalization: layer_norm or rms_norm.
         norm_first: whether sub-layers normalise their input, with a final norm; else the sum.
         norm_epsilon: added to the variance.

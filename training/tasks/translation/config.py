@@ -124,6 +124,8 @@ class TransformerConfig(TransformerLayersConfig):
             vocabulary is joint.
         embedding_scale: factor on the vectors of ids; the square root of hidden_dim if None.
         use_logits_bias: whether a bias for each id is added to the logits.
+        logits_scale: factor on the decoder's output before it becomes logits; none if None.
+        tie_logits: whether the logits' matrix is that of the target's embedding; else their own.
     """
 
     kind: Literal["transformer"] = "transformer"
@@ -132,6 +134,8 @@ class TransformerConfig(TransformerLayersConfig):
     share_embeddings: bool | None = None
     embedding_scale: float | None = None
     use_logits_bias: bool = False
+    logits_scale: float | None = None
+    tie_logits: bool = True
 
 
 @dataclass(frozen=True)
