@@ -10,9 +10,7 @@ from keras_transformer import masks
 from keras_transformer.layers.position_bias import BiasAt
 from keras_transformer.types import Tensor
 
-# The lowest float32: -inf would turn a fully masked row into NaN.
-MASKED_SCORE = -3.4028234663852886e38
-# What a bias can make of a score. Far enough above the masked one to leave it nothing in a soft-max.
+# What a bias can make of a score: an infinite one would turn its row into NaN.
 LARGEST_SCORE = 1e38
 
 
@@ -85,12 +83,15 @@ def masked_softmax(scores: Tensor, mask: Tensor | None = None) -> Tensor:
     Returns:
         float32, (..., S).
     """
+    sees = None
     if mask is not None:
-        scores = ops.where(mask, scores, MASKED_SCORE)
+        # Numbers of the mask's size, which the layers of a stack share: on TensorFlow a `where` of the scores
+        # takes longer than their soft-max. Of a row without keys nothing is hidden, else it would be NaN.
+        sees = ops.any(mask, axis=-1, keepdims=True)
+        scores = scores + ops.where(ops.logical_or(mask, ops.logical_not(sees)), 0.0, -math.inf)
     if scores.shape[-1] in (0, 1):
         # Keras warns of a soft-max over one value; there is none over no value.
         weights = ops.ones_like(scores)
     else:
         weights = ops.softmax(scores, axis=-1)
-    # The soft-max of a row without keys is uniform; the rule is zeros.
-    return weights if mask is None else ops.where(mask, weights, 0.0)
+    return weights if sees is None else weights * ops.cast(sees, "float32")

@@ -105,6 +105,20 @@ def test_scores_below_any_offset_leave_masked_keys_without_weight():
     np.testing.assert_array_equal(checks.as_array(weights).ravel(), [1, 0, 0])
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="counts TensorFlow's operations")
+def test_no_scores_are_chosen_one_by_one():
+    # TensorFlow's `where` of (B, H, T, S) takes longer than the soft-max.
+    import tensorflow as tf
+
+    def attend(x, mask):
+        return layers.scaled_dot_product_attention(x, x, x, mask=mask)
+
+    specs = (tf.TensorSpec([None, 3, None, 5]), tf.TensorSpec([None, 1, None, None], tf.bool))
+    graph = tf.function(attend, autograph=False).get_concrete_function(*specs).graph
+    chosen = [node.outputs[0].shape for node in graph.get_operations() if node.type == "SelectV2"]
+    assert [shape[1] for shape in chosen] == [1]  # of the mask alone
+
+
 def test_a_bias_of_minus_infinity_is_a_mask():
     bias = np.array([[0, -np.inf, 0], [-np.inf, -np.inf, -np.inf], [-1e9, -np.inf, -1e9]], "float32")
     mask = ops.convert_to_tensor([[True, True, False], [True, True, True], [False, True, True]])
