@@ -86,7 +86,7 @@ def masked_softmax(scores: Tensor, mask: Tensor | None = None) -> Tensor:
     sees = None
     if mask is not None:
         # Numbers of the mask's size, which the layers of a stack share: on TensorFlow a `where` of the scores
-        # takes longer than their soft-max. Of a row without keys nothing is hidden, else it would be NaN.
+        # takes as long as their soft-max. Of a row without keys nothing is hidden, else it would be NaN.
         sees = ops.any(mask, axis=-1, keepdims=True)
         scores = scores + ops.where(ops.logical_or(mask, ops.logical_not(sees)), 0.0, -math.inf)
     if scores.shape[-1] in (0, 1):

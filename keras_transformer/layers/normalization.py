@@ -14,8 +14,7 @@ class LayerNormalization(keras.layers.LayerNormalization):
     """(x - mean) / sqrt(variance + epsilon) * gamma + beta, over the last axis (Ba et al. 2016).
 
     Keras's layer, its weights too. On TensorFlow Keras multiplies out, x a + b, with an `a` and a `b` as
-    large as x. In the order of the formula there are fewer passes over such tensors, and TensorFlow's
-    optimizer of graphs knows it: on CPUs, where no gradient is asked for, it makes one operation of it.
+    large as x; in the order of the formula fewer such tensors are written.
     """
 
     def call(self, inputs: Tensor) -> Tensor:

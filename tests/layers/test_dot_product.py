@@ -107,7 +107,7 @@ def test_scores_below_any_offset_leave_masked_keys_without_weight():
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="counts TensorFlow's operations")
 def test_no_scores_are_chosen_one_by_one():
-    # TensorFlow's `where` of (B, H, T, S) takes longer than the soft-max.
+    # TensorFlow's `where` of (B, H, T, S) takes as long as the soft-max.
     import tensorflow as tf
 
     def attend(x, mask):
