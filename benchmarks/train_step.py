@@ -10,18 +10,14 @@ A library other than Keras is looked for in ENVIRONMENTS/NAME/bin/python; made, 
     python3.11 -m venv .venv-peers/torch && .venv-peers/torch/bin/pip install torch==2.13.0 numpy
 """
 
-import dataclasses
-import json
 import math
 import os
 import platform
 import re
 import shlex
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
@@ -29,25 +25,14 @@ from typing import Literal
 import numpy as np
 
 import command_line
+from benchmarks.peers import Child, Peer
 
-ROOT = Path(__file__).resolve().parent.parent
 DROPOUT, LABEL_SMOOTHING = 0.1, 0.1
 MODELS = {
     "3x256": dict(num_layers=3, hidden_dim=256, num_heads=8, intermediate_dim=512, vocabulary_size=8_000),
     "tiny": dict(num_layers=4, hidden_dim=128, num_heads=4, intermediate_dim=256, vocabulary_size=10_000),
     "smoke": dict(num_layers=1, hidden_dim=16, num_heads=2, intermediate_dim=32, vocabulary_size=50),
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Peer:
-    """One measured program: a library in one variant."""
-
-    label: str
-    program: str  # in benchmarks/training_peers
-    variant: str
-    environment: str | None = None  # folder of its environment; None for this project's
-    install: str = ""
 
 
 KERAS_HUB = ("keras_hub", "keras-hub==0.32.0 tensorflow==2.21.0 keras==3.15.1")
@@ -144,14 +129,15 @@ def start_all(children, name, batches, options):
     print("|---|---|---|---|---|")
     for key in options.peers:
         peer = PEERS[key]
-        folder = options.environments / str(peer.environment) / "bin"
-        python = Path(sys.executable) if peer.environment is None else folder / "python"
-        if not python.exists():
-            made = f"`python3.11 -m venv {folder.parent} && {folder / 'pip'} install {peer.install}`"
-            print(f"| {peer.label} | not installed: {made} | | | |")
+        python, how_to_make = peer.python(options.environments)
+        if how_to_make:
+            print(f"| {peer.label} | not installed: {how_to_make} | | | |")
             continue
-        children[key] = child = Child(peer, python, name, batches, options.threads)
+        children[key] = child = Child(
+            peer, python, "training_peers", specification(peer, name, batches, options)
+        )
         ready = child.ready()
+        child.parameters = ready["parameters"]
         print(
             f"| {peer.label} | {ready['parameters']:,} | {ready['first_loss']:.2f} | {ready['unchanged']} "
             f"| {ready['seconds']:.0f} s |",
@@ -166,11 +152,23 @@ def start_all(children, name, batches, options):
             raise ValueError(f"{peer.label} has another number of parameters: {children_parameters}.")
 
 
+def specification(peer, name, batches, options):
+    """What a program of benchmarks/training_peers is told; see its `child.serve`."""
+    return {
+        "batches": str(batches),
+        "variant": peer.variant,
+        "threads": options.threads,
+        "sizes": MODELS[name],
+        "dropout": DROPOUT,
+        "label_smoothing": LABEL_SMOOTHING,
+    }
+
+
 def print_times(children, options):
     """Asks the programs in turn, and prints medians and ratios."""
     rounds = []
     for _ in range(options.rounds):
-        rounds.append({key: child.seconds(options.steps) for key, child in children.items()})
+        rounds.append({key: child.ask(options.steps) for key, child in children.items()})
     tokens = options.batch_size * options.length * options.steps
     first = next(iter(children))
     print(f"\n| | tokens/s | lowest and highest | {PEERS[first].label} is faster by |")
@@ -180,60 +178,6 @@ def print_times(children, options):
         ratio = statistics.median(times[key] / times[first] for times in rounds)
         extremes = f"{min(speeds):,.0f} to {max(speeds):,.0f}"
         print(f"| {PEERS[key].label} | {statistics.median(speeds):,.0f} | {extremes} | {ratio:.2f} |")
-
-
-class Child:
-    """A running program of benchmarks/training_peers; see its `child.serve`."""
-
-    def __init__(self, peer, python, name, batches, threads):
-        specification = {
-            "batches": str(batches),
-            "variant": peer.variant,
-            "threads": threads,
-            "sizes": MODELS[name],
-            "dropout": DROPOUT,
-            "label_smoothing": LABEL_SMOOTHING,
-        }
-        module = f"benchmarks.training_peers.{peer.program}"
-        environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "CUDA_VISIBLE_DEVICES": "-1"}
-        self.label = peer.label
-        self.errors = tempfile.TemporaryFile("w+")
-        self.start = time.perf_counter()
-        self.process = subprocess.Popen(
-            [python, "-m", module, json.dumps(specification)],
-            cwd=ROOT,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.errors,
-            text=True,
-        )
-
-    def ready(self):
-        """Waits until it is warm; returns what it says about itself."""
-        ready = {**json.loads(self._answer()), "seconds": time.perf_counter() - self.start}
-        self.parameters = ready["parameters"]
-        return ready
-
-    def seconds(self, steps):
-        """Time of some training steps."""
-        print(steps, file=self.process.stdin, flush=True)
-        return float(self._answer())
-
-    def _answer(self):
-        answer = self.process.stdout.readline()
-        if not answer:
-            self.errors.seek(0)
-            last = self.errors.read().strip().splitlines()[-1:]
-            raise ValueError(f"{self.label} ended: {' '.join(last)}")
-        return answer
-
-    def end(self):
-        """Closes its input, which ends it."""
-        self.process.stdin.close()
-        self.process.stdout.close()
-        self.process.wait()
-        self.errors.close()
 
 
 if __name__ == "__main__":

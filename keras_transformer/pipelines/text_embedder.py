@@ -1,6 +1,8 @@
 """Texts to vectors: tokenizer and sentence encoder, in a TensorFlow graph."""
 
+import os
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +96,7 @@ class TextEmbedder(Pipeline):
         return tf.concat([start, ids, end], axis=1).to_tensor(PAD_ID)
 
     def embed(self, texts: str | bytes | Iterable[str | bytes], batch_size: int = 32) -> np.ndarray:
-        """The vectors of texts, texts of similar length together.
+        """The vectors of texts, texts of similar length together, and a batch for each core at a time.
 
         Args:
             texts: str or UTF-8 bytes: one, or any iterable of them.
@@ -111,8 +113,17 @@ class TextEmbedder(Pipeline):
         arguments.check_sizes(batch_size=batch_size)
         texts = as_list(texts)
         order = sorted(range(len(texts)), key=lambda number: len(texts[number]))
+        batches = [order[first : first + batch_size] for first in range(0, len(order), batch_size)]
         found = np.zeros((len(texts), self.model.encoder.hidden_dim), "float32")
-        for first in range(0, len(texts), batch_size):
-            rows = order[first : first + batch_size]
-            found[rows] = self._embed(tf.constant([texts[row] for row in rows], tf.string)).numpy()
+        run = self._embed.get_concrete_function()  # traced in this thread
+
+        def embed_rows(rows):
+            found[rows] = run(tf.constant([texts[row] for row in rows], tf.string)).numpy()
+
+        if len(batches) == 1:
+            embed_rows(order)  # no thread to wait for
+        else:
+            # Beside each other: the products of one batch are too small to keep several cores busy.
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                list(pool.map(embed_rows, batches))
         return found

@@ -1,5 +1,7 @@
 """Texts to vectors: lists, batches, the exported functions, errors. The formulas: test_import_weights."""
 
+import threading
+
 import keras
 import numpy as np
 import pytest
@@ -28,6 +30,20 @@ def test_one_text_and_lists_in_any_batches_have_the_same_vectors(embedder):
     np.testing.assert_allclose(embedder.embed(TEXTS[0]), vectors[0], atol=1e-6)
     np.testing.assert_allclose(embedder.embed("a " * 7), vectors[3], atol=1e-6)
     assert embedder.embed([]).shape == (0, 6)
+
+
+def test_batches_are_embedded_beside_each_other(embedder, monkeypatch):
+    met = threading.Barrier(2, timeout=20)  # of one alone: BrokenBarrierError
+    run = embedder._embed.get_concrete_function()
+
+    class Waits:
+        def get_concrete_function(self):
+            return lambda text: met.wait() >= 0 and run(text)
+
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    vectors = embedder.embed(TEXTS[:4])
+    monkeypatch.setattr(embedder, "_embed", Waits())
+    np.testing.assert_allclose(embedder.embed(TEXTS[:4], batch_size=2), vectors, atol=1e-6)
 
 
 def test_an_export_answers_alike_and_keeps_its_limits(embedder, tmp_path):

@@ -1,0 +1,112 @@
+"""Texts embedded per second, against PyTorch and ONNX Runtime: python -m benchmarks.embeddings
+
+The same weights, say all-MiniLM-L6-v2: `--folder` as sentence-transformers saves it, `--run` what
+`import_weights` made of it. A list of texts to vectors, tokenizers included, float32. Each has a process of
+its own, and they take turns, so that the noise of a shared machine hits all. Before that each shows its
+vectors of 32 texts: they must be ours to 1e-5.
+
+The others are looked for in ENVIRONMENTS/NAME/bin/python; made, for example, by
+    python3.11 -m venv .venv-peers/transformers
+    .venv-peers/transformers/bin/pip install torch==2.13.0 transformers==5.24.0
+"""
+
+import shlex
+import statistics
+import sys
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+import command_line
+from benchmarks.peers import Child, Peer
+from benchmarks.train_step import machine
+
+TORCH = "torch==2.13.0 transformers==5.24.0"
+ONNX = f"{TORCH} onnxruntime==1.32.0 onnx onnxscript"
+PEERS = {
+    "ours": Peer("keras_transformer, `embed` of the list", "ours", "list"),
+    "calls": Peer("keras_transformer, `embed` of each batch", "ours", "calls"),
+    "torch": Peer("transformers, PyTorch", "pytorch", "", "transformers", TORCH),
+    "onnx": Peer("ONNX Runtime", "onnx_runtime", "", "onnxruntime", ONNX),
+}
+
+
+def main(arguments=None):
+    """Measures and prints a table."""
+    parser = command_line.parser("benchmarks.embeddings", __doc__)
+    parser.add_argument("--folder", type=Path, required=True, help="folder with config.json and weights")
+    parser.add_argument("--run", type=Path, required=True, help="run folder that was made of it")
+    parser.add_argument("--texts", type=Path, required=True, help="file with a text a line")
+    parser.add_argument("--peers", type=list[Literal[*PEERS]], default=list(PEERS), help="what is measured")
+    parser.add_argument("--batches", type=list[int], default=[1, 32], help="texts embedded together")
+    parser.add_argument("--number", type=int, default=640, help="texts of a turn; a fifth of it, one by one")
+    parser.add_argument("--threads", type=int, default=2, help="of each program")
+    parser.add_argument("--rounds", type=int, default=7, help="turns, of which the medians count")
+    parser.add_argument(
+        "--environments", type=Path, default=Path(".venv-peers"), help="folder with the peers' environments"
+    )
+    options = parser.parse_args(arguments)
+    print(shlex.join(["python", "-m", "benchmarks.embeddings", *(arguments or sys.argv[1:])]))
+    print(f"{machine(options.threads)}; median of {options.rounds} turns\n")
+    command_line.run(lambda: measure(options))
+
+
+def measure(options):
+    """Starts the programs, and prints the table."""
+    children = {}
+    try:
+        start_all(children, options)
+        print_speeds(children, options)
+    finally:
+        for child in children.values():
+            child.end()
+
+
+def start_all(children, options):
+    """Starts the programs one after the other, and prints how near their vectors are to the first one's."""
+    told = {"texts": options.texts, "folder": options.folder, "run": options.run}
+    told = {name: str(path.resolve()) for name, path in told.items()} | {"threads": options.threads}
+    first = None
+    print("| | largest difference of a vector | ready after |")
+    print("|---|---|---|")
+    for key in options.peers:
+        peer = PEERS[key]
+        python, how_to_make = peer.python(options.environments)
+        if how_to_make:
+            print(f"| {peer.label} | not installed: {how_to_make} | |")
+            continue
+        children[key] = Child(peer, python, "embedding_peers", told | {"variant": peer.variant})
+        ready = children[key].ready()
+        vectors = np.array(ready["vectors"])
+        first = vectors if first is None else first
+        difference = np.abs(vectors - first).max()
+        print(f"| {peer.label} | {difference:.1e} | {ready['seconds']:.0f} s |", flush=True)
+        if not difference < 1e-5:
+            raise ValueError(
+                f"{peer.label} must have the vectors of the others. Received: {difference:.1e} off."
+            )
+
+
+def print_speeds(children, options):
+    """Asks the programs in turn, and prints medians and ratios."""
+    first = next(iter(children))
+    print(f"\n| | batch | texts/s | lowest and highest | {PEERS[first].label} is faster by |")
+    print("|---|---|---|---|---|")
+    for batch_size in options.batches:
+        number = options.number if batch_size > 1 else max(1, options.number // 5)
+        question = {"batch_size": batch_size, "number": number}
+        rounds = [
+            {key: child.ask(question) for key, child in children.items()} for _ in range(1 + options.rounds)
+        ]
+        del rounds[0]  # each shape is new then
+        for key in children:
+            speeds = [number / times[key] for times in rounds]
+            ratio = statistics.median(times[key] / times[first] for times in rounds)
+            cells = [PEERS[key].label, batch_size, f"{statistics.median(speeds):,.0f}"]
+            cells += [f"{min(speeds):,.0f} to {max(speeds):,.0f}", f"{ratio:.2f}"]
+            print("|", " | ".join(map(str, cells)), "|", flush=True)
+
+
+if __name__ == "__main__":
+    main()
