@@ -90,7 +90,13 @@ class Masked(keras.layers.Layer):
         return self.layer(query, value, **self.arguments)
 
 
-@pytest.mark.parametrize("case", CASES)
+# Of these, what is in them is in others, too.
+LONG = ("window_of_one", "window_and_mask", "causal", "bias_of_keys", "groups")
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=[pytest.mark.slow] if case in LONG else []) for case in CASES]
+)
 def test_blocks_give_the_same_output_and_gradients(case, blocks_seen, monkeypatch):
     layer = Masked(checks.built(lambda: make_case(case), (QUERY, VALUE)), CASES[case][1])
     probe = ops.convert_to_tensor(checks.numbers(B, T, D, seed=5))

@@ -198,6 +198,7 @@ ALL = (
 # A second or more for each model.
 LONG = (
     checks.eager_equals_graph_equals_xla,
+    greedy_search_is_the_argmax_of_full_passes,
     a_full_beam_finds_the_best_of_all_texts,
     a_search_gives_the_same_eagerly_in_a_graph_and_on_xla,
     a_search_can_be_exported,
