@@ -1,6 +1,7 @@
 """Runs that the commands need, made once for all tests, and the shape of an error."""
 
 import pytest
+import tensorflow as tf
 import yaml
 
 import command_line
@@ -38,6 +39,22 @@ def run(tiny_config, made_once):
 def drawn_run(made_once):
     """A run with weights as drawn: other answers to other questions."""
     return made_once("drawn", tiny_runs.make)
+
+
+@pytest.fixture(scope="module")
+def eager():
+    """Nothing is compiled: each graph would be made for one question."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
+def compiled(eager):
+    """But in this test."""
+    tf.config.run_functions_eagerly(False)
+    yield
+    tf.config.run_functions_eagerly(True)
 
 
 @pytest.fixture

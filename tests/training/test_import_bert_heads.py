@@ -23,11 +23,7 @@ NUM_PIECES = 24
 CLASSES = {"text_classifier": ["joy", "fear", "anger"], "tagger": ["O", "B-PLACE", "B-ANIMAL"]}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def eager():
-    tf.config.run_functions_eagerly(True)  # each would be compiled for one question
-    yield
-    tf.config.run_functions_eagerly(False)
+pytestmark = pytest.mark.usefixtures("eager")
 
 
 def read(folder, kind, tensors=None, files=(), **config):
@@ -191,8 +187,7 @@ def test_another_activation_is_that_of_the_head_too(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_export_answers_as_the_pipeline(runs, tmp_path, kind):
-    tf.config.run_functions_eagerly(False)
+def test_an_export_answers_as_the_pipeline(runs, tmp_path, kind, compiled):
     export.main(["--run", str(runs[kind]), "--output", str(tmp_path / "exported")])
     verify.main([str(tmp_path / "exported")])
     name = {"masked_lm": "fill", "text_classifier": "classify", "tagger": "tag"}[kind]
@@ -209,8 +204,7 @@ def test_an_export_answers_as_the_pipeline(runs, tmp_path, kind):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["text_classifier", "tagger"])
-def test_a_run_is_measured_and_trained_further_with_its_classes(runs, tmp_path, capsys, kind):
-    tf.config.run_functions_eagerly(False)
+def test_a_run_is_measured_and_trained_further_with_its_classes(runs, tmp_path, capsys, kind, compiled):
     one = {"text_classifier": "two dogs\tfear\na cat\tjoy\n", "tagger": "two O\ndogs B-ANIMAL\n\n"}[kind]
     (tmp_path / "data").write_text(one * 8)
     evaluate.main(["--run", str(runs[kind]), "--files", str(tmp_path / "data")])

@@ -25,11 +25,7 @@ from training.imports.source_folder import SourceFolder
 NUM_STEPS = 12  # as in fixtures/make_marian.py
 
 
-@pytest.fixture(scope="module", autouse=True)
-def eager():
-    tf.config.run_functions_eagerly(True)  # each would be compiled for one question
-    yield
-    tf.config.run_functions_eagerly(False)
+pytestmark = pytest.mark.usefixtures("eager")
 
 
 def imported(folder, name="shared", **changes):
@@ -136,8 +132,7 @@ def test_a_run_says_where_it_came_from_and_translates(run, capsys):
 
 
 @pytest.mark.slow
-def test_a_run_is_measured_trained_further_exported_and_verified(run, tmp_path, capsys, fails):
-    tf.config.run_functions_eagerly(False)
+def test_a_run_is_measured_trained_further_exported_and_verified(run, tmp_path, capsys, fails, compiled):
     (tmp_path / "source").write_text("two dogs sleeps\n" * 8)
     (tmp_path / "target").write_text("zwei Hunde schläft\n" * 8)
     files = [str(tmp_path / side) for side in ("source", "target")]

@@ -20,11 +20,7 @@ from training.imports.source_folder import SourceFolder
 NUM_STEPS = 12  # as in fixtures/make_marian.py
 
 
-@pytest.fixture(scope="module", autouse=True)
-def eager():
-    tf.config.run_functions_eagerly(True)  # each would be compiled for one question
-    yield
-    tf.config.run_functions_eagerly(False)
+pytestmark = pytest.mark.usefixtures("eager")
 
 
 def imported(folder, name="first", **changes):
@@ -163,8 +159,7 @@ def test_ctranslate2_decodes_the_same_pieces(tmp_path, name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["first", "second"])
-def test_a_run_is_measured_trained_further_exported_and_verified(tmp_path, capsys, name):
-    tf.config.run_functions_eagerly(False)
+def test_a_run_is_measured_trained_further_exported_and_verified(tmp_path, capsys, name, compiled):
     run = imported(tmp_path, name)
     (tmp_path / "x").write_text("green: two dogs sleeps\n" * 8)
     (tmp_path / "y").write_text("zwei Hunde schläft\n" * 8)

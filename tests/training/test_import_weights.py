@@ -21,11 +21,7 @@ TEXTS = ["Two dogs", "", "a dog running, two cafes"]
 INDEX = "model.safetensors.index.json"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def eager():
-    tf.config.run_functions_eagerly(True)  # each would be compiled for one question
-    yield
-    tf.config.run_functions_eagerly(False)
+pytestmark = pytest.mark.usefixtures("eager")
 
 
 def imported(folder, **changes):

@@ -8,6 +8,7 @@ import numpy as np
 
 from training import tasks
 from training.imports.bert_weights import Target, dense, norm, rows
+from training.imports.imported import UNREACHABLE
 from training.imports.source_folder import SourceFolder
 from training.run_config import TokenizerConfig
 
@@ -20,9 +21,7 @@ ARCHITECTURES = {
     "BertForSequenceClassification": "text_classifier",
     "BertForTokenClassification": "tagger",
 }
-MAX_CLASSES = 2**16  # where nothing but a number says how many there are
-# Logit of a tagger's class that is no tag: the probability is zero in float32, the number fits float16.
-UNREACHABLE = -1000.0
+MAX_CLASSES = 2**16
 
 
 def kind(source: SourceFolder, tensors) -> str:

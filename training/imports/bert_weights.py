@@ -36,12 +36,10 @@ def take(tensors: Tensors, targets: Iterable[Target]) -> list[str]:
         plain = name.removeprefix("bert.")
         plain = re.sub(r"(LayerNorm\.)gamma$", r"\1weight", plain)
         stored[re.sub(r"(LayerNorm\.)beta$", r"\1bias", plain)] = name
-    taken = set()
     for name, variable, shape, own in targets:
         value = own(tensors.read(stored.get(name, name), shape))
         variable.assign(value.reshape(variable.shape))
-        taken.add(name)
-    return tensors.refuse_others({stored[name] for name in taken}, LEFT_OUT)
+    return tensors.refuse_unread(LEFT_OUT)
 
 
 def targets(encoder, vocabulary_size: int) -> Iterator[Target]:

@@ -5,6 +5,9 @@ from typing import Any
 
 from training.run_config import RunConfig
 
+# Logit of what must not come: the probability is zero in float32, and the number is one in float16, too.
+UNREACHABLE = -1000.0
+
 
 @dataclass(frozen=True)
 class Imported:

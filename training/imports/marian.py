@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_transformer.special_ids import START_ID
 from training.imports import marian_tokenizer
-from training.imports.imported import Imported
+from training.imports.imported import UNREACHABLE, Imported
 from training.imports.source_folder import SourceFolder
 from training.imports.tensors import Tensors
 from training.run_config import TokenizerConfig
@@ -27,8 +27,6 @@ ACTIVATIONS = {"swish": "silu", "silu": "silu", "relu": "relu", "gelu": "gelu"}
 SHARED, LOGITS = "model.shared.weight", "lm_head.weight"
 # What a folder may hold besides: the logits' matrix, which is the embedding's, and sinusoids as numbers.
 LEFT_OUT = re.compile(r"lm_head\.weight|model\.(encoder|decoder)\.embed_(positions|tokens)\.weight")
-# Logit of the start token: the probability is zero in float32, and the number is one in float16, too.
-UNREACHABLE = -1000.0
 
 
 def read(source: SourceFolder) -> Imported:
@@ -93,12 +91,6 @@ def take(tensors: Tensors, model, orders: dict[str, np.ndarray]) -> list[str]:
     Raises:
         ValueError: a tensor is missing or surplus, or has another shape.
     """
-    taken = set()
-
-    def value(name, shape):
-        taken.add(name)
-        return tensors.read(name, shape)
-
     embeddings = {"target": model.target_embedding}
     if not model.share_embeddings:
         embeddings["source"] = model.source_embedding
@@ -108,18 +100,20 @@ def take(tensors: Tensors, model, orders: dict[str, np.ndarray]) -> list[str]:
         if name not in tensors and model.share_embeddings and LOGITS in tensors:
             name = LOGITS  # tied, and saved once
         # The padding is there twice in an order; all others once.
-        embedding.embeddings.assign(value(name, (len(orders[side]) - 1, model.hidden_dim))[orders[side]])
+        embedding.embeddings.assign(
+            tensors.read(name, (len(orders[side]) - 1, model.hidden_dim))[orders[side]]
+        )
     order = orders["target"]
     bias = np.zeros(len(order) - 1, "float32")  # what the library takes where none was saved
     if "final_logits_bias" in tensors:
-        bias = value("final_logits_bias", (1, len(order) - 1))[0]
+        bias = tensors.read("final_logits_bias", (1, len(order) - 1))[0]
     bias = bias[order]
     bias[START_ID] = UNREACHABLE
     model.target_embedding.logits_bias.assign(bias)
     for name, variable, shape in _targets(model):
-        rows = value(name, shape)
+        rows = tensors.read(name, shape)
         variable.assign((rows.T if len(shape) == 2 else rows).reshape(variable.shape))
-    return tensors.refuse_others(taken, LEFT_OUT)
+    return tensors.refuse_unread(LEFT_OUT)
 
 
 def _targets(model):

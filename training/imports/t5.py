@@ -11,8 +11,7 @@ import numpy as np
 
 from keras_transformer.special_ids import START_ID
 from training.imports import t5_tokenizer
-from training.imports.imported import Imported
-from training.imports.marian import UNREACHABLE
+from training.imports.imported import UNREACHABLE, Imported
 from training.imports.source_folder import SourceFolder
 from training.imports.tensors import Tensors
 from training.run_config import TokenizerConfig
@@ -118,28 +117,22 @@ def take(tensors: Tensors, model, order: np.ndarray) -> list[str]:
     Raises:
         ValueError: a tensor is missing or surplus, or has another shape.
     """
-    taken = set()
-
-    def value(name, shape):
-        taken.add(name)
-        return tensors.read(name, shape)
-
     # The padding is there twice in the order; all others once.
     size = len(order) - 1
     embedding = model.target_embedding
-    embedding.embeddings.assign(value(SHARED, (size, model.hidden_dim))[order])
+    embedding.embeddings.assign(tensors.read(SHARED, (size, model.hidden_dim))[order])
     if not model.tie_logits:
-        embedding.reverse_embeddings.assign(value(LOGITS, (size, model.hidden_dim))[order].T)
+        embedding.reverse_embeddings.assign(tensors.read(LOGITS, (size, model.hidden_dim))[order].T)
     bias = np.zeros(len(order), "float32")
     bias[START_ID] = UNREACHABLE
     embedding.logits_bias.assign(bias)
     for name, variable, shape in _targets(model):
-        rows = value(name, shape)
+        rows = tensors.read(name, shape)
         is_matrix = len(shape) == 2 and not name.endswith("relative_attention_bias.weight")
         rows = (rows.T if is_matrix else rows).reshape(variable.shape)
         # T5 does not scale the scores, our attention does.
         variable.assign(rows * model.key_dim**0.5 if name.endswith("Attention.q.weight") else rows)
-    return tensors.refuse_others(taken, LEFT_OUT)
+    return tensors.refuse_unread(LEFT_OUT)
 
 
 def _targets(model):

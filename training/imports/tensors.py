@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -31,6 +32,7 @@ class Tensors:
 
     def __init__(self, source: SourceFolder):
         self._files = {}
+        self._taken = set()
         weights, reader = _format(source)
         for name, names in _files(source, weights).items():
             path = source.file(name)
@@ -61,6 +63,7 @@ class Tensors:
         """
         if name not in self._files:
             raise ValueError(f"The weights must hold the tensor {name}. Received: {len(self._files)} others.")
+        self._taken.add(name)
         file = self._files[name]
         found, kind = file.shape_and_type(name)
         if found != tuple(shape):
@@ -74,13 +77,13 @@ class Tensors:
             raise ValueError(f"The tensor {name} must be finite: no NaN, no infinity. Received: one of them.")
         return value
 
-    def refuse_others(self, taken, left_out) -> list[str]:
-        """The names that are not in `taken`, sorted, if the pattern `left_out` matches all of them.
+    def refuse_unread(self, left_out: re.Pattern) -> list[str]:
+        """The names of tensors that were not read, sorted, if the pattern `left_out` matches all of them.
 
         Raises:
             ValueError: names the first that it does not match.
         """
-        others = sorted(set(self) - set(taken))
+        others = sorted(set(self) - self._taken)
         strangers = [name for name in others if not left_out.fullmatch(name)]
         if strangers:
             raise ValueError(

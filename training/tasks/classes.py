@@ -1,14 +1,23 @@
 """Names of classes: what the tasks that choose among some have in common."""
 
+from dataclasses import dataclass, field
 from typing import Any
 
-from training.run_config import CheckpointsConfig
+from training.run_config import CheckpointsConfig, OptimizerConfig, RunConfig, no_smoothing
 from training.tasks.base import Task, likely_vocabulary, rounded_up
 
 
 def by_accuracy() -> CheckpointsConfig:
     """Default of tasks that are measured by their accuracy."""
     return CheckpointsConfig(monitor="val_accuracy")
+
+
+@dataclass(frozen=True)
+class ClassRunConfig(RunConfig):
+    """A run that makes a classifier: without smoothing of labels, and the best is the most accurate."""
+
+    optimizer: OptimizerConfig = field(default_factory=no_smoothing)
+    checkpoints: CheckpointsConfig = field(default_factory=by_accuracy)
 
 
 class ClassTask(Task):

@@ -6,8 +6,7 @@ from typing import Any, Literal
 
 from command_line import lines, quiet
 from training import picture_files
-from training.run_config import CheckpointsConfig, OptimizerConfig, RunConfig, no_smoothing
-from training.tasks.classes import ClassTask, by_accuracy, numbers
+from training.tasks.classes import ClassRunConfig, ClassTask, numbers
 from training.tasks.images import ImageDataConfig, ImageTask
 from training.tasks.transformer_layers import TransformerLayersConfig
 
@@ -51,7 +50,7 @@ class VisionTransformerConfig(TransformerLayersConfig):
 
 
 @dataclass(frozen=True)
-class ImageClassificationConfig(RunConfig):
+class ImageClassificationConfig(ClassRunConfig):
     """A run that makes a classifier of images.
 
     Args:
@@ -59,8 +58,6 @@ class ImageClassificationConfig(RunConfig):
         model: its sizes.
     """
 
-    optimizer: OptimizerConfig = field(default_factory=no_smoothing)
-    checkpoints: CheckpointsConfig = field(default_factory=by_accuracy)
     data: ImageDataConfig = field(default_factory=ImageDataConfig)
     model: AttentionCNNConfig | VisionTransformerConfig = field(default_factory=AttentionCNNConfig)
 

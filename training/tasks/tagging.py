@@ -6,14 +6,11 @@ from typing import Any, Literal
 
 from command_line import lines, quiet
 from training.run_config import (
-    CheckpointsConfig,
-    OptimizerConfig,
     RunConfig,
     TokenizerConfig,
     make_lists,
-    no_smoothing,
 )
-from training.tasks.classes import TextClassesTask, by_accuracy, classes_of
+from training.tasks.classes import ClassRunConfig, TextClassesTask, classes_of
 from training.tasks.transformer_layers import TextEncoderConfig, text_encoder
 
 
@@ -59,7 +56,7 @@ class TaggerConfig(TextEncoderConfig):
 
 
 @dataclass(frozen=True)
-class TaggingConfig(RunConfig):
+class TaggingConfig(ClassRunConfig):
     """A run that makes a tagger of words.
 
     Args:
@@ -68,8 +65,6 @@ class TaggingConfig(RunConfig):
         model: its sizes.
     """
 
-    optimizer: OptimizerConfig = field(default_factory=no_smoothing)
-    checkpoints: CheckpointsConfig = field(default_factory=by_accuracy)
     data: TaggedTextConfig = field(default_factory=TaggedTextConfig)
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
     model: TaggerConfig = field(default_factory=TaggerConfig)

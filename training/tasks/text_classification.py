@@ -7,14 +7,11 @@ from typing import Any, Literal
 from command_line import lines, quiet
 from training import picture_files
 from training.run_config import (
-    CheckpointsConfig,
-    OptimizerConfig,
     RunConfig,
     TokenizerConfig,
     make_lists,
-    no_smoothing,
 )
-from training.tasks.classes import ClassTask, TextClassesTask, by_accuracy, numbers
+from training.tasks.classes import ClassRunConfig, ClassTask, TextClassesTask, numbers
 from training.tasks.transformer_layers import TextEncoderConfig, text_encoder
 
 
@@ -86,7 +83,7 @@ class RNNClassifierConfig:
 
 
 @dataclass(frozen=True)
-class TextClassificationConfig(RunConfig):
+class TextClassificationConfig(ClassRunConfig):
     """A run that makes a classifier of texts.
 
     Args:
@@ -95,8 +92,6 @@ class TextClassificationConfig(RunConfig):
         model: its sizes.
     """
 
-    optimizer: OptimizerConfig = field(default_factory=no_smoothing)
-    checkpoints: CheckpointsConfig = field(default_factory=by_accuracy)
     data: LabelledTextConfig = field(default_factory=LabelledTextConfig)
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
     model: TextClassifierConfig | RNNClassifierConfig = field(default_factory=TextClassifierConfig)
