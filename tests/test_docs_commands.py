@@ -54,6 +54,7 @@ def only_parsed(monkeypatch, tmp_path):
         "my.yaml": "transformer",
         "runs/numbers/config.yaml": "transformer",
         "runs/opus/config.yaml": "transformer",
+        "runs/bert/config.yaml": "masked_lm",
     }
     given |= {f"runs/{name}/config.yaml": kind for name, kind in CLASSIFIERS.items()}
     for name, kind in given.items():
