@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from command_line import lines, quiet
-from keras_transformer.special_ids import PAD_ID
 from training.run_config import CheckpointsConfig, OptimizerConfig, RunConfig, TokenizerConfig, no_smoothing
 from training.tasks.running_text import TextDataConfig, TextTask, by_loss
 from training.tasks.transformer_layers import TextEncoderConfig, text_encoder
@@ -81,6 +80,7 @@ class MaskedLanguageModel(TextTask):
         import numpy as np
 
         from keras_transformer.pipelines.mask_filler import masked_ids
+        from keras_transformer.special_ids import PAD_ID
         from keras_transformer.token_masking import masked_tokens
 
         tokens, (before, behind) = tokens[:, 1:], self._around()
