@@ -25,13 +25,15 @@ class Transformer(TakesLayerConfig, Seq2Seq):
     Args:
         source_vocabulary_size: number of source ids, special ids included.
         target_vocabulary_size: V, number of target ids, special ids included.
-        num_layers: N, of the encoder and of the decoder, >= 1.
+        num_layers: N, of the encoder, and of the decoder unless `num_decoder_layers` is given, >= 1.
         hidden_dim: D, width of every layer's input and output.
         num_heads: H, 8 if None.
         intermediate_dim: width inside the feed-forward networks, 2,048 if None.
         key_dim: width of one head; hidden_dim / num_heads if None.
         share_embeddings: whether source, target and logits share one matrix (section 3.4, a joint
             vocabulary); else target and logits share one, and the source has its own. See `tie_logits`.
+        num_decoder_layers: of the decoder, >= 1; `num_layers` if None. A shallow one decodes faster (Kasai et
+            al. 2021, "Deep Encoder, Shallow Decoder").
         max_length: number of learned positions; None for others, by default the sinusoid of section 3.5,
             which has no limit.
         embedding_scale: factor on the vectors of ids; sqrt(hidden_dim), as in the paper, if None.
@@ -82,6 +84,7 @@ class Transformer(TakesLayerConfig, Seq2Seq):
         key_dim: int | None = None,
         *,
         share_embeddings: bool = False,
+        num_decoder_layers: int | None = None,
         max_length: int | None = None,
         embedding_scale: float | None = None,
         use_logits_bias: bool = False,
@@ -102,8 +105,9 @@ class Transformer(TakesLayerConfig, Seq2Seq):
             config=config,
             **fields,
         )
-        arguments.check_optional_sizes(max_length=max_length)
+        arguments.check_optional_sizes(num_decoder_layers=num_decoder_layers, max_length=max_length)
         arguments.check_heads(hidden_dim, self.num_heads, self.key_dim)
+        self.num_decoder_layers = num_layers if num_decoder_layers is None else num_decoder_layers
         self.max_length = max_length
         self.embedding_scale = embedding_scale
         self.use_logits_bias = use_logits_bias
@@ -121,7 +125,9 @@ class Transformer(TakesLayerConfig, Seq2Seq):
         )
         self.embedding_dropout = keras.layers.Dropout(self.dropout, dtype=policy)
         self.encoder = layers.Encoder(num_layers, config=self.config, dtype=policy, name="encoder")
-        self.decoder = layers.Decoder(num_layers, config=self.config, dtype=policy, name="decoder")
+        self.decoder = layers.Decoder(
+            self.num_decoder_layers, config=self.config, dtype=policy, name="decoder"
+        )
 
     @classmethod
     def from_preset(

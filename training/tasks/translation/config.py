@@ -118,7 +118,8 @@ class TransformerConfig(TransformerLayersConfig):
 
     Args:
         kind: this model.
-        num_layers: layers of the encoder and of the decoder [N].
+        num_layers: layers of the encoder, and of the decoder unless it has a number of its own [N].
+        num_decoder_layers: layers of the decoder; num_layers if None.
         hidden_dim: width of every layer [d_model], a multiple of num_heads unless key_dim is given.
         share_embeddings: whether source, target and logits share one matrix; None: where the
             vocabulary is joint.
@@ -130,6 +131,7 @@ class TransformerConfig(TransformerLayersConfig):
 
     kind: Literal["transformer"] = "transformer"
     num_layers: int = 6
+    num_decoder_layers: int | None = None
     hidden_dim: int = 512
     share_embeddings: bool | None = None
     embedding_scale: float | None = None
