@@ -12,6 +12,7 @@ from keras_transformer.layers.layer_config import LayerFields, TakesLayerConfig
 from keras_transformer.layers.position_kinds import encoded, input_encoding
 from keras_transformer.models.base import check_inputs
 from keras_transformer.models.seq2seq import Seq2Seq
+from keras_transformer.special_ids import END_ID
 from keras_transformer.types import Tensor, Tree
 
 
@@ -42,6 +43,8 @@ class Transformer(TakesLayerConfig, Seq2Seq):
             2020; None for none, as in the paper.
         tie_logits: whether the logits' matrix is that of the target's embedding, as in the paper; else they
             have one of their own, as in T5 1.1.
+        reads_source_end: whether the source's end token is read; else it is like padding, for models that
+            were trained without one, as OpenNMT-tf's are by default.
         config: a whole `layers.LayerConfig`, of both stacks, in place of its fields.
         **fields: the others of `layers.LayerConfig`; `dropout` (0.1) also drops values of an embedding.
 
@@ -90,6 +93,7 @@ class Transformer(TakesLayerConfig, Seq2Seq):
         use_logits_bias: bool = False,
         logits_scale: float | None = None,
         tie_logits: bool = True,
+        reads_source_end: bool = True,
         config: layers.LayerConfig | None = None,
         **fields: Unpack[LayerFields],
     ):
@@ -113,6 +117,7 @@ class Transformer(TakesLayerConfig, Seq2Seq):
         self.use_logits_bias = use_logits_bias
         self.logits_scale = logits_scale
         self.tie_logits = tie_logits
+        self.reads_source_end = reads_source_end
 
         policy = self.dtype_policy
         embedding = partial(layers.TokenEmbedding, hidden_dim=hidden_dim, scale=embedding_scale, dtype=policy)
@@ -163,15 +168,19 @@ class Transformer(TakesLayerConfig, Seq2Seq):
         check_inputs(inputs, "source_ids", "target_ids")
         source_ids = inputs["source_ids"]
         memory = self.encode(source_ids, training=training)
-        memory_mask = masks.padding_mask(source_ids)
+        memory_mask = self._source_mask(source_ids)
         return self.decode(inputs["target_ids"], memory, memory_mask, training=training)
+
+    def _source_mask(self, source_ids):
+        """What of the source is attended to, bool, (B, S)."""
+        mask = masks.padding_mask(source_ids)
+        return mask if self.reads_source_end else ops.logical_and(mask, ops.not_equal(source_ids, END_ID))
 
     def encode(self, source_ids: Tensor, training: bool | None = None) -> Tensor:
         """Source ids (B, S) -> memory (B, S, D)."""
         hidden = encoded(self.source_positions, self.source_embedding(source_ids))
         hidden = self.embedding_dropout(hidden, training=training)
-        mask = masks.padding_mask(source_ids)
-        return self.encoder(hidden, hidden_mask=mask, training=training)
+        return self.encoder(hidden, hidden_mask=self._source_mask(source_ids), training=training)
 
     def decode(
         self, target_ids: Tensor, memory: Tensor, memory_mask: Tensor, training: bool | None = None
@@ -190,7 +199,7 @@ class Transformer(TakesLayerConfig, Seq2Seq):
             self.build()
         source_ids = inputs["source_ids"]
         memory = self.encode(source_ids, training=False)
-        return self.decoder.initial_state(memory, max_length, masks.padding_mask(source_ids))
+        return self.decoder.initial_state(memory, max_length, self._source_mask(source_ids))
 
     def grow(self, target_state: Tree, max_length: int) -> Tree:
         """See `AutoregressiveModel`."""

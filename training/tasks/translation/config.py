@@ -127,6 +127,7 @@ class TransformerConfig(TransformerLayersConfig):
         use_logits_bias: whether a bias for each id is added to the logits.
         logits_scale: factor on the decoder's output before it becomes logits; none if None.
         tie_logits: whether the logits' matrix is that of the target's embedding; else their own.
+        reads_source_end: whether the source's end token is read; else it is like padding.
     """
 
     kind: Literal["transformer"] = "transformer"
@@ -138,6 +139,7 @@ class TransformerConfig(TransformerLayersConfig):
     use_logits_bias: bool = False
     logits_scale: float | None = None
     tie_logits: bool = True
+    reads_source_end: bool = True
 
 
 @dataclass(frozen=True)
