@@ -133,7 +133,7 @@ class DecoderLayer(TransformerLayer):
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
 class Decoder(TransformerStack):
-    """A stack of `num_layers` decoder layers; with `norm_first`, a final layer norm.
+    """A stack of `num_layers` decoder layers; with `norm_first`, or where `final_norm` says so, a final norm.
 
     Vaswani et al. 2017, section 3.1. Paper symbol: N = num_layers.
 

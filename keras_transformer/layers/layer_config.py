@@ -31,8 +31,10 @@ class LayerConfig:
         activation: of the feed-forward network; the paper's is "relu". A name of a gated network makes it
             one: "swiglu", "geglu", "reglu", "glu", "bilinear" or "geglu_tanh" (Shazeer 2020).
         normalization: "layer_norm", or "rms_norm" (Zhang and Sennrich 2019).
-        norm_first: whether each sub-layer normalises its input, with a final norm of the stack (Xiong et al.
-            2020); else the sum, as in the paper.
+        norm_first: whether each sub-layer normalises its input (Xiong et al. 2020); else the sum, as in the
+            paper.
+        final_norm: whether a norm follows the last layer of a stack; `norm_first` if None. PyTorch's
+            `nn.Transformer` has one in any case.
         norm_epsilon: added to the variance.
         dropout: probability of dropping one value of a sub-layer's output [P_drop], 0 <= p < 1.
         attention_dropout: probability of dropping one attention weight, 0 <= p < 1.
@@ -52,6 +54,7 @@ class LayerConfig:
     activation: Any = "relu"
     normalization: str = "layer_norm"
     norm_first: bool = False
+    final_norm: bool | None = None
     norm_epsilon: float = 1e-6
     dropout: float = 0.0
     attention_dropout: float = 0.0
@@ -75,6 +78,11 @@ class LayerConfig:
         position_kinds.check(self.positions, self.num_heads)
         if not self.is_gated:
             object.__setattr__(self, "activation", keras.activations.get(self.activation))
+
+    @property
+    def has_final_norm(self) -> bool:
+        """Whether a stack of such layers ends with a norm."""
+        return self.norm_first if self.final_norm is None else self.final_norm
 
     @property
     def is_gated(self) -> bool:
@@ -113,6 +121,7 @@ class LayerFields(KerasFields, total=False):
     activation: Any
     normalization: str
     norm_first: bool
+    final_norm: bool | None
     norm_epsilon: float
     dropout: float
     attention_dropout: float

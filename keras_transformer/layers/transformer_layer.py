@@ -104,7 +104,7 @@ class TransformerLayer(TakesLayerConfig, KeepsQuantization, arguments.KnownArgum
 
 
 class TransformerStack(TransformerLayer):
-    """Base of `Encoder` and `Decoder`: `num_layers` equal layers, and a final norm if `norm_first`.
+    """Base of `Encoder` and `Decoder`: `num_layers` equal layers, and a final norm where there is one.
 
     Args:
         num_layers: N, >= 1.
@@ -141,15 +141,15 @@ class TransformerStack(TransformerLayer):
                 layer._terms = lambda: shared
             layer.build(*shapes)
             self.layers.append(layer)
-        if self.norm_first:
-            # Without it the last residual sum would leave the stack unnormalised.
+        if self.config.has_final_norm:
+            # With `norm_first`, without it the last residual sum would leave the stack unnormalised.
             self.final_norm = norm_layer(
                 self.normalization, self.norm_epsilon, dtype=policy, name="final_norm"
             )
             self.final_norm.build(shapes[0])
 
     def _finish(self, hidden):
-        return self.final_norm(hidden) if self.norm_first else hidden
+        return self.final_norm(hidden) if self.config.has_final_norm else hidden
 
     def grow(self, state: Any, max_length: int) -> Any:
         """Of all layers, a list; see `TransformerLayer.grow`."""

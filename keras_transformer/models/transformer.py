@@ -12,6 +12,7 @@ from keras_transformer.layers.layer_config import LayerFields, TakesLayerConfig
 from keras_transformer.layers.position_kinds import encoded, input_encoding
 from keras_transformer.models.base import check_inputs
 from keras_transformer.models.seq2seq import Seq2Seq
+from keras_transformer.special_ids import END_ID
 from keras_transformer.types import Tensor, Tree
 
 
@@ -25,13 +26,15 @@ class Transformer(TakesLayerConfig, Seq2Seq):
     Args:
         source_vocabulary_size: number of source ids, special ids included.
         target_vocabulary_size: V, number of target ids, special ids included.
-        num_layers: N, of the encoder and of the decoder, >= 1.
+        num_layers: N, of the encoder, and of the decoder unless `num_decoder_layers` is given, >= 1.
         hidden_dim: D, width of every layer's input and output.
         num_heads: H, 8 if None.
         intermediate_dim: width inside the feed-forward networks, 2,048 if None.
         key_dim: width of one head; hidden_dim / num_heads if None.
         share_embeddings: whether source, target and logits share one matrix (section 3.4, a joint
             vocabulary); else target and logits share one, and the source has its own. See `tie_logits`.
+        num_decoder_layers: of the decoder, >= 1; `num_layers` if None. A shallow one decodes faster (Kasai et
+            al. 2021, "Deep Encoder, Shallow Decoder").
         max_length: number of learned positions; None for others, by default the sinusoid of section 3.5,
             which has no limit.
         embedding_scale: factor on the vectors of ids; sqrt(hidden_dim), as in the paper, if None.
@@ -40,6 +43,8 @@ class Transformer(TakesLayerConfig, Seq2Seq):
             2020; None for none, as in the paper.
         tie_logits: whether the logits' matrix is that of the target's embedding, as in the paper; else they
             have one of their own, as in T5 1.1.
+        reads_source_end: whether the source's end token is read; else it is like padding, for models that
+            were trained without one, as OpenNMT-tf's are by default.
         config: a whole `layers.LayerConfig`, of both stacks, in place of its fields.
         **fields: the others of `layers.LayerConfig`; `dropout` (0.1) also drops values of an embedding.
 
@@ -82,11 +87,13 @@ class Transformer(TakesLayerConfig, Seq2Seq):
         key_dim: int | None = None,
         *,
         share_embeddings: bool = False,
+        num_decoder_layers: int | None = None,
         max_length: int | None = None,
         embedding_scale: float | None = None,
         use_logits_bias: bool = False,
         logits_scale: float | None = None,
         tie_logits: bool = True,
+        reads_source_end: bool = True,
         config: layers.LayerConfig | None = None,
         **fields: Unpack[LayerFields],
     ):
@@ -102,13 +109,15 @@ class Transformer(TakesLayerConfig, Seq2Seq):
             config=config,
             **fields,
         )
-        arguments.check_optional_sizes(max_length=max_length)
+        arguments.check_optional_sizes(num_decoder_layers=num_decoder_layers, max_length=max_length)
         arguments.check_heads(hidden_dim, self.num_heads, self.key_dim)
+        self.num_decoder_layers = num_layers if num_decoder_layers is None else num_decoder_layers
         self.max_length = max_length
         self.embedding_scale = embedding_scale
         self.use_logits_bias = use_logits_bias
         self.logits_scale = logits_scale
         self.tie_logits = tie_logits
+        self.reads_source_end = reads_source_end
 
         policy = self.dtype_policy
         embedding = partial(layers.TokenEmbedding, hidden_dim=hidden_dim, scale=embedding_scale, dtype=policy)
@@ -121,7 +130,9 @@ class Transformer(TakesLayerConfig, Seq2Seq):
         )
         self.embedding_dropout = keras.layers.Dropout(self.dropout, dtype=policy)
         self.encoder = layers.Encoder(num_layers, config=self.config, dtype=policy, name="encoder")
-        self.decoder = layers.Decoder(num_layers, config=self.config, dtype=policy, name="decoder")
+        self.decoder = layers.Decoder(
+            self.num_decoder_layers, config=self.config, dtype=policy, name="decoder"
+        )
 
     @classmethod
     def from_preset(
@@ -157,15 +168,19 @@ class Transformer(TakesLayerConfig, Seq2Seq):
         check_inputs(inputs, "source_ids", "target_ids")
         source_ids = inputs["source_ids"]
         memory = self.encode(source_ids, training=training)
-        memory_mask = masks.padding_mask(source_ids)
+        memory_mask = self._source_mask(source_ids)
         return self.decode(inputs["target_ids"], memory, memory_mask, training=training)
+
+    def _source_mask(self, source_ids):
+        """What of the source is attended to, bool, (B, S)."""
+        mask = masks.padding_mask(source_ids)
+        return mask if self.reads_source_end else ops.logical_and(mask, ops.not_equal(source_ids, END_ID))
 
     def encode(self, source_ids: Tensor, training: bool | None = None) -> Tensor:
         """Source ids (B, S) -> memory (B, S, D)."""
         hidden = encoded(self.source_positions, self.source_embedding(source_ids))
         hidden = self.embedding_dropout(hidden, training=training)
-        mask = masks.padding_mask(source_ids)
-        return self.encoder(hidden, hidden_mask=mask, training=training)
+        return self.encoder(hidden, hidden_mask=self._source_mask(source_ids), training=training)
 
     def decode(
         self, target_ids: Tensor, memory: Tensor, memory_mask: Tensor, training: bool | None = None
@@ -184,7 +199,7 @@ class Transformer(TakesLayerConfig, Seq2Seq):
             self.build()
         source_ids = inputs["source_ids"]
         memory = self.encode(source_ids, training=False)
-        return self.decoder.initial_state(memory, max_length, masks.padding_mask(source_ids))
+        return self.decoder.initial_state(memory, max_length, self._source_mask(source_ids))
 
     def grow(self, target_state: Tree, max_length: int) -> Tree:
         """See `AutoregressiveModel`."""

@@ -19,6 +19,7 @@ from keras_transformer.types import StrPath
 with needs("text"):
     from keras_transformer.tokenizers.characters import CharacterTokenizer
     from keras_transformer.tokenizers.marian import MarianTokenizer
+    from keras_transformer.tokenizers.pieces import PieceTokenizer
     from keras_transformer.tokenizers.sentencepiece import (
         MODEL_FILE,
         SentencePieceTokenizer,
@@ -27,20 +28,29 @@ with needs("text"):
     from keras_transformer.tokenizers.t5 import T5Tokenizer
     from keras_transformer.tokenizers.text import CONFIG_FILE
     from keras_transformer.tokenizers.wordpiece import WordPieceTokenizer
+    from keras_transformer.tokenizers.words import WordTokenizer
 
 __all__ = [
     "CharacterTokenizer",
     "MarianTokenizer",
+    "PieceTokenizer",
     "SentencePieceTokenizer",
     "T5Tokenizer",
     "Tokenizer",
     "VocabularySizeError",
     "WordPieceTokenizer",
+    "WordTokenizer",
     "load",
 ]
 
 Tokenizer: TypeAlias = (
-    SentencePieceTokenizer | CharacterTokenizer | MarianTokenizer | T5Tokenizer | WordPieceTokenizer
+    SentencePieceTokenizer
+    | CharacterTokenizer
+    | PieceTokenizer
+    | MarianTokenizer
+    | T5Tokenizer
+    | WordTokenizer
+    | WordPieceTokenizer
 )
 
 
@@ -60,11 +70,13 @@ def load(folder: StrPath) -> Tokenizer:
             if tokenizer.vocabulary_size == config["vocabulary_size"]:
                 return tokenizer
             raise ValueError(f"{MODEL_FILE} has {tokenizer.vocabulary_size} pieces")
-        for looked_up in (MarianTokenizer, T5Tokenizer):
+        options = {name: value for name, value in config.items() if name != "kind"}
+        for looked_up in (PieceTokenizer, MarianTokenizer, T5Tokenizer):
             if config["kind"] == looked_up.kind:
-                return looked_up((folder / MODEL_FILE).read_bytes(), config["vocabulary"])
-        if config["kind"] == "wordpiece":
-            return WordPieceTokenizer(**{name: value for name, value in config.items() if name != "kind"})
+                return looked_up((folder / MODEL_FILE).read_bytes(), **options)
+        for plain in (WordTokenizer, WordPieceTokenizer):
+            if config["kind"] == plain.kind:
+                return plain(**options)
         raise ValueError(f"kind {config['kind']!r} is not known")
     except FileNotFoundError as error:
         missing = Path(error.filename).name

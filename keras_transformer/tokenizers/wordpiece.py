@@ -46,6 +46,8 @@ class WordPieceTokenizer(tf.Module):
         ValueError: a piece is there twice, or is empty, a special one is not there, or the padding is not 0.
     """
 
+    kind = "wordpiece"  # its name in `tokenizer.json`
+
     def __init__(
         self,
         vocabulary: Sequence[str],
@@ -131,7 +133,7 @@ class WordPieceTokenizer(tf.Module):
         """Writes `tokenizer.json`, vocabulary included, into `folder`; makes it if missing."""
         write_config(
             folder,
-            kind="wordpiece",
+            kind=self.kind,
             lowercase=self.lowercase,
             strip_accents=self.strip_accents,
             **self._special,

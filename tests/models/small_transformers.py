@@ -21,7 +21,8 @@ def small(**kwargs):
 def small_other(**kwargs):
     """The other choice wherever there is one."""
     options = {"norm_first": True, "share_embeddings": True, "max_length": 11, "key_dim": 5}
-    return models.Transformer(VOCABULARY, VOCABULARY, **{**SIZES, **options, "activation": "gelu", **kwargs})
+    options |= {"num_decoder_layers": 2, "activation": "gelu"}
+    return models.Transformer(VOCABULARY, VOCABULARY, **{**SIZES, **options, **kwargs})
 
 
 both = pytest.mark.parametrize("make", [small, small_other])

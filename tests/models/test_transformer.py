@@ -32,6 +32,15 @@ def test_standard_checks(check, make, tmp_path):
     check(make, (INPUTS,), tmp_path)
 
 
+def test_the_decoder_may_have_fewer_layers_or_more():
+    model = checks.built(lambda: small(num_layers=3, num_decoder_layers=2), (INPUTS,))
+    assert [len(stack.layers) for stack in (model.encoder, model.decoder)] == [3, 2]
+    assert model.get_config()["num_decoder_layers"] == 2
+    _, state = model.decode_step(TARGET_IDS[:, 0], model.initial_state(INPUTS, T), 0)
+    assert model.attention(state).shape[1] == 2
+    assert small(num_layers=3).num_decoder_layers == 3
+
+
 # The formula
 
 
@@ -232,7 +241,9 @@ def test_shared_embeddings_need_one_vocabulary():
         models.Transformer.from_preset("transformer_tiny", 13, 17)
 
 
-@pytest.mark.parametrize("name", ["source_vocabulary_size", "target_vocabulary_size", *SIZES])
+@pytest.mark.parametrize(
+    "name", ["source_vocabulary_size", "target_vocabulary_size", "num_decoder_layers", *SIZES]
+)
 def test_sizes_are_positive(name):
     sizes = {"source_vocabulary_size": 13, "target_vocabulary_size": 17, **SIZES, name: 0}
     with pytest.raises(ValueError, match=f"`{name}`"):

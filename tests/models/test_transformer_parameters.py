@@ -57,13 +57,13 @@ def without_memory(make):
 
 def formula(model, separate_source=False):
     """The same count from the paper's formulas."""
-    d, f, n = model.hidden_dim, model.intermediate_dim, model.num_layers
+    d, f = model.hidden_dim, model.intermediate_dim
     inner = model.num_heads * (model.key_dim or d // model.num_heads)
     attention = 3 * (d * inner + inner) + inner * d + d
     network = d * f + f + f * d + d
     norm = 2 * d
-    encoder = n * (attention + network + 2 * norm)
-    decoder = n * (2 * attention + network + 3 * norm)
+    encoder = model.num_layers * (attention + network + 2 * norm)
+    decoder = model.num_decoder_layers * (2 * attention + network + 3 * norm)
     final_norms = 2 * norm if model.norm_first else 0
     vocabulary = model.target_vocabulary_size
     vocabulary += model.source_vocabulary_size if separate_source else 0
@@ -111,7 +111,7 @@ def test_parameters_with_the_vocabulary_of_the_paper_are_within_seven_percent(ro
 
 @both
 def test_formula_counts_the_parameters_that_exist(make):
-    model = checks.built(lambda: make(num_layers=2), (INPUTS,))
+    model = checks.built(lambda: make(num_layers=3), (INPUTS,))
     # Weight by weight: a matrix that is shared counts once.
     sizes = {id(w): int(np.prod(w.shape)) for w in model.weights}
     assert sum(sizes.values()) == formula(model, separate_source=make is small)

@@ -18,7 +18,9 @@ SEED = 4
 SENTENCES = ["3 février 1987", "March 5, 2031", "среда, 5 марта 2031 г.", "2031년 3월 5일"] * 5
 SIZES = dict(num_layers=2, hidden_dim=16, num_heads=2, intermediate_dim=23)
 VARIANTS = {
-    "norm after, shared, sinusoid, relu": dict(share_embeddings=True),
+    "norm after, shared, sinusoid, relu, one decoder layer": dict(
+        share_embeddings=True, num_decoder_layers=1
+    ),
     "norm after, separate, learned, swish, logits with a bias": dict(
         max_length=MAX_LENGTH, activation="swish", embedding_scale=1.5, use_logits_bias=True
     ),

@@ -121,6 +121,17 @@ def own_weights(model):
     return {path: np.array(ops.convert_to_numpy(value)) for path, value in weight_paths(model).items()}
 
 
+def test_a_decoder_of_fewer_layers_keeps_the_first_of_them(tmp_path, run):
+    tensors = {x: w for x, w in marian_folder.weights().items() if "decoder.layers.1." not in x}
+    source = marian_folder.make(tmp_path / "source", tensors=tensors, **changed(decoder_layers=1))
+    found, whole = marian.read(SourceFolder(source)), own_weights(load_model(run / "model.keras"))
+    assert (found.config.model.num_layers, found.config.model.num_decoder_layers) == (2, 1)
+    own = own_weights(found.model)
+    assert own.keys() == {path for path in whole if not path.startswith("decoder/layer_1/")} < whole.keys()
+    for path, value in own.items():
+        np.testing.assert_array_equal(value, whole[path], err_msg=path)
+
+
 def test_a_run_says_where_it_came_from_and_translates(run, capsys):
     facts = json.loads((run / "imported.json").read_text())
     assert facts["model_type"] == "marian" and not facts["left_out"]
@@ -211,7 +222,11 @@ FOLDERS = {
     "another padding": (None, changed(pad_token_id=3), f"`pad_token_id` of config.json must be {PAD}"),
     "another end": (None, changed(eos_token_id=2), "`eos_token_id` of config.json must be 0"),
     "other bad words": (None, changed(bad_words_ids=[[4]]), "`bad_words_ids` of config.json must be"),
-    "fewer layers in the decoder": (None, changed(decoder_layers=1), "`decoder_layers` of config.json must"),
+    "fewer heads in the decoder": (
+        None,
+        changed(decoder_attention_heads=1),
+        "`decoder_attention_heads` of config.json must",
+    ),
     "norms first": (None, changed(normalize_before=True), "`normalize_before` of config.json must be False"),
     "an unknown activation": (None, changed(activation_function="gelu_new"), "`activation_function` of"),
     "a link to weights elsewhere": ({}, {"tf_model.h5": "link"}, "Weights must not be links"),

@@ -108,6 +108,15 @@ def test_the_same_weights_in_other_files_are_the_same_model(tmp_path, run, name)
         np.testing.assert_allclose(value, expected[path], atol=atol, err_msg=path)
 
 
+def test_a_decoder_of_fewer_layers_keeps_the_first_of_them(tmp_path, run):
+    tensors = {x: w for x, w in t5_folder.weights().items() if "decoder.block.1." not in x}
+    source = t5_folder.make(tmp_path / "source", tensors=tensors, **changed(num_decoder_layers=1))
+    own, whole = own_weights(model_of(source)), own_weights(Translator.from_run(run).model)
+    assert len(own) < len(whole) and not [path for path in own if path.startswith("decoder/layer_1/")]
+    for path in own.keys() & whole.keys():  # the one table of positions counts as the last layer's
+        np.testing.assert_array_equal(own[path], whole[path], err_msg=path)
+
+
 @pytest.mark.parametrize(
     ("name", "values", "is_scaled"),
     [
@@ -265,10 +274,10 @@ FOLDERS = {
         "`decoder_start_token_id` of config.json must be 0. Received: 3",
     ),
     "another end": (None, changed(eos_token_id=2), "`eos_token_id` of config.json must be 1. Received: 2"),
-    "fewer layers in the decoder": (
+    "a number of layers that is none": (
         None,
-        changed(num_decoder_layers=1),
-        "`num_decoder_layers` of config.json",
+        changed(num_decoder_layers="1"),
+        "must have num_decoder_layers, of the type int",
     ),
     "an unknown network": (
         None,

@@ -68,6 +68,7 @@ RANGES = {
     "tokenizer.source.vocabulary_size": POSITIVE,
     "tokenizer.target.vocabulary_size": POSITIVE,
     "model.num_layers": DEPTH,
+    "model.num_decoder_layers": DEPTH,
     "model.hidden_dim": SIZE,
     "model.num_heads": SIZE,
     "model.intermediate_dim": SIZE,

@@ -8,5 +8,7 @@ FAMILIES = {
     "bert": "bert",
     "marian": "marian",
     "mt5": "t5",
+    "opennmt_tf": "opennmt",
     "t5": "t5",
+    "torch_transformer": "torch_transformer",
 }

@@ -79,15 +79,10 @@ def _from_json(whole):
 
 def _from_lines(source):
     """The vocabulary of vocab.txt, a piece a line."""
-    path = source.file("vocab.txt")
-    if path is None:
+    lines = source.lines("vocab.txt")
+    if lines is None:
         raise ValueError(
             "A folder of this family holds tokenizer.json or vocab.txt. "
             f"Received: {source.path}, with neither."
         )
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} must be UTF-8. Received: {error}.") from error
-    # Not `splitlines`: a piece may be a character that it takes for the end of a line.
-    return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
+    return lines

@@ -49,8 +49,8 @@ def _config(source):
         source.refuse_unless(name, False, None)
     source.refuse_unless("static_position_embeddings", True, None)
     source.refuse_unless("tie_word_embeddings", True)
-    for name in ("layers", "attention_heads", "ffn_dim"):
-        # Encoder and decoder are alike.
+    for name in ("attention_heads", "ffn_dim"):
+        # Layers of encoder and decoder are alike.
         source.refuse_unless(f"decoder_{name}", source.value(f"encoder_{name}", int))
     if "activation_function" not in source.config:
         raise ValueError("config.json must have an activation_function. Received: none.")
@@ -61,6 +61,7 @@ def _config(source):
         tokenizer=TokenizersConfig(source=side, target=side),
         model=TransformerConfig(
             num_layers=source.value("encoder_layers", int),
+            num_decoder_layers=source.value("decoder_layers", int),
             hidden_dim=source.value("d_model", int),
             num_heads=source.value("encoder_attention_heads", int),
             intermediate_dim=source.value("encoder_ffn_dim", int),

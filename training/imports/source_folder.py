@@ -1,4 +1,4 @@
-"""A folder as `save_pretrained` of the library transformers writes it: JSON, a tokenizer's files, weights."""
+"""A folder of somebody else's model: what says how it is made, a tokenizer's files, weights."""
 
 import hashlib
 import re
@@ -8,6 +8,8 @@ from typing import Any
 from keras_transformer.saving.run_files import read_json
 
 CONFIG_FILE = "config.json"
+# What says, in a folder of OpenNMT-tf, which checkpoint is the newest; such a folder is told by it.
+CHECKPOINT_FILE = "checkpoint"
 LICENCE = re.compile(r"(LICEN[CS]E|COPYING)(\.\w+)?", re.IGNORECASE)
 # Bytes of a file at a time.
 PART = 2**20
@@ -21,16 +23,19 @@ class SourceFolder:
 
     Attributes:
         path: the folder.
-        config: what config.json holds.
+        config: what config.json holds; of OpenNMT-tf's folders without one, their `model_type`.
         read_files: {name: path} of the files that were asked for and are there.
 
     Raises:
-        ValueError: it is no folder, or has no config.json with a `model_type`.
+        ValueError: it is no folder, or has neither a config.json with a `model_type` nor `checkpoint`.
     """
 
     def __init__(self, path):
         self.path = Path(path)
         self.read_files = {}
+        if (self.path / CHECKPOINT_FILE).is_file() and not (self.path / CONFIG_FILE).exists():
+            self.config = {"model_type": "opennmt_tf"}
+            return
         if not (self.path / CONFIG_FILE).is_file():
             raise ValueError(f"A folder of weights holds {CONFIG_FILE}. Received: {path}, which does not.")
         self.config = self.json(CONFIG_FILE)
@@ -62,6 +67,18 @@ class SourceFolder:
         path = self.file(name)
         return None if path is None else read_json(path, kind)
 
+    def lines(self, name: str) -> list[str] | None:
+        """The lines of a text file; None if it is not there. ValueError if it is not UTF-8."""
+        path = self.file(name)
+        if path is None:
+            return None
+        try:
+            text = path.read_bytes().decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path} must be UTF-8. Received: {error}.") from error
+        # Not `splitlines`: a piece may be a character that it takes for the end of a line.
+        return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
+
     def value(self, name: str, kind: type, default=None) -> Any:
         """A value of config.json.
 
@@ -83,6 +100,14 @@ class SourceFolder:
         if found not in allowed:
             known = " or ".join(repr(value) for value in allowed)
             raise ValueError(f"`{name}` of {CONFIG_FILE} must be {known}. Received: {found!r:.80}.")
+
+    def refuse_others(self, *known: str) -> None:
+        """Raises ValueError if config.json has an option besides `model_type` and the known ones."""
+        for name in sorted(set(self.config) - {"model_type", *known}):
+            raise ValueError(
+                f"{CONFIG_FILE} must have no other options than model_type, {', '.join(known)}. "
+                f"Received: {name!r:.80}."
+            )
 
     def provenance(self) -> dict:
         """Where the model came from: the folder's name, a licence that it names, sums of what was read."""

@@ -66,8 +66,9 @@ def _is_tied(source, tensors):
 
 def _config(source, is_tied):
     num_layers, width = source.value("num_layers", int), source.value("d_model", int)
-    # Encoder and decoder are alike.
-    source.refuse_unless("num_decoder_layers", num_layers, None)
+    num_decoder_layers = num_layers
+    if source.config.get("num_decoder_layers") is not None:
+        num_decoder_layers = source.value("num_decoder_layers", int)
     source.refuse_unless("feed_forward_proj", *ACTIVATIONS)
     # Version 1.0 scales what becomes logits: old folders say so by tying them. mT5 is like 1.1.
     is_scaled = source.value("tie_word_embeddings", bool, True) and source.config["model_type"] == "t5"
@@ -78,6 +79,7 @@ def _config(source, is_tied):
         tokenizer=TokenizersConfig(source=TokenizerConfig(kind="imported")),
         model=TransformerConfig(
             num_layers=num_layers,
+            num_decoder_layers=num_decoder_layers,
             hidden_dim=width,
             num_heads=source.value("num_heads", int),
             intermediate_dim=source.value("d_ff", int),

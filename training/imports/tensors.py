@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from training.imports.source_folder import SourceFolder
+from training.imports.source_folder import CONFIG_FILE, SourceFolder
 from training.imports.weight_files import TYPES, KerasFile, SafetensorsFile, TorchFile
 
 # In the order in which they are preferred. Of several files an index says which tensor is where.
@@ -15,6 +15,7 @@ FORMATS = {
     "model.safetensors": SafetensorsFile,
     "tf_model.h5": KerasFile,
     "pytorch_model.bin": TorchFile,
+    "model.pt": TorchFile,
 }
 INDEX = ".index.json"
 
@@ -24,15 +25,17 @@ class Tensors:
 
     Args:
         source: the folder.
+        shapes_by: what says which shapes there must be.
 
     Raises:
         ValueError: there is no such file, one is damaged, the index does not say what the files hold or names
             one elsewhere.
     """
 
-    def __init__(self, source: SourceFolder):
+    def __init__(self, source: SourceFolder, shapes_by: str = CONFIG_FILE):
         self._files = {}
         self._taken = set()
+        self._shapes_by = shapes_by
         weights, reader = _format(source)
         for name, names in _files(source, weights).items():
             path = source.file(name)
@@ -55,20 +58,31 @@ class Tensors:
     def __contains__(self, name) -> bool:
         return name in self._files
 
+    def shape(self, name: str, num_axes: int | None = None) -> tuple[int, ...]:
+        """Of a tensor. ValueError if it is not there, or has another number of axes."""
+        if name not in self._files:
+            raise ValueError(f"The weights must hold the tensor {name}. Received: {len(self._files)} others.")
+        shape = self._files[name].shape_and_type(name)[0]
+        if num_axes is not None and (len(shape) != num_axes or 0 in shape):
+            raise ValueError(
+                f"The tensor {name} must have {num_axes} axes, none of them empty. Received: {shape}."
+            )
+        return shape
+
     def read(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
         """A tensor as float32.
 
         Raises:
             ValueError: it is not there, or has another shape or no floating-point numbers.
         """
-        if name not in self._files:
-            raise ValueError(f"The weights must hold the tensor {name}. Received: {len(self._files)} others.")
+        found = self.shape(name)
         self._taken.add(name)
         file = self._files[name]
-        found, kind = file.shape_and_type(name)
+        kind = file.shape_and_type(name)[1]
         if found != tuple(shape):
             raise ValueError(
-                f"The tensor {name} must have the shape {tuple(shape)}, by config.json. Received: {found}."
+                f"The tensor {name} must have the shape {tuple(shape)}, by {self._shapes_by}. "
+                f"Received: {found}."
             )
         if kind not in TYPES:
             raise ValueError(f"The tensor {name} must be of the type {', '.join(TYPES)}. Received: {kind}.")
@@ -87,8 +101,8 @@ class Tensors:
         strangers = [name for name in others if not left_out.fullmatch(name)]
         if strangers:
             raise ValueError(
-                f"The weights must be those of config.json. Received: {len(strangers)} more, the first of "
-                f"them {strangers[0]!r:.80}."
+                f"The weights must be those of {self._shapes_by}. Received: {len(strangers)} more, "
+                f"the first of them {strangers[0]!r:.80}."
             )
         return others
 
@@ -105,7 +119,8 @@ def _format(source):
     if FORMATS[name] is TorchFile and importlib.util.find_spec("torch") is None:
         raise ValueError(
             f"{name} is a pickle, which PyTorch alone reads here: install torch, or convert it by "
-            "save_pretrained(folder, safe_serialization=True) of the library transformers. "
+            "save_pretrained(folder, safe_serialization=True) of the library transformers or, if the model "
+            "is your own, save_model(model, 'model.safetensors') of safetensors.torch. "
             f"Received: {source.path}, with nothing else."
         )
     return name, FORMATS[name]

@@ -22,7 +22,8 @@ class TransformerLayersConfig:
         activation: of the feed-forward networks; with a gate: swiglu, geglu, geglu_tanh, reglu, glu,
             bilinear.
         normalization: layer_norm or rms_norm.
-        norm_first: whether sub-layers normalise their input, with a final norm; else the sum.
+        norm_first: whether sub-layers normalise their input; else the sum.
+        final_norm: whether a norm follows the last layer of a stack; norm_first if None.
         norm_epsilon: added to the variance.
         dropout: probability of dropping a value of a sub-layer's output or an embedding [P_drop].
         attention_dropout: probability of dropping an attention weight.
@@ -39,6 +40,7 @@ class TransformerLayersConfig:
     activation: str = "relu"
     normalization: Literal["layer_norm", "rms_norm"] = "layer_norm"
     norm_first: bool = False
+    final_norm: bool | None = None
     norm_epsilon: float = 1e-6
     dropout: float = 0.1
     attention_dropout: float = 0.0

@@ -118,7 +118,8 @@ class TransformerConfig(TransformerLayersConfig):
 
     Args:
         kind: this model.
-        num_layers: layers of the encoder and of the decoder [N].
+        num_layers: layers of the encoder, and of the decoder unless it has a number of its own [N].
+        num_decoder_layers: layers of the decoder; num_layers if None.
         hidden_dim: width of every layer [d_model], a multiple of num_heads unless key_dim is given.
         share_embeddings: whether source, target and logits share one matrix; None: where the
             vocabulary is joint.
@@ -126,16 +127,19 @@ class TransformerConfig(TransformerLayersConfig):
         use_logits_bias: whether a bias for each id is added to the logits.
         logits_scale: factor on the decoder's output before it becomes logits; none if None.
         tie_logits: whether the logits' matrix is that of the target's embedding; else their own.
+        reads_source_end: whether the source's end token is read; else it is like padding.
     """
 
     kind: Literal["transformer"] = "transformer"
     num_layers: int = 6
+    num_decoder_layers: int | None = None
     hidden_dim: int = 512
     share_embeddings: bool | None = None
     embedding_scale: float | None = None
     use_logits_bias: bool = False
     logits_scale: float | None = None
     tie_logits: bool = True
+    reads_source_end: bool = True
 
 
 @dataclass(frozen=True)

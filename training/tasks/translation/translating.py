@@ -73,9 +73,10 @@ def check_attention(options, model) -> None:
     asked = "--picture" if options.picture else "--with_alignments" if options.with_alignments else None
     if asked and getattr(model, "attention", None) == "none":
         raise ValueError(f"{asked} is for models with attention. Received: model.attention none.")
+    num_layers = getattr(model, "num_decoder_layers", None) or model.num_layers
     sizes = {
         # A recurrent decoder has one attention, above all layers.
-        "layer": 1 if model.kind == "rnn_seq2seq" else model.num_layers,
+        "layer": 1 if model.kind == "rnn_seq2seq" else num_layers,
         "head": getattr(model, "num_heads", 1),
     }
     for name, size in sizes.items():
