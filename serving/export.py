@@ -50,10 +50,11 @@ def main(arguments=None) -> None:
     )
     parser.add_argument(
         "--format",
-        type=Literal["saved_model", "ctranslate2", "onnx"],
+        type=Literal["saved_model", "ctranslate2", "onnx", "huggingface"],
         default="saved_model",
-        help="saved_model for TF Serving; ctranslate2 or onnx (encoder and one decoding step): OUTPUT is "
-        "then the folder of one model, which must not exist, without search and limits",
+        help="saved_model for TF Serving; ctranslate2, onnx (encoder and one decoding step) or huggingface "
+        "(a Marian folder of transformers): OUTPUT is then the folder of one model, which must not exist, "
+        "without search and limits",
     )
     parser.add_argument(
         "--quantization",
@@ -101,7 +102,7 @@ def export_elsewhere(options, search) -> None:
         )
     with quiet.start_up():
         from keras_transformer.saving import run_files
-        from serving import ctranslate2_format, onnx_format
+        from serving import ctranslate2_format, huggingface_format, onnx_format
     kind = run_files.kind(options.run)
     if kind != "transformer":
         raise ValueError(
@@ -110,6 +111,8 @@ def export_elsewhere(options, search) -> None:
         )
     if options.format == "onnx":
         folder = onnx_format.export(options.run, options.output, options.checkpoint)
+    elif options.format == "huggingface":
+        folder = huggingface_format.export(options.run, options.output, options.checkpoint)
     else:
         quantization = None if options.quantization == "float32" else options.quantization
         folder = ctranslate2_format.export(options.run, options.output, quantization, options.checkpoint)
