@@ -1,6 +1,5 @@
 """Folders of PyTorch's nn.Transformer become translators: its own answers, other files; what is refused."""
 
-
 import numpy as np
 import pytest
 import tensorflow as tf
