@@ -67,6 +67,11 @@ def graphs(model, max_length) -> dict:
     """
     if not isinstance(model, models.Transformer) or model.compute_dtype != "float32":
         raise ValueError(f"For ONNX a model must be a float32 Transformer. Received: {model!r}.")
+    if model.num_key_value_heads == 1 < model.num_heads:
+        raise ValueError(
+            "For ONNX heads must not all share one head of keys: tf2onnx 1.17 makes products of other shapes "
+            f"of them. Received: num_heads={model.num_heads}, num_key_value_heads=1."
+        )
     # Of sources of one token and of two: the axes that differ are the source's.
     states = [model.initial_state({"source_ids": tf.fill([1, n], END_ID)}, max_length) for n in (1, 2)]
     example, longer = ({side: state[side] for side in ("source", "target")} for state in states)

@@ -17,7 +17,8 @@ from keras_transformer import arguments
 def distances(query_positions: Any, key_positions: Any) -> Any:
     """Position of the key minus that of the query: (T, S), or (B, T, S) if one of them has rows."""
     query_positions, key_positions = (ops.cast(x, "int32") for x in (query_positions, key_positions))
-    return key_positions[..., None, :] - query_positions[..., :, None]
+    # What ONNX knows, too: it has no slices with an ellipsis.
+    return ops.expand_dims(key_positions, -2) - ops.expand_dims(query_positions, -1)
 
 
 def clipped_distances(query_positions: Any, key_positions: Any, max_distance: int) -> Any:
