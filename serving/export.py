@@ -13,7 +13,7 @@ from typing import Literal
 import command_line
 from command_line import quiet
 from command_line.search_options import SearchOptions
-from serving import versions
+from serving import versions, xla
 from serving.limits import Limits
 
 # How CTranslate2 may store weights.
@@ -60,6 +60,22 @@ def main(arguments=None) -> None:
         type=Literal[QUANTIZATIONS],
         help="of the format ctranslate2: how weights are stored; float32 if absent",
     )
+    parser.add_argument(
+        "--xla",
+        action="store_true",
+        help="the search compiled by XLA, for the shapes of the next two options; a server on CPUs must be "
+        f"started with {xla.SERVER_FLAG}",
+    )
+    parser.add_argument(
+        "--xla_rows",
+        type=list[int],
+        help=f"with --xla: rows that requests are filled up to; {list(xla.ROWS)} if absent",
+    )
+    parser.add_argument(
+        "--xla_lengths",
+        type=list[int],
+        help=f"with --xla: tokens that texts are filled up to; {xla.LENGTH} and the longest if absent",
+    )
     parser.add_class_arguments(Limits, as_group=False)
     parser.add_class_arguments(SearchOptions, as_group=False)
     options = parser.parse_args(arguments)
@@ -80,6 +96,7 @@ def main(arguments=None) -> None:
         options.checkpoint,
         Limits.read(options),
         options.keep,
+        xla.Shapes.read(options),
     )
 
 
@@ -91,7 +108,9 @@ def export_elsewhere(options, search) -> None:
     """
     # What is chosen when the model is used, or is not a part of it.
     given = [
-        name for name in ("version", "ensemble", "layer", "head", "keep") if options[name] not in (None, [])
+        name
+        for name in ("version", "ensemble", "layer", "head", "keep", "xla")
+        if options[name] not in (None, [], False)
     ]
     given += ["search"] * (search != SearchOptions()) + ["limits"] * (Limits.read(options) != Limits())
     if given:
@@ -128,6 +147,7 @@ def export(
     checkpoint=None,
     limits=None,
     keep=None,
+    shapes=None,
 ) -> Path:
     """Writes a run's model as a new version of a served model.
 
@@ -143,6 +163,7 @@ def export(
         limits: how large a request may be; `Limits()` if None.
         keep: versions that are kept; those beyond it that are older than the new one are removed. All if
             None.
+        shapes: `xla.Shapes` for which XLA compiles the search; None for a graph that any server runs.
 
     Returns:
         The version's folder, `output`/`version`.
@@ -176,7 +197,11 @@ def export(
                 raise ValueError(
                     f"`{name}` is for translators. Received: {name}={value}, for the kind {kind}."
                 )
-    served = pipeline.from_run(run_folder, checkpoint=checkpoint, **given).served(limits, **attended)
+    pipeline = pipeline.from_run(run_folder, checkpoint=checkpoint, **given)
+    facts = {} if shapes is None else shapes.put_into(pipeline, kind, limits.max_rows)
+    served = pipeline.served(limits, **attended)
+    if shapes is not None:
+        print(xla.compile_all(served.functions, served.warm_up))
     folder = saved_model.write(
         served.functions,
         served.resources,
@@ -184,7 +209,7 @@ def export(
         output,
         version,
         served.samples,
-        _facts(kind, served),
+        _facts(kind, served) | facts,
     )
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     print(

@@ -66,6 +66,7 @@ COMPUTING_OPS = frozenset(
 SAVING_OPS = frozenset({"SaveV2", "MergeV2Checkpoints", "ShardedFilename"})
 RESTORING_OPS = frozenset({"RestoreV2", "AssignVariableOp"})
 XLA_ATTRIBUTE = "_XlaMustCompile"
+XLA_MARK = " (XLA)"
 
 
 def read(path) -> Any:
@@ -98,8 +99,12 @@ def is_served(op: str) -> bool:
     return op in COMPUTING_OPS or op in TEXT_OPS or op.startswith("TFText>")
 
 
-def check(path) -> None:
+def check(path, compiled=False) -> None:
     """Raises unless a saved_model.pb has only ops that a served model may have.
+
+    Args:
+        path: a saved_model.pb.
+        compiled: whether XLA may compile some of them.
 
     Raises:
         ValueError: names the ops, or says how the weights are saved or restored otherwise than by TensorFlow.
@@ -108,13 +113,18 @@ def check(path) -> None:
     for meta_graph in read(path).meta_graphs:
         saving, restoring = _savers(meta_graph)
         for function, name in _uses(meta_graph.graph_def):
-            is_allowed = is_served(name) or (
-                function is not None
-                and (
-                    name in SAVING_OPS
-                    and function == saving
-                    or name in RESTORING_OPS
-                    and function == restoring
+            op = name.removesuffix(XLA_MARK) if compiled else name
+            is_allowed = (
+                is_served(op)
+                or (compiled and op == function)
+                or (
+                    function is not None
+                    and (
+                        name in SAVING_OPS
+                        and function == saving
+                        or name in RESTORING_OPS
+                        and function == restoring
+                    )
                 )
             )
             if not is_allowed:
@@ -131,11 +141,11 @@ def _uses(graph):
     """(name of the function, None for the graph itself; op) of each node."""
     for function in graph.library.function:
         if function.attr[XLA_ATTRIBUTE].b:
-            yield function.signature.name, f"{function.signature.name} (XLA)"
+            yield function.signature.name, f"{function.signature.name}{XLA_MARK}"
     bodies = [(None, graph.node), *((f.signature.name, f.node_def) for f in graph.library.function)]
     for function, nodes in bodies:
         for node in nodes:
-            yield function, f"{node.op} (XLA)" if node.attr[XLA_ATTRIBUTE].b else node.op
+            yield function, f"{node.op}{XLA_MARK}" if node.attr[XLA_ATTRIBUTE].b else node.op
 
 
 def _savers(meta_graph):
