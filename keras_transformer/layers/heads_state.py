@@ -9,17 +9,35 @@ from keras_transformer.types import Tensor
 def write(heads: Tensor, new: Tensor, index: int | Tensor) -> Tensor:
     """`heads` with `new`, (B, H, T, K), at the positions from `index` on.
 
-    In place where nobody else holds `heads`: on TensorFlow `ops.slice_update` is an operation of XLA alone,
-    and a scatter into rows copies all of the state.
+    In TensorFlow's plain graphs in place, where nobody else holds `heads`: a scatter would copy all of the
+    state. XLA compiles the scatter only, and Keras's `slice_update` would be an operation of XLA alone.
     """
+    if _is_in_plain_graph():
+        return _updated_slice(heads, new, index)
+    batch_size, num_heads, length, width = ops.shape(heads)
+    rows = ops.arange(batch_size * num_heads)[:, None] * length + (index + ops.arange(new.shape[2]))
+    flat = ops.reshape(heads, (-1, width))
+    flat = ops.scatter_update(flat, ops.reshape(rows, (-1, 1)), ops.reshape(new, (-1, width)))
+    return ops.reshape(flat, (-1, num_heads, length, width))
+
+
+def _is_in_plain_graph():
+    """Whether TensorFlow computes without XLA."""
     if keras.backend.backend() != "tensorflow":
-        return ops.slice_update(heads, (0, 0, index, 0), new)
+        return False
+    import tensorflow as tf
+    from tensorflow.python.ops import control_flow_util  # no public name
+
+    return not control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
+
+
+def _updated_slice(heads, new, index):
     import tensorflow as tf
 
     begin, end = tf.stack([0, 0, index, 0]), tf.stack([0, 0, index + new.shape[2], 0])
-    all_of = 0b1011  # all axes but that of the positions
+    others = 0b1011  # the axes that are taken whole
     return tf.raw_ops.TensorStridedSliceUpdate(
-        input=heads, begin=begin, end=end, strides=[1] * 4, value=new, begin_mask=all_of, end_mask=all_of
+        input=heads, begin=begin, end=end, strides=[1] * 4, value=new, begin_mask=others, end_mask=others
     )
 
 
