@@ -63,7 +63,13 @@ class Shapes:
                 raise ValueError(
                     f"`{name}` must be at most {most}: no request has more. Received: {sizes[-1]}."
                 )
+        if any(layer.compute_dtype != "float32" for layer in _models(pipeline.model)):
+            print("note: XLA rounds half precision in other places: texts may differ from a plain export's")
         return {"xla": {"rows": rows, "lengths": lengths, "server_flag": SERVER_FLAG}}
+
+
+def _models(model):
+    return getattr(model, "models", [model])
 
 
 def compile_all(functions, requests) -> str:

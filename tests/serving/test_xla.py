@@ -19,8 +19,9 @@ from .conftest import MAX_LENGTH, QUESTIONS, REQUESTS, ask, through_c_api
 ASKED = [*REQUESTS, ("translate", {"text": ["5"] * (len(QUESTIONS) + 1)})]
 
 
-def pipeline(most_ids=40, decodes=True):
-    return SimpleNamespace(decodes=decodes, most_ids=most_ids, compiled=None)
+def pipeline(most_ids=40, decodes=True, dtype="float32"):
+    model = SimpleNamespace(compute_dtype=dtype)
+    return SimpleNamespace(model=model, decodes=decodes, most_ids=most_ids, compiled=None)
 
 
 def test_sizes_without_the_option_are_refused():
@@ -50,6 +51,12 @@ def test_the_shapes_of_before_are_small_ones_and_the_longest():
     assert facts == {"rows": [1, 8], "lengths": [32, 40], "server_flag": "--xla_cpu_compilation_enabled"}
     assert xla.Shapes().put_into(pipeline(most_ids=20), "transformer", 8)["xla"]["lengths"] == [20]
     assert xla.Shapes().put_into(pipeline(most_ids=None), "captioner", 8)["xla"]["lengths"] == []
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_half_precision_is_told_that_its_texts_may_differ(capsys, dtype):
+    xla.Shapes().put_into(pipeline(dtype=dtype), "transformer", 8)
+    assert ("XLA rounds half precision" in capsys.readouterr().out) == (dtype == "bfloat16")
 
 
 def test_xla_is_allowed_where_the_manifest_says_so_and_its_ops_are_checked(tmp_path):
