@@ -1,11 +1,13 @@
-"""Decoded tokens per second of an exported model and of CTranslate2: python -m benchmarks.decoding
+"""Decoded tokens per second of exported models, plain and by XLA, and of CTranslate2.
 
-Both have the same random weights, sources, steps and number of threads, and compute in float32. Only
+    python -m benchmarks.decoding
+
+All have the same random weights, sources, steps and number of threads, and compute in float32. Only
 decoding is measured: ids to ids, pieces to pieces. The end token is forbidden before the last step, so that
-both take all steps.
+all take all steps.
 
 Each has a process of its own: threads that wait (TensorFlow's pools, CTranslate2's OpenMP) spin for a while
-before they sleep, and would take the other's cores. The two take turns, call by call: noise hits both.
+before they sleep, and would take the other's cores. They take turns, call by call: noise hits all.
 """
 
 import functools
@@ -39,16 +41,16 @@ def main(arguments=None):
     """Measures and prints a table."""
     parser = command_line.parser("benchmarks.decoding", __doc__)
     parser.add_argument("--models", type=list[Literal[*MODELS]], default=list(MODELS), help="sizes")
-    parser.add_argument("--batches", type=list[int], default=[1, 32], help="numbers of sources")
+    parser.add_argument("--batches", type=list[int], default=[1, 8, 32], help="numbers of sources")
     parser.add_argument("--steps", type=int, default=32, help="tokens decoded for each source")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of each of the two")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of each")
     parser.add_argument("--repeats", type=int, default=7, help="timed calls, of which the median counts")
     options = parser.parse_args(arguments)
     print(shlex.join(["python", "-m", "benchmarks.decoding", *(arguments or sys.argv[1:])]))
     print(machine(options.threads))
     print(f"source {SOURCE_LENGTH} tokens, {options.steps} steps; median of {options.repeats} calls\n")
-    print("| model | search | batch | SavedModel, tokens/s | CTranslate2, tokens/s | ratio |")
-    print("|---|---|---|---|---|---|")
+    print("| model | search | batch | SavedModel, tokens/s | by XLA | CTranslate2 | ratio | ratio by XLA |")
+    print("|---|---|---|---|---|---|---|---|")
     for name in options.models:
         with tempfile.TemporaryDirectory() as folder:
             measure(name, Path(folder), options)
@@ -68,23 +70,28 @@ def machine(threads):
 def measure(name, folder, options):
     """Prints the rows of one model."""
     with process() as writer:
-        writer.submit(write_models, name, folder, options.steps).result()
-    with process() as ours, process() as theirs:
+        writer.submit(write_models, name, folder, options.steps, sorted(options.batches)).result()
+    with process() as plain, process() as compiled, process() as theirs:
         for batch in options.batches:
             for search, width in WIDTHS.items():
                 case = (folder, width, batch, options.steps, options.threads)
                 rounds = []
                 for _ in range(1 + options.repeats):
-                    our_time = ours.submit(seconds_of_saved_model, *case).result()
-                    their_time = theirs.submit(seconds_of_ctranslate2, *case).result()
-                    rounds.append((our_time, their_time))
-                del rounds[0]  # The first call optimises the graph and makes room.
-                medians = [statistics.median(times) for times in zip(*rounds, strict=True)]
-                our_speed, their_speed = (f"{batch * options.steps / seconds:,.0f}" for seconds in medians)
-                ratio = statistics.median(their_time / our_time for our_time, their_time in rounds)
-                print(
-                    f"| {name} | {search} | {batch} | {our_speed} | {their_speed} | {ratio:.2f} |", flush=True
-                )
+                    times = (
+                        plain.submit(seconds_of_saved_model, "plain", *case).result(),
+                        compiled.submit(seconds_of_saved_model, "xla", *case).result(),
+                        theirs.submit(seconds_of_ctranslate2, *case).result(),
+                    )
+                    rounds.append(times)
+                del rounds[0]  # The first call optimises the graph, or compiles it, and makes room.
+                speeds = [
+                    f"{batch * options.steps / statistics.median(times):,.0f}"
+                    for times in zip(*rounds, strict=True)
+                ]
+                ratios = [
+                    f"{statistics.median(times[2] / times[way] for times in rounds):.2f}" for way in (0, 1)
+                ]
+                print(f"| {name} | {search} | {batch} | {' | '.join(speeds + ratios)} |", flush=True)
 
 
 def process():
@@ -92,13 +99,14 @@ def process():
     return ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn"))
 
 
-def write_models(name, folder, steps):
+def write_models(name, folder, steps, batches):
     """Writes the same weights as `folder`/saved_model and `folder`/ctranslate2."""
     with quiet.start_up():
         import keras
         import tensorflow as tf
 
         from keras_transformer import decoding, models
+        from keras_transformer.pipelines.compiled_search import CompiledSearch
         from serving import ctranslate2_format
 
     vocabulary, sizes = MODELS[name]
@@ -106,20 +114,25 @@ def write_models(name, folder, steps):
     model = models.Transformer(vocabulary, vocabulary, share_embeddings=True, **sizes)
     model.build()
 
-    def signature(width):
+    def signature(width, generate):
         limits = dict(max_length=steps, min_length=steps)
         beam = decoding.BeamSearch(width=width, alpha=0.0, **limits)
         search = decoding.Greedy(**limits) if width == 1 else beam
 
         @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32, name="source_ids")])
         def decode(source_ids):
-            return {"ids": decoding.generate(model, {"source_ids": source_ids}, search)[0]}
+            return {"ids": generate(model, {"source_ids": source_ids}, search)[0][:, 0]}
 
         return decode
 
     module = tf.Module()
     module.variables_of_keras = [variable.value for variable in model.variables]
-    signatures = {f"width_{width}": signature(width) for width in WIDTHS.values()}
+    ways = {"plain": decoding.generate_n_best, "xla": CompiledSearch(batches, [SOURCE_LENGTH])}
+    signatures = {
+        f"{way}_{width}": signature(width, generate)
+        for way, generate in ways.items()
+        for width in WIDTHS.values()
+    }
     tf.saved_model.save(module, str(folder / "saved_model"), signatures=signatures)
     with quiet.start_up():  # SentencePiece notes that there is nothing to normalise by
         tokenizer = word_tokenizer(vocabulary)
@@ -164,9 +177,9 @@ def load_saved_model(folder, threads):
         return tf.saved_model.load(str(folder / "saved_model"))
 
 
-def seconds_of_saved_model(folder, width, batch, steps, threads):
+def seconds_of_saved_model(way, folder, width, batch, steps, threads):
     """Time of one call."""
-    decode = load_saved_model(folder, threads).signatures[f"width_{width}"]
+    decode = load_saved_model(folder, threads).signatures[f"{way}_{width}"]
     import tensorflow as tf
 
     source_ids = tf.constant([[*row, END_ID] for row in sources(batch)], tf.int32)

@@ -13,7 +13,7 @@ from typing import Literal
 import command_line
 from command_line import quiet
 from command_line.search_options import SearchOptions
-from serving import versions
+from serving import versions, xla
 from serving.limits import Limits
 
 # How the files of a SavedModel may hold weights, see `serving.small_weights`.
@@ -79,6 +79,22 @@ def main(arguments=None) -> None:
         help="what the change by --weights is measured on, as --files of training.evaluate; the run's test "
         "data if absent, else its validation data",
     )
+    parser.add_argument(
+        "--xla",
+        action="store_true",
+        help="the search compiled by XLA, for the shapes of the next two options; a server on CPUs must be "
+        f"started with {xla.SERVER_FLAG}",
+    )
+    parser.add_argument(
+        "--xla_rows",
+        type=list[int],
+        help=f"with --xla: rows that requests are filled up to; {list(xla.ROWS)} if absent",
+    )
+    parser.add_argument(
+        "--xla_lengths",
+        type=list[int],
+        help=f"with --xla: tokens that texts are filled up to; {xla.LENGTH} and the longest if absent",
+    )
     parser.add_class_arguments(Limits, as_group=False)
     parser.add_class_arguments(SearchOptions, as_group=False)
     options = parser.parse_args(arguments)
@@ -111,6 +127,7 @@ def main(arguments=None) -> None:
         options.keep,
         options.weights,
         options.test_files,
+        xla.Shapes.read(options),
     )
 
 
@@ -122,7 +139,9 @@ def export_elsewhere(options, search) -> None:
     """
     # What is chosen when the model is used, or is not a part of it.
     given = [
-        name for name in ("version", "ensemble", "layer", "head", "keep") if options[name] not in (None, [])
+        name
+        for name in ("version", "ensemble", "layer", "head", "keep", "xla")
+        if options[name] not in (None, [], False)
     ]
     given += ["search"] * (search != SearchOptions()) + ["limits"] * (Limits.read(options) != Limits())
     if given:
@@ -163,6 +182,7 @@ def export(
     keep=None,
     weights="float32",
     test_files=(),
+    shapes=None,
 ) -> Path:
     """Writes a run's model as a new version of a served model.
 
@@ -181,6 +201,7 @@ def export(
         weights: one of `WEIGHTS`, how the files hold kernels and embeddings. What small ones change is
             printed.
         test_files: what that is measured on; the run's own data if empty.
+        shapes: `xla.Shapes` for which XLA compiles the search; None for a graph that any server runs.
 
     Returns:
         The version's folder, `output`/`version`.
@@ -221,6 +242,7 @@ def export(
                     f"`{name}` is for translators. Received: {name}={value}, for the kind {kind}."
                 )
     loaded, small = pipeline.from_run(run_folder, checkpoint=checkpoint, **given), []
+    facts = {} if shapes is None else shapes.put_into(loaded, kind, limits.max_rows)
     if weights != "float32":
         loaded.tf_variables = small_weights.of(loaded.model, weights)
         small = [found for found in loaded.tf_variables if isinstance(found, small_weights.SmallWeight)]
@@ -230,6 +252,8 @@ def export(
         decoded = options if pipeline.decodes else None
         for line in weights_change.of_measures(run_folder, checkpoint, loaded.model, decoded, test_files):
             print(line.replace("small:", f"{weights}:", 1), flush=True)
+    if shapes is not None:
+        print(xla.compile_all(served.functions, served.warm_up))
     folder = saved_model.write(
         served.functions,
         served.resources,
@@ -237,7 +261,7 @@ def export(
         output,
         version,
         served.samples,
-        {**_facts(kind, served), "weights": weights},
+        {**_facts(kind, served), **facts, "weights": weights},
     )
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     saved = sum(weight.saved_bytes for weight in small)

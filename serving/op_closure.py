@@ -68,6 +68,7 @@ RESTORING_OPS = frozenset({"RestoreV2", "AssignVariableOp"})
 # In the functions with which Python's loader makes, fills and ends a variable that is small in the files.
 RESOURCE_OPS = frozenset({"AssignVariableOp", "DestroyResourceOp"})
 XLA_ATTRIBUTE = "_XlaMustCompile"
+XLA_MARK = " (XLA)"
 
 
 def read(path) -> Any:
@@ -100,8 +101,12 @@ def is_served(op: str) -> bool:
     return op in COMPUTING_OPS or op in TEXT_OPS or op.startswith("TFText>")
 
 
-def check(path) -> None:
+def check(path, compiled=False) -> None:
     """Raises unless a saved_model.pb has only ops that a served model may have.
+
+    Args:
+        path: a saved_model.pb.
+        compiled: whether XLA may compile some of them.
 
     Raises:
         ValueError: names the ops, or says how the weights are saved or restored otherwise than by TensorFlow.
@@ -111,15 +116,20 @@ def check(path) -> None:
         saving, restoring = _savers(meta_graph)
         of_resources = _of_resources(meta_graph)
         for function, name in _uses(meta_graph.graph_def):
-            is_allowed = is_served(name) or (
-                function is not None
-                and (
-                    name in SAVING_OPS
-                    and function == saving
-                    or name in RESTORING_OPS
-                    and function == restoring
-                    or name in RESOURCE_OPS
-                    and function in of_resources
+            op = name.removesuffix(XLA_MARK) if compiled else name
+            is_allowed = (
+                is_served(op)
+                or (compiled and op == function)
+                or (
+                    function is not None
+                    and (
+                        name in SAVING_OPS
+                        and function == saving
+                        or name in RESTORING_OPS
+                        and function == restoring
+                        or name in RESOURCE_OPS
+                        and function in of_resources
+                    )
                 )
             )
             if not is_allowed:
@@ -136,11 +146,11 @@ def _uses(graph):
     """(name of the function, None for the graph itself; op) of each node."""
     for function in graph.library.function:
         if function.attr[XLA_ATTRIBUTE].b:
-            yield function.signature.name, f"{function.signature.name} (XLA)"
+            yield function.signature.name, f"{function.signature.name}{XLA_MARK}"
     bodies = [(None, graph.node), *((f.signature.name, f.node_def) for f in graph.library.function)]
     for function, nodes in bodies:
         for node in nodes:
-            yield function, f"{node.op} (XLA)" if node.attr[XLA_ATTRIBUTE].b else node.op
+            yield function, f"{node.op}{XLA_MARK}" if node.attr[XLA_ATTRIBUTE].b else node.op
 
 
 def _savers(meta_graph):

@@ -112,7 +112,7 @@ def write(signatures, resources, warm_up, base, version=None, samples=(), facts=
         module = tf.Module()
         module.resources = resources
         tf.saved_model.save(module, str(beside), signatures=signatures)
-        op_closure.check(beside / "saved_model.pb")
+        op_closure.check(beside / "saved_model.pb", compiled="xla" in (facts or {}))
         write_warm_up(warm_up, beside / WARM_UP_FILE)
         manifest.write_samples(beside, signatures, samples)
         while True:

@@ -20,6 +20,7 @@ from pathlib import Path
 import command_line
 from command_line import quiet
 from serving import versions
+from serving.xla import SERVER_FLAG
 
 # All files that an export has. Anything else is refused, whatever the checksums say: beside saved_model.pb a
 # saved_model.cpb would be loaded in its place.
@@ -79,8 +80,10 @@ def verify(folder, sha256=None) -> Iterator[str]:
         from serving import op_closure, saved_model
         from serving.manifest import SAMPLES_FILE, signatures
 
-    op_closure.check(folder / "saved_model.pb")
-    yield f"ops: {len(op_closure.ops(folder / 'saved_model.pb'))} kinds, all of the allowed list, no XLA"
+    compiled = manifest.get("xla")
+    op_closure.check(folder / "saved_model.pb", compiled is not None)
+    kinds = len(op_closure.ops(folder / "saved_model.pb"))
+    yield f"ops: {kinds} kinds, all of the allowed list, " + _described(compiled)
     try:
         found = signatures(folder / "saved_model.pb")
     except TypeError as error:
@@ -188,6 +191,13 @@ def _check_manifest(folder, manifest):
     if not isinstance(manifest["signatures"], dict):
         raise ValueError("manifest.json holds the signatures by name. Received: other signatures.")
     return f"manifest: {manifest['kind']}, version {manifest['version']}"
+
+
+def _described(compiled):
+    """What the manifest says of XLA."""
+    if compiled is None:
+        return "no XLA"
+    return f"XLA of the shapes {_quoted(compiled)}: a server on CPUs needs {SERVER_FLAG}"
 
 
 def _is_sample(sample):

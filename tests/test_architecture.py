@@ -79,7 +79,7 @@ THIRD_PARTY = {
     # Inside functions: a backend's own training step, compiled search, kernels.
     "models": {"jax", "tensorflow"},
     "decoding": {"jax", "tensorflow", "torch"},
-    "layers": {"jax"},
+    "layers": {"jax", "tensorflow"},
     "pipelines": {"tensorflow"},
     "saving": {"h5py", "yaml"},
     "attention_maps": {"matplotlib"},

@@ -5,6 +5,7 @@ from typing import Any
 
 from keras import ops
 
+from keras_transformer.decoding import gathering
 from keras_transformer.decoding.checks import MOST_HYPOTHESES, check_number, check_size
 from keras_transformer.decoding.constraints import BANNED
 from keras_transformer.decoding.search import NOT_FOUND, Search
@@ -92,15 +93,12 @@ class BeamSearch(Search):
         sums, places = ops.top_k(_flat(candidates, self.width * count), self.width)  # (B, W), best first
         # The r-th open place takes the r-th best candidate.
         order = ops.maximum(ops.cumsum(ops.cast(is_open, "int32"), axis=1) - 1, 0)
-        sums, places = (ops.take_along_axis(x, order, axis=1) for x in (sums, places))
+        sums, places = (gathering.along(x, order) for x in (sums, ops.cast(places, "int32")))
         is_found = ops.logical_and(is_open, sums > BANNED / 2)
-        places = ops.cast(places, "int32")
         own = ops.broadcast_to(ops.arange(self.width), ops.shape(is_open))
         parents = ops.where(is_open, places // count, own)
-        tokens, gains = (
-            ops.take_along_axis(_flat(x, self.width * count), places, axis=1) for x in (tokens, gains)
-        )
-        scores = ops.take_along_axis(loop["scores"], parents, axis=1)
+        tokens, gains = (gathering.along(_flat(x, self.width * count), places) for x in (tokens, gains))
+        scores = gathering.along(loop["scores"], parents)
         scores = ops.where(is_found, scores + gains, scores)
         sums = ops.where(is_found, sums, ops.where(is_open, NOT_FOUND, loop["sums"]))
         tokens = ops.where(is_found, tokens, self.pad_id)
@@ -131,7 +129,7 @@ class BeamSearch(Search):
         values, tokens = top_k(allowed, min(self.width, allowed.shape[-1]))
         if not self.reweighs:
             return values - normaliser, tokens, values - normaliser
-        gains = ops.take_along_axis(logits, tokens, axis=1) - normaliser
+        gains = gathering.along(logits, tokens) - normaliser
         return values - log_normaliser(ranking), tokens, gains
 
     def _length_penalty(self, length):

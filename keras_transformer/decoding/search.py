@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
+from keras_transformer.decoding import gathering
 from keras_transformer.decoding.constraints import Constraints, Rules
 from keras_transformer.decoding.prefix import Prefix
 from keras_transformer.special_ids import END_ID, PAD_ID, START_ID
@@ -169,7 +170,7 @@ class Search(Constraints):
             if parents is not None:
                 rows = ops.reshape(ops.arange(batch_size)[:, None] * width + parents, (-1,))
                 moving = {name: loop[name] for name in ("ids", "target", "rows", "coverage") if name in loop}
-                loop |= keras.tree.map_structure(lambda x: ops.take(x, rows, axis=0), moving)
+                loop |= keras.tree.map_structure(lambda x: gathering.rows(x, rows), moving)
             loop["ids"] = ops.where(is_now, ops.reshape(loop["tokens"], (-1, 1)), loop["ids"])
             if keep_attention:
                 loop["rows"] = ops.where(is_now, rows[:, None], loop["rows"])

@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from keras_transformer.decoding import gathering
 from keras_transformer.types import Tensor
 
 # Rows that the vocabulary is folded into. The k largest values lie in the k columns with the largest maxima.
@@ -35,8 +36,8 @@ def top_k(x: Tensor, k: int) -> tuple[Tensor, Tensor]:
     rest = ops.arange(FOLDS * columns, size, dtype="int32")
     rest = ops.broadcast_to(rest, (ops.shape(x)[0], size - FOLDS * columns))
     places = ops.concatenate([places, rest], axis=1)
-    values, order = ops.top_k(ops.take_along_axis(x, places, axis=1), k)
-    return values, ops.take_along_axis(places, order, axis=1)
+    values, order = ops.top_k(gathering.along(x, places), k)
+    return values, gathering.along(places, ops.cast(order, "int32"))
 
 
 def log_normaliser(logits: Tensor) -> Tensor:

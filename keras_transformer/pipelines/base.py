@@ -8,9 +8,10 @@ import keras
 
 from keras_transformer import decoding, tokenizers
 from keras_transformer.installation import needs
+from keras_transformer.pipelines.compiled_search import CompiledSearch
 from keras_transformer.pipelines.guards import Limits
 from keras_transformer.pipelines.signatures import Served
-from keras_transformer.pipelines.text_graphs import decoded_texts
+from keras_transformer.pipelines.text_graphs import detokenized, distinct
 from keras_transformer.saving.checkpoints import checkpoint_path
 from keras_transformer.saving.model_files import load_model
 from keras_transformer.saving.run_files import check_parts
@@ -37,6 +38,7 @@ class Pipeline(tf.Module):
         model_name: what a run folder is of, for messages.
         tokenizer_name: the folder in tokenizer/ that holds its tokenizer; None if it has none of its own.
         run_folder: where it was loaded from, or None.
+        compiled: what XLA compiles of its search in an export; None for a plain graph.
     """
 
     model_name: ClassVar[str]
@@ -48,8 +50,14 @@ class Pipeline(tf.Module):
         super().__init__(name=name)
         self.model = model
         self.run_folder: str | None = None
+        self.compiled: CompiledSearch | None = None
         # A tf.Module does not see the variables inside Keras's; without them an export has none.
         self.tf_variables = [variable.value for variable in model.variables]
+
+    @property
+    def most_ids(self) -> int | None:
+        """Most ids of a text that its search reads; None if it reads no text."""
+        return None
 
     def served(self, limits: Limits) -> Served:
         """What an export answers."""
@@ -87,6 +95,12 @@ class Pipeline(tf.Module):
         if cls.tokenizer_name is not None:
             given["tokenizer"] = tokenizers.load(folder / part)
         return cls(load_model(checkpoint_path(folder, checkpoint)), **given).of_run(run_folder)
+
+    def _n_best_ids(self, inputs, search, prefix_ids=None, seed=None):
+        """Ids (B, N, L) and scores (B, N): `decoding.generate_n_best`, of its own search the compiled one."""
+        if self.compiled is None or search is not self.search or prefix_ids is not None:
+            return decoding.generate_n_best(self.model, inputs, search, prefix_ids, seed)
+        return self.compiled(self.model, inputs, search, seed)
 
     def of_run(self, run_folder: str | Path) -> Self:
         """This, with the name of the folder that it was loaded from."""
@@ -172,7 +186,17 @@ class SearchingPipeline(Pipeline):
         The texts of a beam search differ; where there are fewer than N the rest is empty, with the score
         -inf. `seed` is of a sampling, int32, a scalar or (B,); that of the search if None.
         """
-        return decoded_texts(self.model, self.tokenizer, self.search, self.model_inputs(inputs), seed)
+        return self._decoded(self.model_inputs(inputs), seed)
+
+    def _decoded(self, inputs, seed=None):
+        """As `n_best`, of what the model is given."""
+
+        def decode(search, inputs):
+            ids, scores = self._n_best_ids(inputs, search, seed=seed)
+            return {"texts": detokenized(self.tokenizer, ids), "scores": scores}
+
+        found = distinct(decode, self.search, inputs)
+        return found["texts"], found["scores"]
 
     def model_inputs(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """Inputs, strings (B,) -> what the model is given."""

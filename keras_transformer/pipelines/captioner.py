@@ -19,9 +19,9 @@ from keras_transformer.pipelines.signatures import (
     Served,
     answers_alike,
     image_requests,
+    request,
     searched,
 )
-from keras_transformer.pipelines.text_graphs import decoded_texts
 from keras_transformer.saving.run_files import image_facts, length
 from keras_transformer.special_ids import PAD_ID
 
@@ -71,12 +71,19 @@ class Captioner(SearchingPipeline):
         take = functools.partial(guards.images, limits=limits)
         functions = searched(self, "caption", "image_bytes", take, ("caption", "captions"))
         warm_up, samples = image_requests(functions, self.image_shape, limits)
+        if self.compiled is not None:
+            image = warm_up[0][1]["image_bytes"]
+            warm_up += [
+                (name, request(name, "image_bytes", image * rows))
+                for rows, _ in self.compiled.shapes
+                for name in functions
+            ]
         repeatable = answers_alike(functions, self.search)
         return Served(
             functions,
             [self.tf_variables, self.tokenizer],
             warm_up,
-            [(name, request) for name, request in samples if name in repeatable],
+            [sample for sample in samples if sample[0] in repeatable],
             self.search,
             limits.of(*IMAGE_LIMITS) | {"max_steps": self.search.max_length},
         )
@@ -102,7 +109,7 @@ class Captioner(SearchingPipeline):
         images, found = as_images(images, self.image_shape), []
         for start in range(0, len(images), batch_size):
             batch = {"image": tf.constant(images[start : start + batch_size], tf.uint8)}
-            texts, _ = decoded_texts(self.model, self.tokenizer, self.search, batch)
+            texts, _ = self._decoded(batch)
             found += [text.decode("utf-8", "replace") for text in texts.numpy()[:, 0]]
         return found
 

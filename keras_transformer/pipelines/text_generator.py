@@ -60,16 +60,22 @@ class TextGenerator(SearchingPipeline):
     def __repr__(self) -> str:
         return self.described(f"{self.tokenizer.vocabulary_size:,} pieces")
 
+    @property
+    def most_ids(self) -> int:
+        """See `Pipeline`."""
+        return max(self.search.max_length - 1, 1)
+
     def served(self, limits: Limits) -> Served:
         """See `Pipeline`."""
         take = functools.partial(guards.prompt, limits=limits)
         functions = searched(self, "generate", "text", take, ("generated", "generated"))
         long = " ".join("a" * self.search.max_length)
         repeatable = answers_alike(functions, self.search)
+        compiled = [] if self.compiled is None else self.compiled.requests(self._prompt_ids)
         return Served(
             functions,
             [self.tf_variables, self.tokenizer],
-            text_requests(functions, ["a"], [long], ["", "a", "b b"][: limits.max_rows]),
+            text_requests(functions, ["a"], [long], ["", "a", "b b"][: limits.max_rows], *compiled),
             text_requests(repeatable, SAMPLES[:1], SAMPLES[: limits.max_rows]),
             self.search,
             limits.of("max_rows", "max_characters") | {"max_steps": self.search.max_length},
@@ -85,6 +91,9 @@ class TextGenerator(SearchingPipeline):
         # At least one column: the search finds the batch's size in it.
         prompt_ids = tokens.to_tensor(PAD_ID)
         return {"prompt_ids": tf.pad(prompt_ids, [[0, 0], [0, tf.maximum(1 - tf.shape(prompt_ids)[1], 0)]])}
+
+    def _prompt_ids(self, text):
+        return self.model_inputs(text)["prompt_ids"]
 
     def continued(self, text: str, length: int, seed: int | None = None) -> str:
         """Goes on with a text beyond the window: again and again from its last half window on.

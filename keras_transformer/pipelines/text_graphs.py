@@ -8,8 +8,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import keras
-
 from keras_transformer import decoding, tokenizers
 from keras_transformer.installation import needs
 from keras_transformer.special_ids import END_ID, PAD_ID, UNKNOWN_ID
@@ -87,19 +85,6 @@ def detokenized(tokenizer: Tokenizer, ids: Tensor) -> Tensor:
     batch_size, num_results, _ = tf.unstack(tf.shape(ids))
     texts = tokenizer.detokenize(tf.reshape(ids, (batch_size * num_results, -1)))
     return tf.reshape(texts, (batch_size, num_results))
-
-
-def decoded_texts(
-    model: keras.Model, tokenizer: Tokenizer, search: Any, inputs: Tensor, seed: int | None = None
-) -> tuple[Tensor, Tensor]:
-    """Texts, strings (B, N), and scores, float32 (B, N), of a model's inputs; see `distinct`."""
-
-    def decode(search, inputs):
-        ids, scores = decoding.generate_n_best(model, inputs, search, seed=seed)
-        return {"texts": detokenized(tokenizer, ids), "scores": scores}
-
-    found = distinct(decode, search, inputs)
-    return found["texts"], found["scores"]
 
 
 def ended_at_once(decoded: dict[str, Tensor], is_empty: Tensor) -> dict[str, Tensor]:

@@ -109,6 +109,11 @@ class Translator(Pipeline):
         sizes = [side.vocabulary_size for side in (self.source_tokenizer, self.target_tokenizer)]
         return self.described("{:,} source and {:,} target pieces".format(*sizes))
 
+    @property
+    def most_ids(self) -> int:
+        """See `Pipeline`."""
+        return self.max_source_length
+
     def served(self, limits: Limits, layer: int | None = None, head: int | None = None) -> Served:
         """See `Pipeline`; `layer` and `head` are those whose attention `align` returns, the mean if None."""
         return translator_signatures.served(self, limits, layer, head)
@@ -194,13 +199,13 @@ class Translator(Pipeline):
             to be kept of a state.
         """
         source_ids, seed = inputs["source_ids"], inputs.get("seed")
-        arguments = (self.model, {"source_ids": source_ids}, search, inputs.get("prefix_ids"))
+        arguments = ({"source_ids": source_ids}, search, inputs.get("prefix_ids"))
         if attention is False:
-            ids, scores = decoding.generate_n_best(*arguments, seed=seed)
+            ids, scores = self._n_best_ids(*arguments, seed)
             found = {"ids": ids, "scores": scores}
         else:
             kept = None if attention is True else attention
-            found = decoding.generate_with_attention(*arguments, kept, seed)._asdict()
+            found = decoding.generate_with_attention(self.model, *arguments, kept, seed)._asdict()
         return text_graphs.ended_at_once(found, _is_empty(source_ids))
 
     def _decode(self, inputs, attention=False):

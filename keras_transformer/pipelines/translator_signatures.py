@@ -12,6 +12,7 @@ The batch is the first axis of every tensor: along it TF Serving joins requests 
 Legend: B texts, N hypotheses of a text, S source pieces, T target pieces, L `max_length` of the search.
 """
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -71,13 +72,8 @@ def functions(translator: Any, limits: Limits, layer: int | None = None, head: i
     """
     _check_attention(translator.model, layer, head)
     # Whoever asks for one translation does not wait for N.
-    best = type(translator)(
-        translator.model,
-        translator.source_tokenizer,
-        translator.target_tokenizer,
-        single(translator.search),
-        translator.max_source_length,
-    )
+    best = copy.copy(translator)
+    best.search = single(translator.search)
 
     @graph(text=tf.string)
     def translate(text):
@@ -158,14 +154,18 @@ def warm_up(translator: Any, signatures: dict, limits: Limits) -> Iterator[tuple
         limits: those of `functions`.
 
     Yields:
-        For each signature the shortest and the longest text, alone and in a batch: its name, and
-        {input: array or list}.
+        For each signature the shortest and the longest text, alone and in a batch, and for those that decode
+        each shape that XLA compiles: its name, and {input: array or list}.
     """
     # No tokenizer makes more than two tokens of " 1".
     target_length = min(translator.max_source_length, (limits.max_target_tokens - 1) // 2)
     short, long = ("1", ""), tuple(" ".join(["1"] * n) for n in (translator.max_source_length, target_length))
     for pairs in ([short], [long], ([short, long] * 4)[: limits.max_rows]):
         yield from _requests(translator, signatures, *map(list, zip(*pairs, strict=True)))
+    if translator.compiled is not None:
+        decoding = {name: function for name, function in signatures.items() if name not in ("score", "align")}
+        for texts in translator.compiled.requests(translator.source_ids):
+            yield from _requests(translator, decoding, texts, texts)
 
 
 def _requests(translator, signatures, texts, targets):

@@ -1,6 +1,6 @@
 """Runs a SavedModel through TensorFlow's C API: no TensorFlow in Python, as in a C++ server.
 
-    python c_api.py MODEL_DIR [OP_LIBRARY ...] < requests > answers
+    python c_api.py MODEL_DIR [--xla_off] [OP_LIBRARY ...] < requests > answers
 
 A line of standard input is a request, one of standard output its answer, in JSON:
 
@@ -84,6 +84,7 @@ class CApi:
             function = getattr(library, name)
             function.restype, function.argtypes = result, arguments
             setattr(self, name, function)
+        self._library = library
         self.status = self.TF_NewStatus()
 
     def check(self):
@@ -92,6 +93,10 @@ class CApi:
         if code:
             message = self.TF_Message(self.status).decode("utf-8", "replace")
             sys.exit(f"code {code}: {' '.join(message.split())}")
+
+    def turn_xla_off(self):
+        """As TF Serving does on CPUs, unless it was started with --xla_cpu_compilation_enabled."""
+        self._library["_ZN10tensorflow21DisableXlaCompilationEv"]()
 
     def load_ops(self, path):
         """Registers the ops of a shared library."""
@@ -230,6 +235,9 @@ def main():
     """Reads requests from standard input and writes the answers to standard output."""
     folder, *libraries = sys.argv[1:]
     api = CApi()
+    if "--xla_off" in libraries:
+        libraries.remove("--xla_off")
+        api.turn_xla_off()
     for library in libraries:
         api.load_ops(library)
     session, graph, known = api.load_model(folder)

@@ -50,11 +50,11 @@ def python(*arguments, folder=REPOSITORY, program=None, **kwargs):
     )
 
 
-def through_c_api(folder, requests, tmp_path, libraries=("_sentencepiece_tokenizer.so",)):
+def through_c_api(folder, requests, tmp_path, libraries=("_sentencepiece_tokenizer.so",), options=()):
     """Runs c_api.py with op libraries of tensorflow_text; requests are (signature, inputs)."""
     text_ops = Path(importlib.util.find_spec("tensorflow_text").origin).parent / "python" / "ops"
     paths = [text_ops / library for library in libraries]
-    return python("-I", C_API, folder, *paths, folder=tmp_path, input=as_lines(requests))
+    return python("-I", C_API, folder, *options, *paths, folder=tmp_path, input=as_lines(requests))
 
 
 def as_lines(requests):
