@@ -76,8 +76,9 @@ def save_model(model: keras.Model, path: StrPath) -> None:
     try:
         model.save(parts, zipped=False)
         with zipfile.ZipFile(path, "w") as archive:
-            for name in sorted(MEMBERS):
-                archive.write(parts / name, name)
+            for part in sorted(parts.rglob("*")):
+                if part.is_file():
+                    archive.write(part, part.relative_to(parts))
     finally:
         shutil.rmtree(parts, ignore_errors=True)
 
