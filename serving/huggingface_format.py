@@ -105,7 +105,9 @@ def write(model, source_tokenizer, target_tokenizer, folder, max_length) -> Path
             tokenizer.save(beside / side)
             (beside / side / MODEL_FILE).rename(beside / f"{side}.spm")
             shutil.rmtree(beside / side)
-        save_file(_tensors(model), beside / "model.safetensors", metadata={"format": "pt"})
+        weights = beside / "model.safetensors"
+        save_file(_tensors(model), weights, metadata={"format": "pt"})
+        weights.chmod((beside / "vocab.json").stat().st_mode)  # the library keeps it to its owner
         return whole_folder.into_place(beside, folder)
 
 

@@ -11,12 +11,16 @@ sentence-transformers, a text embedder, texts to vectors. Of the model_types mar
 translator, which can also be measured and trained further.
 """
 
+import contextlib
 import importlib
+import os
 from pathlib import Path
 
 import command_line
 from command_line import quiet
 from training.imports import FAMILIES
+
+ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 
 
 def main(arguments=None) -> None:
@@ -25,7 +29,21 @@ def main(arguments=None) -> None:
     parser.add_argument("folder", type=str, metavar="FOLDER", help="with config.json and weights")
     parser.add_argument("--output", type=str, required=True, help="run folder, which must not exist")
     options = parser.parse_args(arguments)
-    import_weights(options.folder, options.output)
+    with _freed_memory_given_back():
+        import_weights(options.folder, options.output)
+
+
+@contextlib.contextmanager
+def _freed_memory_given_back():
+    """With oneDNN TensorFlow keeps memory that it has freed; nothing here needs its products."""
+    if ONEDNN in os.environ:
+        yield
+        return
+    os.environ[ONEDNN] = "0"  # read when TensorFlow is imported
+    try:
+        yield
+    finally:
+        del os.environ[ONEDNN]
 
 
 def import_weights(folder, output) -> Path:

@@ -170,14 +170,12 @@ def save_model(model, folder: Path) -> None:
     Raises:
         ValueError: a weight is not finite.
     """
-    from keras_transformer.saving.model_files import (
-        check_finite,
-    )  # here: `average` reads a configuration before Keras
+    from keras_transformer.saving import model_files  # here: `average` reads a configuration before Keras
 
-    check_finite(model, folder / MODEL_FILE)
+    model_files.check_finite(model, folder / MODEL_FILE)
     beside = folder / ".model.keras"  # the suffix tells Keras the format
     try:
-        model.save(beside)
+        model_files.save_model(model, beside)
         beside.rename(folder / MODEL_FILE)
     finally:
         beside.unlink(missing_ok=True)

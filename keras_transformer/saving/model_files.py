@@ -1,4 +1,4 @@
-"""Opens `.keras` files, after looking at what they hold.
+"""Writes `.keras` files, and opens them after looking at what they hold.
 
 A `.keras` file is a zip archive with a description in JSON and weights in HDF5. All three can be made to do
 harm: the description names classes that Keras imports, an archive unfolds to gigabytes or beside its folder,
@@ -9,12 +9,12 @@ but what Keras writes of a model. No check makes a stranger's model a good one.
 import io
 import json
 import re
+import shutil
 import zipfile
 from pathlib import Path
 
 import h5py
 import keras
-import numpy as np
 
 from keras_transformer.types import StrPath
 
@@ -60,6 +60,29 @@ def load_model(path: StrPath, compile: bool = False, ours: bool = True) -> keras
     return model
 
 
+def save_model(model: keras.Model, path: StrPath) -> None:
+    """Writes a `.keras` file like `model.save`, which makes the whole file in memory, twice: here on disk.
+
+    Args:
+        model: a built Keras model.
+        path: the file; replaced if it is there.
+
+    Raises:
+        OSError: it, or a folder of its parts beside it, cannot be written.
+    """
+    path = Path(path)
+    parts = path.with_name(f".{path.name}.parts")
+    shutil.rmtree(parts, ignore_errors=True)  # of a process that was killed
+    try:
+        model.save(parts, zipped=False)
+        with zipfile.ZipFile(path, "w") as archive:
+            for part in sorted(parts.rglob("*")):
+                if part.is_file():
+                    archive.write(part, part.relative_to(parts))
+    finally:
+        shutil.rmtree(parts, ignore_errors=True)
+
+
 def check_finite(model: keras.Model, name: object) -> None:
     """Raises ValueError if a weight is NaN or infinite, as a training that diverged leaves them.
 
@@ -70,7 +93,7 @@ def check_finite(model: keras.Model, name: object) -> None:
     wrong = []
     for weight in model.weights:
         if keras.backend.is_float_dtype(weight.dtype):
-            if not np.isfinite(keras.ops.convert_to_numpy(weight)).all():
+            if not keras.ops.all(keras.ops.isfinite(weight)):
                 wrong.append(weight.path)
     if wrong:
         raise ValueError(

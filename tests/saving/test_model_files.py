@@ -1,6 +1,7 @@
 """Which `.keras` files are opened: those that Keras writes of a model, and no other."""
 
 import json
+import tracemalloc
 
 import keras
 import numpy as np
@@ -144,3 +145,22 @@ def test_weights_of_every_precision_are_looked_at(policy):
         small.encoder.layers[0].feed_forward.norm.gamma.assign(np.full(6, value))
         with pytest.raises(ValueError, match="Received: small: 1 of "):
             model_files.check_finite(small, "small")
+
+
+def test_a_model_is_written_without_a_copy_of_all_its_weights(tmp_path):
+    model = keras.Sequential([keras.layers.Dense(300, use_bias=False) for _ in range(6)])
+    model.build((None, 300))
+    tracemalloc.start()
+    model_files.save_model(model, tmp_path / "a.keras")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # Two of one of them.
+    assert peak < 4 * 300 * 300 * 4
+    assert [path.name for path in tmp_path.iterdir()] == ["a.keras"]
+    again = model_files.load_model(tmp_path / "a.keras", ours=False)
+    for weight, other in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, other)
+    model.save(tmp_path / "b.keras")
+    assert (
+        hostile_files.parts(tmp_path / "a.keras").keys() == hostile_files.parts(tmp_path / "b.keras").keys()
+    )

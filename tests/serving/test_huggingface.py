@@ -97,10 +97,11 @@ def test_what_is_imported_again_has_the_same_logits_and_texts(name, tokenizer, o
     expected = keras.ops.convert_to_numpy(before.model(inputs))
     assert np.abs(expected).max() > 1
     np.testing.assert_allclose(after.model(inputs), expected, atol=2e-5)
-    assert after.translate(TEXTS) == before.translate(TEXTS)
+    if sides[0] is sides[1]:  # once is enough
+        assert after.translate(TEXTS[:2]) == before.translate(TEXTS[:2])
 
 
-@pytest.mark.parametrize("name", ["shared", "separate"])
+@pytest.mark.parametrize("name", [pytest.param("shared", marks=pytest.mark.slow), "separate"])
 def test_an_imported_folder_is_written_as_it_was_read(name, tmp_path):
     first = marian.read(SourceFolder(marian_folder.FOLDER / name))
     sides = first.tokenizers["source"], first.tokenizers["target"]
@@ -128,8 +129,6 @@ REFUSED = {
     "norm_first": True,
     "normalization": "rms_norm",
     "norm_epsilon": 1e-3,
-    "positions": "alibi",
-    "max_length": MAX_LENGTH,
     "activation": "swiglu",
     "key_dim": 4,
     "num_key_value_heads": 1,
@@ -141,11 +140,24 @@ REFUSED = {
 }
 
 
+@pytest.fixture(scope="module")
+def small(tokenizer):
+    return translator(tokenizer, tokenizer, num_layers=1)
+
+
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_marians_layout_has_not_is_refused_in_a_line(name, tokenizer, tmp_path):
-    found = translator(tokenizer, tokenizer, num_layers=1, **{name: REFUSED[name]})
-    received = {"max_length": "positions=.*learned"}.get(name, f"{name}=")
-    with pytest.raises(ValueError, match=f"A Marian folder of .* must have .*Received: {received}"):
+def test_what_marians_layout_has_not_is_refused_in_a_line(name, small, monkeypatch, tmp_path):
+    monkeypatch.setattr(small.model, name, REFUSED[name])  # the description is what is looked at
+    with pytest.raises(ValueError, match=f"A Marian folder of .* must have .*Received: {name}="):
+        written(small, tmp_path / "folder")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["alibi", "learned"])
+def test_other_positions_are_refused(name, tokenizer, tmp_path):
+    options = {"max_length": MAX_LENGTH} if name == "learned" else {"positions": name}
+    found = translator(tokenizer, tokenizer, num_layers=1, **options)
+    with pytest.raises(ValueError, match=f"sinusoids as positions.* Received: positions=.*{name}"):
         written(found, tmp_path / "folder")
     assert not list(tmp_path.iterdir())
 

@@ -1,6 +1,7 @@
 """Folders of BERT's kind become runs: formulas, other names and types, pooling; what is refused."""
 
 import json
+import os
 import pickle
 import re
 import struct
@@ -257,3 +258,15 @@ def test_a_folder_that_is_none_is_refused_in_a_line_and_leaves_nothing(tmp_path,
 def test_a_run_that_is_there_is_kept(run, fails):
     said = fails(import_weights.main, run.parent / "source", "--output", run)
     assert "`output` must not exist" in said
+
+
+def test_tensorflow_is_started_so_that_it_gives_memory_back(monkeypatch):
+    seen = []
+    monkeypatch.setattr(import_weights, "import_weights", lambda *_: seen.append(dict(os.environ)))
+    for before, inside in ((None, "0"), ("1", "1")):
+        monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+        if before is not None:
+            monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", before)
+        import_weights.main(["folder", "--output", "run"])
+        assert seen.pop()["TF_ENABLE_ONEDNN_OPTS"] == inside
+        assert os.environ.get("TF_ENABLE_ONEDNN_OPTS") == before

@@ -15,7 +15,7 @@ from keras_transformer.special_ids import START_ID
 from training.imports import marian_tokenizer
 from training.imports.imported import UNREACHABLE, Imported
 from training.imports.source_folder import SourceFolder
-from training.imports.tensors import Tensors
+from training.imports.tensors import Tensors, assign_rows
 from training.run_config import TokenizerConfig
 from training.tasks.translation import (
     DataConfig,
@@ -98,7 +98,8 @@ def take(tensors: Tensors, model, orders: dict[str, np.ndarray]) -> list[str]:
     for side, name, embedding in marian_tensors.embeddings(model):
         if name not in tensors and model.share_embeddings and LOGITS in tensors:
             name = LOGITS  # tied, and saved once
-        embedding.embeddings.assign(tensors.read(name, (sizes[side], model.hidden_dim))[orders[side]])
+        value = tensors.read(name, (sizes[side], model.hidden_dim))
+        assign_rows(embedding.embeddings, value, orders[side])
     order, size = orders["target"], sizes["target"]
     bias = np.zeros(size, "float32")  # what the library takes where none was saved
     if marian_tensors.LOGITS_BIAS in tensors:

@@ -13,7 +13,7 @@ from keras_transformer.special_ids import START_ID
 from training.imports import t5_tokenizer
 from training.imports.imported import UNREACHABLE, Imported
 from training.imports.source_folder import SourceFolder
-from training.imports.tensors import Tensors
+from training.imports.tensors import Tensors, assign_rows
 from training.run_config import TokenizerConfig
 from training.tasks.translation import (
     DataConfig,
@@ -122,7 +122,7 @@ def take(tensors: Tensors, model, order: np.ndarray) -> list[str]:
     # The padding is there twice in the order; all others once.
     size = len(order) - 1
     embedding = model.target_embedding
-    embedding.embeddings.assign(tensors.read(SHARED, (size, model.hidden_dim))[order])
+    assign_rows(embedding.embeddings, tensors.read(SHARED, (size, model.hidden_dim)), order)
     if not model.tie_logits:
         embedding.reverse_embeddings.assign(tensors.read(LOGITS, (size, model.hidden_dim))[order].T)
     bias = np.zeros(len(order), "float32")

@@ -18,6 +18,8 @@ FORMATS = {
     "model.pt": TorchFile,
 }
 INDEX = ".index.json"
+# Of a matrix at a time.
+ROWS = 4096
 
 
 class Tensors:
@@ -105,6 +107,19 @@ class Tensors:
                 f"the first of them {strangers[0]!r:.80}."
             )
         return others
+
+
+def assign_rows(variable, value: np.ndarray, order: np.ndarray) -> None:
+    """Gives a matrix the rows of another in an order, some at a time: TensorFlow copies what it is given.
+
+    Args:
+        variable: Keras's, (V, D).
+        value: (N, D).
+        order: int (V,), the row of each.
+    """
+    for first in range(0, len(order), ROWS):
+        part = slice(first, first + ROWS)
+        variable.value[part].assign(value[order[part]])
 
 
 def _format(source):
