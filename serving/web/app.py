@@ -67,9 +67,7 @@ def create(models: Models, allowance: Allowance) -> Starlette:
         middleware=[
             Middleware(WithHeaders),
             # As LibreTranslate's: there are no cookies, a key is in the body.
-            Middleware(
-                CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "POST"], allow_headers=["*"]
-            ),
+            Middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"]),
         ],
         exception_handlers={
             Refused: refused,

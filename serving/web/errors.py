@@ -21,7 +21,7 @@ class Refused(Exception):
 
 
 def explained(error: ServingError) -> Refused:
-    """What to say of TF Serving's error; its own words are for the operator, they may quote the graph's code."""
+    """What to say of TF Serving's error, whose own words are for the operator: they may quote code."""
     status, message = SENTENCES.get(error.code, OTHERWISE)
     if error.code == "INTERNAL" and any(word in str(error) for word in NOT_TF_SERVING):
         message = "What stands behind this page does not answer as TF Serving does."
@@ -32,11 +32,11 @@ NOT_TF_SERVING = ("no object in JSON", "not the form of TF Serving's")
 SENTENCES = {
     "UNAVAILABLE": (
         http.HTTPStatus.SERVICE_UNAVAILABLE,
-        "The server of the model cannot be reached just now.",
+        "The model's server cannot be reached just now.",
     ),
     "DEADLINE_EXCEEDED": (
         http.HTTPStatus.GATEWAY_TIMEOUT,
-        "The model took too long; a shorter text may help.",
+        "The model took too long; a shorter text helps.",
     ),
     "RESOURCE_EXHAUSTED": (http.HTTPStatus.SERVICE_UNAVAILABLE, "There is too much to translate just now."),
     "NOT_FOUND": (http.HTTPStatus.SERVICE_UNAVAILABLE, "The server does not have this model just now."),

@@ -49,10 +49,9 @@ class Allowance:
     @property
     def largest(self) -> int | None:
         """Characters that a request may have, of whoever may ask for most."""
-        all_limits = [*self.keys.values(), *([self.anonymous] if self.anonymous else [])]
-        return (
-            None if any(x.characters is None for x in all_limits) else max(x.characters for x in all_limits)
-        )
+        every = [*self.keys.values(), *([self.anonymous] if self.anonymous else [])]
+        most = [limits.characters for limits in every]
+        return None if None in most else max(most)
 
     def admit(self, key: str | None, address: str, characters: int) -> None:
         """Counts a request.
@@ -74,9 +73,7 @@ class Allowance:
             left[what] = self._left(client, what, most) - amount
             if left[what] < 0:
                 wait = -left[what] * 60 / most
-                raise Refused(
-                    429, f"At most {most:,} {what} a minute. Try again in {wait:.0f} seconds.", wait
-                )
+                raise Refused(429, f"At most {most:,} {what} a minute; try again in {wait:.0f} s.", wait)
         for what, amount in left.items():
             self.used[client, what] = (self.clock(), amount)
         if len(self.used) > MOST_CLIENTS:
@@ -131,7 +128,7 @@ def read(path) -> Allowance:
     for key in keys:
         if len(key) < SHORTEST_KEY:
             raise ValueError(
-                f"A key must have {SHORTEST_KEY} characters at least. Received: one of {len(key)}."
+                f"A key must have {SHORTEST_KEY} characters or more. Received: one of {len(key)}."
             )
     if anonymous is None and not keys:
         raise ValueError(f"`keys` must name a key, or limits for anonymous. Received: {path}, without.")

@@ -1,6 +1,6 @@
 """The HTTP API of LibreTranslate, whose clients work with a model of one's own."""
 
-import http
+import re
 from typing import Any
 
 from starlette.requests import Request
@@ -116,14 +116,9 @@ def number(value) -> int:
     """`alternatives`, which is a text in a form."""
     if value in (None, "", 0):
         return 0
-    digits = str(value)
-    if (
-        isinstance(value, bool)
-        or not digits.isdecimal()
-        or len(digits) > 4
-        or int(digits) > MOST_ALTERNATIVES
-    ):
-        raise Refused(http.HTTPStatus.BAD_REQUEST, f"`alternatives` must be from 0 to {MOST_ALTERNATIVES}.")
+    digits = "" if isinstance(value, bool) else str(value)
+    if not re.fullmatch("[0-9]{1,3}", digits) or int(digits) > MOST_ALTERNATIVES:
+        raise Refused(400, f"`alternatives` must be from 0 to {MOST_ALTERNATIVES}.")
     return int(digits)
 
 

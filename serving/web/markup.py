@@ -37,7 +37,7 @@ class Pieces(HTMLParser):
         self._as_it_is(f"<!{decl}>")
 
     def unknown_decl(self, data):
-        self._as_it_is(f"<![{data}]>")
+        self._as_it_is(f"<![{data}]]>" if data.startswith("CDATA[") else f"<![{data}]>")
 
     def handle_pi(self, data):
         self._as_it_is(f"<?{data}>")

@@ -36,17 +36,14 @@ class Offer:
         Raises:
             Refused: it does not answer a text with a text.
         """
-        answers = (one_text(name, signatures, None) for name in ("translate", "serving_default"))
-        best = next((found for found in answers if found), None)
+        best = one_text("translate", signatures) or one_text("serving_default", signatures)
         if best is None:
             raise Refused(502, "This model does not answer a text with a text.")
-        return cls(
-            best, one_text(*N_BEST[:1], signatures, N_BEST[1]), one_text(ALIGN[0], signatures, ALIGN[1])
-        )
+        return cls(best, *(one_text(name, signatures, outputs) for name, outputs in (N_BEST, ALIGN)))
 
 
-def one_text(name, signatures, outputs) -> tuple[str, str] | None:
-    """The signature and its input, if it takes texts alone, and answers with these outputs, or with texts alone."""
+def one_text(name, signatures, outputs=None) -> tuple[str, str] | None:
+    """The signature and its input, if it takes a text, and answers with these outputs, or with one text."""
     found = signatures.get(name)
     if found is None or [info["dtype"] for info in found["inputs"].values()] != ["DT_STRING"]:
         return None
@@ -175,7 +172,7 @@ class Model:
 
 
 def distinct(texts, scores) -> list[tuple[str, float]]:
-    """Texts that differ, with the score of the first of equals; places that the search left empty are left out."""
+    """Texts that differ, with the score of the first of equals, without the places that stayed empty."""
     found = {}
     for text, score in zip(texts, scores, strict=True):
         if score > -1e38:  # the lowest float stands for none
@@ -235,9 +232,8 @@ class Models:
         for model in self.models:
             if model.name == name:
                 return model
-        raise Refused(
-            400, f"There is no model {name!r:.80}; there are {', '.join(m.name for m in self.models)}."
-        )
+        known = ", ".join(model.name for model in self.models)
+        raise Refused(400, f"There is no model {name!r:.80}; there are {known}.")
 
     async def states(self) -> list[dict]:
         """`Model.state` of each."""

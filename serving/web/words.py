@@ -39,7 +39,7 @@ def links(text: str, translation: str, row: dict) -> dict | None:
 
 
 def words(text: str, tokens: list[str]) -> tuple[list, list[list[int]]] | None:
-    """The parts of a text, [part, number of its word or None], and for each word the numbers of its tokens."""
+    """The parts of a text, [part, number of its word or None], and the numbers of each word's tokens."""
     groups, pieces = [], []
     is_new = True
     for number, token in enumerate(tokens):

@@ -23,11 +23,11 @@ export function show(box, found, chosen, choose) {
     figure.className = "quiet score";
     figure.title = "log-probability";
     figure.textContent = score.toFixed(2).replace("-", "\u2212");
-    const bar = document.createElement("meter");
-    bar.setAttribute("aria-label", "As likely as the best");
+    const bar = document.createElement("span");
+    bar.className = "bar";
     // As likely as the best is the whole length.
-    bar.value = Math.exp(Math.min(0, score - found[0].score));
-    button.append(words, figure, bar);
+    bar.style.setProperty("--likely", `${100 * Math.exp(Math.min(0, score - found[0].score))}%`);
+    button.append(words, bar, figure);
     button.addEventListener("click", () => choose(text));
     const item = document.createElement("li");
     item.append(button);

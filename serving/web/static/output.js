@@ -129,8 +129,8 @@ export class Output {
     this.mirror.append(this.sourceAfter(this.selected));
     const strongest = source.filter(([, number]) => number !== null && opacity(number) > 0)
       .sort((a, b) => line[b[1]] - line[a[1]]).slice(0, 3)
-      .map(([part, number]) => `${part} (${Math.round(100 * line[number])} %)`);
-    this.said.textContent = `${span.textContent} \u2190 ${strongest.join(", ")}`;
+      .flatMap(([part, number]) => [", ", isolated(part), ` (${Math.round(100 * line[number])}\u00a0%)`]);
+    this.said.replaceChildren(isolated(span.textContent), " \u2190 ", ...strongest.slice(1));
   }
 
   unmark() {
@@ -153,4 +153,11 @@ export class Output {
     const rest = this.sentences.slice(place + 1).map((each) => each.source + each.after).join("");
     return `${this.sentences[place].after}${rest}\u200b`;
   }
+}
+
+// Text that may run in the other direction than what stands around it.
+function isolated(text) {
+  const node = document.createElement("bdi");
+  node.textContent = text;
+  return node;
 }

@@ -1,4 +1,4 @@
-"""TF Serving as far as the page asks it: models that are functions of Python, with whatever is to go wrong."""
+"""TF Serving as far as the page asks it: models are functions of Python, with what is to go wrong."""
 
 import asyncio
 import contextlib
@@ -59,12 +59,16 @@ class FakeServing:
         body = await request.json()
         texts = body["inputs"]["text"]
         self.requests.append((body["signature_name"], texts))
-        end = asyncio.get_running_loop().time() + self.seconds
-        while (left := end - asyncio.get_running_loop().time()) > 0:
-            await asyncio.sleep(min(0.02, left))
-            if await request.is_disconnected():
-                self.given_up += 1
-                return Response()
+        waiting = asyncio.ensure_future(asyncio.sleep(self.seconds))
+        try:
+            while not waiting.done():
+                await asyncio.wait({waiting}, timeout=0.02)
+                if await request.is_disconnected():
+                    raise asyncio.CancelledError
+        except asyncio.CancelledError:
+            waiting.cancel()
+            self.given_up += 1
+            raise
         if problem := self._problem(request):
             return problem
         if "refuse me" in texts:
