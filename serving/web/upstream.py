@@ -22,10 +22,15 @@ class Upstream:
         timeout: seconds that an answer may take.
         tls: `client.Tls`; None for a connection in the clear.
 
+    Raises:
+        ValueError, OSError: a certificate or key cannot be read.
+
     All methods raise `ServingError`. The port is asked what it speaks at the first request that reaches it.
     """
 
     def __init__(self, target, timeout=30.0, tls=None):
+        if tls is not None:
+            tls.read()  # what is wrong with the files is told at once
         self.target, self.timeout, self.tls = target, timeout, tls
         self.transport = None
         self.choosing = asyncio.Lock()
@@ -80,7 +85,6 @@ class Rest:
     def __init__(self, target, timeout, tls):
         verify: Any = False  # in the clear there is nothing to verify, and no list of authorities to read
         if tls is not None:
-            tls.read()  # files that are not there are told at once
             verify = ssl.create_default_context(cafile=tls.ca)
             if tls.certificate:
                 verify.load_cert_chain(tls.certificate, tls.key)

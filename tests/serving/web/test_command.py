@@ -1,10 +1,12 @@
 """The command: options, what it prints, the server around the application."""
 
-import asyncio
+import contextlib
 import re
 import socket
 import sys
 import threading
+import time
+import urllib.error
 import urllib.request
 
 import pytest
@@ -59,24 +61,27 @@ def test_it_says_where_it_serves_and_which_model_is_missing(fake, monkeypatch, c
     monkeypatch.setattr(
         server.uvicorn.Server,
         "capture_signals",
-        lambda self: servers.append(self) or __import__("contextlib").nullcontext(),
+        lambda self: servers.append(self) or contextlib.nullcontext(),
     )
     with running(fake.app) as target:
         arguments = ["--target", target, "--model", "german=en:de", "--model", "other", "--port", "0"]
         thread = threading.Thread(target=web.main, args=(arguments,))
         thread.start()
-        printed = ""
-        while "other at" not in printed:
-            found = capsys.readouterr()
-            printed += found.out + found.err
-            assert thread.is_alive()
-        address = re.search(r"serving.web ready: (http://127.0.0.1:\d+/)", printed)[1]
-        assert f"other at {target}: The server does not have this model just now." in printed
-        with urllib.request.urlopen(address) as page:
-            assert b"<title>Translate</title>" in page.read()
-            assert "server" not in page.headers
-        servers[0].should_exit = True
-        thread.join()
+        try:
+            printed = ""
+            while "other at" not in printed:
+                found = capsys.readouterr()
+                printed += found.out + found.err
+                assert thread.is_alive()
+                time.sleep(0.01)
+            address = re.search(r"serving.web ready: (http://127.0.0.1:\d+/)", printed)[1]
+            assert f"other at {target}: The server does not have this model just now." in printed
+            with urllib.request.urlopen(address) as page:
+                assert b"<title>Translate</title>" in page.read()
+                assert "server" not in page.headers
+        finally:
+            servers[-1].should_exit = True  # the first is TF Serving's
+            thread.join()
 
 
 def test_help_needs_no_package_of_the_extra(monkeypatch, capsys):
@@ -99,7 +104,6 @@ def test_ipv6_is_listened_on():
 def test_the_client_of_the_api_works_as_it_is(make_web):
     libretranslatepy = pytest.importorskip("libretranslatepy", reason="it is not installed")
     web = make_web("german=en:de")
-    web.app.router.lifespan_context = None
     with running(web.app) as address:
         client = libretranslatepy.LibreTranslateAPI(f"http://{address}")
         assert client.languages() == [{"code": "en", "name": "English", "targets": ["de"]}]
@@ -107,4 +111,3 @@ def test_the_client_of_the_api_works_as_it_is(make_web):
         assert client.detect("One.") == [{"confidence": 100.0, "language": "en"}]
         with pytest.raises(urllib.error.HTTPError, match="400"):
             client.translate("One.", "en", "fr")
-        asyncio.sleep(0)

@@ -9,7 +9,7 @@ pytest.importorskip("starlette", reason='pip install ".[web]"')
 
 from serving.client import Tls  # noqa: E402
 from serving.client_errors import ServingError  # noqa: E402
-from serving.web import app, keys, models, upstream  # noqa: E402
+from serving.web import app, keys, models  # noqa: E402
 from serving.web.upstream import Upstream  # noqa: E402
 from tests.serving.web.fake_tf_serving import FakeServing, running  # noqa: E402
 
@@ -113,4 +113,4 @@ def test_what_is_no_tf_serving_gives_an_error_in_time(said, monkeypatch):
 
 def test_certificates_that_are_not_there_are_told(tmp_path):
     with pytest.raises(FileNotFoundError):
-        upstream.Rest("localhost:1", 1.0, Tls(ca=str(tmp_path / "none.pem")))
+        Upstream("localhost:1", 1.0, Tls(ca=str(tmp_path / "none.pem")))
