@@ -241,6 +241,8 @@ class Models:
 
     async def check(self, say) -> None:
         """Says of each model that cannot be asked why that is so."""
-        for state in await self.states():
-            if state["problem"]:
-                say(f"{state['name']} at {self.upstream.target}: {state['problem']} The page goes on trying.")
+        for model in self.models:
+            try:
+                await model.offer()
+            except (ServingError, Refused) as error:
+                say(f"{model.name} at {self.upstream.target}: {error} The page goes on trying.")

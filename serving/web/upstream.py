@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 
+from keras_transformer_programs import installation
 from serving import client_rest
 from serving.client import Spec
 from serving.client_errors import ServingError, understood
@@ -66,8 +67,10 @@ class Upstream:
             if self.tls is None and isinstance(error.__cause__, httpx.ConnectError):
                 raise  # nobody listens: neither speaks
             told = error
-        from serving.web.upstream_grpc import Grpc  # only here: TF Serving's stubs are another extra's
-
+        try:
+            from serving.web.upstream_grpc import Grpc  # only here: TF Serving's stubs are another extra's
+        except ModuleNotFoundError as error:
+            raise ServingError("UNIMPLEMENTED", f"{told}; {installation.explained(error)}") from None
         grpc = Grpc(self.target, self.timeout, self.tls)
         try:
             await grpc.metadata(Spec(model))

@@ -75,7 +75,7 @@ def test_it_says_where_it_serves_and_which_model_is_missing(fake, monkeypatch, c
                 assert thread.is_alive()
                 time.sleep(0.01)
             address = re.search(r"serving.web ready: (http://127.0.0.1:\d+/)", printed)[1]
-            assert f"other at {target}: The server does not have this model just now." in printed
+            assert f"other at {target}: NOT_FOUND: Servable not found for request: Latest(other)" in printed
             with urllib.request.urlopen(address) as page:
                 assert b"<title>Translate</title>" in page.read()
                 assert "server" not in page.headers
