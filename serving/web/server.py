@@ -9,6 +9,9 @@ from starlette.applications import Starlette
 
 # Seconds for answers that are under way when the server ends.
 GRACE = 5
+# Seconds that a connection without a request stays open: longer than proxies keep theirs, which would else
+# send a request into one that is just being closed.
+KEEP_ALIVE = 75
 
 
 def run(app: Starlette, host: str, port: int, ready: Callable, check: Callable[[], Coroutine]) -> None:
@@ -22,7 +25,12 @@ def run(app: Starlette, host: str, port: int, ready: Callable, check: Callable[[
         OSError: the port is taken.
     """
     config = uvicorn.Config(
-        app, log_level="warning", server_header=False, access_log=False, timeout_graceful_shutdown=GRACE
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=GRACE,
     )
     listening = listen(host, port)
     asyncio.run(_serve(uvicorn.Server(config), listening, host, ready, check))
