@@ -66,8 +66,8 @@ CTRANSLATE2 = ["ctranslate2>=4.6"]
 # Not among `all`: its pins are for what the tests of this project need.
 ONNX = ["onnx>=1.19", "onnxruntime>=1.23", "tf2onnx>=1.17"]
 
-# setuptools builds the wheel that a test looks into; tensorflow-datasets' builder test needs dill. The page is
-# looked at in a browser, by playwright, and asked by LibreTranslate's client.
+# setuptools builds the wheel that a test looks into; tensorflow-datasets' builder test needs dill. The page
+# is looked at in a browser, by playwright, and asked by LibreTranslate's client.
 DEV = [
     "axe-playwright-python>=0.1.8",
     "dill>=0.3.8",

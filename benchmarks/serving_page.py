@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+import psutil
 
 import command_line
 from benchmarks.serving_double import REPOSITORY
@@ -38,7 +39,7 @@ def main(arguments=None):
     ) as process:
         try:
             address = process.stdout.readline().removeprefix(READY).strip()
-            found = asyncio.run(measure(address, options, texts))
+            found = asyncio.run(measure(address, options, texts, psutil.Process(process.pid)))
         finally:
             process.terminate()
     print("| | |\n|---|---|")
@@ -46,7 +47,7 @@ def main(arguments=None):
         print(f"| {name} | {value:,.1f} |" if isinstance(value, float) else f"| {name} | {value:,} |")
 
 
-async def measure(address, options, texts) -> dict:
+async def measure(address, options, texts, process) -> dict:
     """{figure: number}."""
     model = options.model
     direct_url = f"http://{options.target}/v1/models/{model}:predict"
@@ -71,9 +72,9 @@ async def measure(address, options, texts) -> dict:
     async def client(number):
         return [await timed(clients[number], *through_page(next(texts))) for _ in range(options.requests)]
 
-    start = time.perf_counter()
+    start, used = time.perf_counter(), sum(process.cpu_times()[:2])
     answers = sum(await asyncio.gather(*map(client, range(options.clients))), [])
-    seconds = time.perf_counter() - start
+    seconds, used = time.perf_counter() - start, sum(process.cpu_times()[:2]) - used
     milliseconds = 1000 * np.array([taken for taken, _ in answers])
     p50, p90, p99 = np.percentile(milliseconds, (50, 90, 99))
     for client in clients:
@@ -86,6 +87,7 @@ async def measure(address, options, texts) -> dict:
         "answers": len(answers),
         "errors": sum(status != 200 for _, status in answers),
         "answers per second": len(answers) / seconds,
+        "the page's own time for an answer, ms": 1000 * used / len(answers),
         "p50, ms": float(p50),
         "p90, ms": float(p90),
         "p99, ms": float(p99),

@@ -1,8 +1,8 @@
 """The web application: page, API, and what is said of errors."""
 
 import contextlib
-import importlib.resources
 import logging
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -21,7 +21,7 @@ from serving.web.models import Models
 from serving.web.page import Page
 
 LOG = logging.getLogger("serving.web")
-FILES = importlib.resources.files("serving.web") / "static"
+FILES = Path(__file__).with_name("static")
 HEADERS = {
     # Nothing comes from elsewhere, nothing inside the page is run, and no other page may show it.
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -62,7 +62,7 @@ def create(models: Models, allowance: Allowance) -> Starlette:
             Route("/frontend/models", page.list_models),
             Route("/frontend/translate", page.translate, methods=["POST"]),
             Route("/frontend/details", page.details, methods=["POST"]),
-            Mount("/static", StaticFiles(directory=str(FILES))),
+            Mount("/static", StaticFiles(directory=FILES)),
         ],
         middleware=[
             Middleware(WithHeaders),
@@ -84,7 +84,7 @@ def file(name: str):
     """What answers with a file of the page."""
 
     async def answer(_):
-        return FileResponse(str(FILES / name))
+        return FileResponse(FILES / name)
 
     return answer
 

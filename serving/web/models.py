@@ -15,6 +15,8 @@ from serving.web.errors import Refused, explained
 # Seconds for which a model's signatures, and its answers, are kept. Then another version may be there.
 KEPT = 30.0
 MOST_KEPT = 5_000
+# Seconds after which the page is shown, whatever is still not known of a model.
+SOON = 3.0
 FORM = re.compile(r"(?P<name>[^=]+?)(?:=(?P<source>[\w-]{2,35}):(?P<target>[\w-]{2,35}))?")
 # What a signature must answer with, to be of use here.
 N_BEST = ("translate_nbest", {"translations", "scores"})
@@ -86,12 +88,16 @@ class Model:
     async def state(self) -> dict:
         """What the page has to know of it; "problem" says why it cannot be asked, or is None."""
         found = {"name": self.name, "source": self.source, "target": self.target}
+        has = {"alternatives": False, "links": False}
         try:
-            offer = await self.offer()
+            async with asyncio.timeout(SOON):
+                offer = await self.offer()
         except ServingError as error:
-            return found | {"problem": explained(error).message, "alternatives": False, "links": False}
+            return found | has | {"problem": explained(error).message}
+        except TimeoutError:
+            return found | has | {"problem": "The model's server has not answered yet."}
         except Refused as error:
-            return found | {"problem": error.message, "alternatives": False, "links": False}
+            return found | has | {"problem": error.message}
         has = {"alternatives": offer.n_best is not None, "links": offer.align is not None}
         return found | {"problem": None} | has
 

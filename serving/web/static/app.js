@@ -86,6 +86,7 @@ function typed() {
 
 async function translate() {
   typed();
+  if (!models.length) return; // `begin` comes back to it
   $("details").hidden = true;
   if (!source.value.trim()) {
     output.clear();

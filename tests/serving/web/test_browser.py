@@ -1,5 +1,6 @@
 """The page in a browser: what people do with it, and what goes wrong meanwhile."""
 
+import asyncio
 import contextlib
 import shutil
 import time
@@ -66,7 +67,9 @@ def open_page(browser):
     """`open_page(address, ...)`: a page that has no error of its own."""
     contexts, errors = [], []
 
-    def open_page(address, size="desktop", **options):
+    def open_page(
+        address, size="desktop", ready="document.querySelector('#model').options.length > 0", **options
+    ):
         width, height = SIZES[size]
         contexts.append(browser.new_context(viewport={"width": width, "height": height}, **options))
         contexts[-1].set_default_timeout(20_000)
@@ -74,7 +77,7 @@ def open_page(browser):
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda line: errors.append(line.text) if "Policy" in line.text else None)
         page.goto(address)
-        until(page, "document.querySelector('#model').options.length > 0")
+        until(page, ready)
         return page
 
     yield open_page
@@ -167,6 +170,22 @@ def test_two_hundred_sentences_are_put_together_again(fake, address, open_page):
     page.type("#source", " New.")
     answer(page, f"{expected} <New.>")
     assert fake.requests[-1][1] == ["New."] or fake.requests[-1][0] != "serving_default"
+
+
+def test_what_is_typed_before_the_models_are_known_is_translated(fake, open_page, address, monkeypatch):
+    from serving.web.models import Model
+
+    state = Model.state
+
+    async def late(self):
+        await asyncio.sleep(1)
+        return await state(self)
+
+    monkeypatch.setattr(Model, "state", late)
+    page = open_page(address, ready="document.querySelector('#source').value === ''")
+    page.type("#source", "One.")
+    answer(page, "Eins.")
+    assert page.is_hidden("#banner")
 
 
 def test_markup_in_a_text_and_in_an_answer_is_text(address, open_page):

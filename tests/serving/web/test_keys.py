@@ -1,6 +1,7 @@
 """Who may ask, and how much: the file, keys, limits by the minute."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -86,6 +87,13 @@ def test_a_file_is_read(tmp_path):
     assert allowance.anonymous == Limits(10, 3)
     assert sorted(map(str, allowance.keys.values())) == sorted(map(str, [Limits(None, None, 7), Limits()]))
     assert "a-long-secret" not in str(vars(allowance))
+
+
+def test_the_example_of_the_documentation_is_such_a_file(tmp_path):
+    page = (Path(__file__).resolve().parents[3] / "docs" / "web.md").read_text(encoding="utf-8")
+    path = tmp_path / "keys.json"
+    path.write_text(page.partition("```json\n")[2].partition("```")[0])
+    assert keys.read(path).anonymous == Limits(2000, 60)
 
 
 @pytest.mark.parametrize(

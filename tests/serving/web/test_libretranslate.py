@@ -1,7 +1,6 @@
 """The HTTP API of LibreTranslate: answers, errors, and what is never said."""
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -211,7 +210,7 @@ def test_pages_of_other_hosts_may_ask_and_nothing_of_other_hosts_is_shown(web):
     for path in ("/", "/docs", "/languages", "/nothing", "/static/app.js"):
         policy = web.get(path).headers["content-security-policy"]
         assert policy.startswith("default-src 'none'; script-src 'self';") and "unsafe" not in policy
-    files = [path for path in Path(str(app.FILES)).iterdir()]
+    files = list(app.FILES.iterdir())
     assert sum(path.stat().st_size for path in files) < 150_000
     for path in files:
         text = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")

@@ -48,6 +48,16 @@ def test_models_are_listed_with_what_they_offer(web):
     assert plain["names"] == ["plain", "plain"]
 
 
+def test_a_server_that_hangs_does_not_keep_the_page_from_being_shown(web, monkeypatch):
+    async def hang(*_):
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr("serving.web.models.SOON", 0.05)
+    monkeypatch.setattr(web.models.upstream, "metadata", hang)
+    problems = {model["problem"] for model in web.get("/frontend/models").json()}
+    assert problems == {"The model's server has not answered yet."}
+
+
 def test_details_are_alternatives_with_scores_and_linked_words(web):
     found = web.post("/frontend/details", {"model": "german", "text": "One."}).json()
     assert found["alternatives"] == [
