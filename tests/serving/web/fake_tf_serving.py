@@ -64,11 +64,13 @@ class FakeServing:
             while not waiting.done():
                 await asyncio.wait({waiting}, timeout=0.02)
                 if await request.is_disconnected():
-                    raise asyncio.CancelledError
+                    self.given_up += 1
+                    return Response()
         except asyncio.CancelledError:
-            waiting.cancel()
             self.given_up += 1
             raise
+        finally:
+            waiting.cancel()
         if problem := self._problem(request):
             return problem
         if "refuse me" in texts:
@@ -130,6 +132,7 @@ def running(app, port=0):
     )
     server = uvicorn.Server(config)
     listening = config.bind_socket()
+    listening.listen(128)  # who asks before the server runs waits for it
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:

@@ -13,6 +13,7 @@ import pytest
 
 pytest.importorskip("starlette", reason='pip install ".[web]"')
 
+import command_line  # noqa: E402
 from serving import web  # noqa: E402
 from serving.web import server  # noqa: E402
 from tests.serving.web.fake_tf_serving import running  # noqa: E402
@@ -90,6 +91,16 @@ def test_help_needs_no_package_of_the_extra(monkeypatch, capsys):
     with pytest.raises(SystemExit) as end:
         web.main(["--help"])
     assert end.value.code == 0 and "--keys" in capsys.readouterr().out
+
+
+def test_a_package_that_is_missing_is_one_line_that_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "starlette", None)
+    for name in [name for name in sys.modules if name.startswith(("serving.web.", "starlette."))]:
+        monkeypatch.delitem(sys.modules, name)
+    for name in ("app", "server"):
+        monkeypatch.delattr(web, name, raising=False)
+    with pytest.raises(SystemExit, match=r'starlette must be installed: pip install "\.\[web\]" in a clone'):
+        command_line.run(lambda: web.main([*TARGET, "--model", "m"]))
 
 
 def test_ipv6_is_listened_on():

@@ -33,16 +33,12 @@ async def answers(target):
     return [answer.json() for answer in (translated, listed, echoed, lacking, details)]
 
 
-def test_an_export_answers_over_rest_and_grpc_alike(double, functions):
-    from tests.serving.conftest import ask
-
+def test_an_export_answers_over_rest_and_grpc_alike(double):
     over_rest, over_grpc = (asyncio.run(answers(target)) for target in (double.rest, double.grpc))
-    translated, listed, echoed, lacking, details = over_rest
     assert over_grpc[:4] == over_rest[:4]
-    first, second = (
-        ask(functions["translate_nbest"], {"text": [text]})["translations"][0]
-        for text in ("5 March.", "7 March")
-    )
+    with double.client("dates", signature="translate_nbest") as client:
+        first, second, whole = (row["translations"] for row in client.rows(["5 March.", "7 March", QUESTION]))
+    translated, listed, echoed, lacking, details = over_rest
     assert translated["translatedText"] == f"{first[0]} {second[0]}"
     assert translated["alternatives"][0] == f"{first[1]} {second[1]}"
     assert [model["problem"] for model in listed] == [None, None]
@@ -54,10 +50,9 @@ def test_an_export_answers_over_rest_and_grpc_alike(double, functions):
         },
         "links": {"problem": "The model echo was exported without `align`, which this needs."},
     }
-    best = ask(functions["translate_nbest"], {"text": [QUESTION]})
-    assert details["alternatives"][0]["text"] == best["translations"][0][0]
+    assert details["alternatives"][0]["text"] == whole[0]
     assert "".join(part for part, _ in details["links"]["source"]) == QUESTION
-    assert "".join(part for part, _ in details["links"]["target"]) == best["translations"][0][0]
+    assert "".join(part for part, _ in details["links"]["target"]) == whole[0]
 
 
 def free_port():
