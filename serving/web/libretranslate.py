@@ -32,8 +32,6 @@ class Api:
         if kind not in ("text", "html"):
             raise Refused(400, f"`format` must be text or html. Received: {kind!r:.80}.")
         count = number(found.get("alternatives"))
-        if count and kind == "html":
-            raise Refused(400, "There are no alternatives of HTML.")
         answer = self._answer(texts, source, target, kind, count)
         answers = await requests.while_there(request, answer)
         if isinstance(found["q"], str):
@@ -101,13 +99,16 @@ class Api:
         by_model: dict[Model, list[int]] = {}
         for place, model in enumerate(models):
             by_model.setdefault(model, []).append(place)
+        # As in LibreTranslate, HTML has no alternatives.
+        has_others = count and kind == "text"
+        work = with_alternatives if has_others else {"text": plain, "html": in_markup}[kind]
         translated: list[Any] = [None] * len(texts)
         for model, places in by_model.items():
-            work = {"text": plain, "html": in_markup}[kind] if not count else with_alternatives
             for place, answer in zip(places, await work(model, [texts[n] for n in places]), strict=True):
                 translated[place] = answer
         if count:
-            answers["alternatives"] = [others[1 : count + 1] for others in translated]
+            answers["alternatives"] = [others[1 : count + 1] if has_others else [] for others in translated]
+        if has_others:
             translated = [others[0] for others in translated]
         return answers | {"translatedText": translated}
 

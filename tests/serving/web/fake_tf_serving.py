@@ -128,7 +128,7 @@ OUTPUTS = {"serving_default": best, "translate_nbest": n_best, "align": align}
 def running(app, port=0):
     """Serves an application on a free port of this machine, or the one given; gives HOST:PORT."""
     config = uvicorn.Config(
-        app, host="127.0.0.1", port=port, log_level="error", lifespan="off", timeout_graceful_shutdown=1
+        app, host="127.0.0.1", port=port, log_level="error", lifespan="on", timeout_graceful_shutdown=1
     )
     server = uvicorn.Server(config)
     listening = config.bind_socket()
