@@ -1,7 +1,6 @@
 """The web application: page, API, and what is said of errors."""
 
 import contextlib
-import logging
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -20,7 +19,6 @@ from serving.web.libretranslate import Api
 from serving.web.models import Models
 from serving.web.page import Page
 
-LOG = logging.getLogger("serving.web")
 FILES = Path(__file__).with_name("static")
 HEADERS = {
     # Nothing comes from elsewhere, nothing inside the page is run, and no other page may show it.
@@ -58,6 +56,7 @@ def create(models: Models, allowance: Allowance) -> Starlette:
             Route("/translate", api.translate, methods=["POST"]),
             Route("/detect", api.detect, methods=["POST"]),
             Route("/languages", api.languages),
+            Route("/health", api.health),
             Route("/frontend/settings", api.settings),
             Route("/frontend/models", page.list_models),
             Route("/frontend/translate", page.translate, methods=["POST"]),
@@ -111,8 +110,7 @@ async def refused(_, error: Refused) -> JSONResponse:
 
 
 async def failed(request, error: ServingError) -> JSONResponse:
-    """The server of the models said no, or nothing: its words are for the log."""
-    LOG.warning("%s: %s", request.url.path, " ".join(str(error).split())[:500])
+    """The server of the models said no, or nothing."""
     return await refused(request, explained(error))
 
 

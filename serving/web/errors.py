@@ -1,8 +1,11 @@
 """What a browser or a client of the API is told when there is no answer."""
 
 import http
+import logging
 
 from serving.client_errors import ServingError
+
+LOG = logging.getLogger("serving.web")
 
 
 class Refused(Exception):
@@ -21,7 +24,8 @@ class Refused(Exception):
 
 
 def explained(error: ServingError) -> Refused:
-    """What to say of TF Serving's error, whose own words are for the operator: they may quote code."""
+    """What to say of TF Serving's error, whose own words go to the log only: they may quote code."""
+    LOG.warning("%s", " ".join(str(error).split())[:500])
     status, message = SENTENCES.get(error.code, OTHERWISE)
     if error.code == "INTERNAL" and any(word in str(error) for word in NOT_TF_SERVING):
         message = "What stands behind this page does not answer as TF Serving does."

@@ -48,6 +48,10 @@ class Api:
         ranked = await languages.detect(self.models, self._texts(request, found))
         return JSONResponse(ranked[0] if isinstance(found["q"], str) else ranked)
 
+    async def health(self, request: Request) -> JSONResponse:
+        """GET /health: whether this server answers, whatever stands behind it."""
+        return JSONResponse({"status": "ok"})
+
     async def settings(self, request: Request) -> JSONResponse:
         """GET /frontend/settings: what LibreTranslate's page asks for."""
         first, limits = self.models.models[0], self.allowance.anonymous

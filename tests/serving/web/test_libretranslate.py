@@ -24,6 +24,8 @@ def test_a_text_is_translated_sentence_by_sentence_and_paragraphs_stay(web):
 def test_json_and_forms_are_answered_alike(web):
     form = web.post("/translate", data={"q": "One.", **GERMAN})
     assert form.json() == ask(web, "One.") == {"translatedText": "Eins."}
+    form = web.post("/translate", data={"q": ["One.", "Two!"], **GERMAN})
+    assert form.json() == {"translatedText": ["Eins.", "Zwei!"]}
 
 
 def test_a_list_is_answered_with_a_list_in_its_order(web):
@@ -156,11 +158,12 @@ def test_a_body_that_cannot_be_read_is_refused(web, content, kind, status, messa
         ((504, '{"error": "late"}'), 504, "The model took too long"),
     ],
 )
-def test_a_server_that_fails_is_told_without_its_own_words(web, problem, status, message):
+def test_a_server_that_fails_is_told_without_its_own_words(web, caplog, problem, status, message):
     web.fake.problem = problem
     answer = web.post("/translate", {"q": "One.", **GERMAN})
     assert answer.status_code == status and answer.json()["error"].startswith(message)
     assert "Traceback" not in answer.text
+    assert len(caplog.messages) == 1  # there they are
     web.fake.problem = None
     assert ask(web, "One.") == {"translatedText": "Eins."}
 
@@ -195,11 +198,12 @@ def test_a_path_and_a_method_that_there_is_not(web):
 def test_the_description_of_the_api_has_its_paths_and_no_others(web):
     described = web.get("/openapi.json").json()
     routes = {route.path: route.methods for route in web.app.routes if getattr(route, "methods", None)}
-    public = {"/translate", "/detect", "/languages", "/frontend/settings"}
+    public = {"/translate", "/detect", "/languages", "/health", "/frontend/settings"}
     assert described["paths"].keys() == public <= routes.keys()
     for path, verbs in described["paths"].items():
         assert {verb.upper() for verb in verbs} <= routes[path]
     asked = described["paths"]["/translate"]["post"]["requestBody"]["content"]["application/json"]
+    assert web.get("/health").json() == {"status": "ok"}
     assert asked["schema"]["required"] == ["q", "source", "target"]
     assert ask(web, **asked["example"]) == {"translatedText": "<Hello!>"}
 
