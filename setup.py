@@ -50,17 +50,34 @@ SERVING = [
     "urllib3>=2.2",
 ]
 
+# The page asks TF Serving over REST with these alone, without TensorFlow; over gRPC it needs `serving`, too.
+WEB = [
+    "PyYAML>=6.0",
+    "babel>=2.16",
+    "httpx>=0.28",
+    "jsonargparse[signatures]>=4.49",
+    "py3langid>=0.4",
+    "sentencex>=1.0.32",
+    "starlette>=1.0,<2",
+    "urllib3>=2.2",
+    "uvicorn>=0.40",
+]
+
 # A runtime that can take a model over; here to compare with and to export to.
 CTRANSLATE2 = ["ctranslate2>=4.6"]
 # Not among `all`: its pins are for what the tests of this project need.
 ONNX = ["onnx>=1.19", "onnxruntime>=1.23", "tf2onnx>=1.17"]
 
-# setuptools builds the wheel that a test looks into; tensorflow-datasets' builder test needs dill.
+# setuptools builds the wheel that a test looks into; tensorflow-datasets' builder test needs dill. The page
+# is looked at in a browser, by playwright, and asked by LibreTranslate's client.
 DEV = [
+    "axe-playwright-python>=0.1.8",
     "dill>=0.3.8",
     "hypothesis>=6.100",
+    "libretranslatepy>=2.1.4",
     "mypy>=2.0",
     "pip-tools>=7.5",
+    "playwright>=1.55",
     "pytest>=8.3",
     "pytest-xdist>=3.6",
     "ruff>=0.12",
@@ -72,7 +89,7 @@ LIBRARY = "keras_transformer"
 PROGRAMS = "keras_transformer_programs"
 NESTED = ("training", "serving", "command_line")
 
-ALL = sorted({*TRAINING, *TUNING, *SERVING, *CTRANSLATE2, *DEV})
+ALL = sorted({*TRAINING, *TUNING, *SERVING, *WEB, *CTRANSLATE2, *DEV})
 
 setup(
     # The import name belongs to another project on the package index, as a distribution.
@@ -93,6 +110,7 @@ setup(
         f"{PROGRAMS}.training": ["configs/*.yaml", "spaces/*.yaml", "cluster/*"],
         f"{PROGRAMS}.training.datasets": ["checksums.tsv"],
         f"{PROGRAMS}.serving": ["tf_serving/*"],
+        f"{PROGRAMS}.serving.web": ["static/*"],
     },
     entry_points={"console_scripts": ["keras-transformer = keras_transformer_programs.commands:main"]},
     install_requires=BASE,
@@ -101,6 +119,7 @@ setup(
         "training": TRAINING,
         "tuning": TUNING,
         "serving": SERVING,
+        "web": WEB,
         "ctranslate2": CTRANSLATE2,
         "onnx": ONNX,
         "plot": PLOT,

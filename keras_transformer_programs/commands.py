@@ -32,6 +32,7 @@ COMMANDS = {
     "verify": ("serving.verify", "checks an export before it is served"),
     "client": ("serving.client", "asks a served model, over gRPC or REST"),
     "load_test": ("serving.load_test", "loads a server and measures it"),
+    "web": ("serving.web", "a page to translate with, and LibreTranslate's API, over served models"),
     "local_server": ("serving.local_server", "a test double of TF Serving"),
 }
 COMPLETION = "completion"

@@ -236,6 +236,11 @@ def add_connection(parser) -> None:
     parser.add_argument(
         "--retries", type=int, default=4, help="further attempts while the server is unavailable, 0 to 4"
     )
+    add_tls(parser)
+
+
+def add_tls(parser) -> None:
+    """Adds whether and how the connection is encrypted."""
     parser.add_argument("--tls", action="store_true", help="encrypt; so does each of the next three")
     parser.add_argument("--ca", type=str, help="PEM file of the authorities to trust; the system's if absent")
     parser.add_argument("--certificate", type=str, help="PEM file, the client's own")
@@ -244,11 +249,15 @@ def add_connection(parser) -> None:
 
 def connect(options) -> Client:
     """The client that the options of `add_connection` ask for."""
-    files = (options.ca, options.certificate, options.key)
-    tls = Tls(*files) if options.tls or any(files) else None
     names = ("target", "model", "rest", "signature", "label", "timeout", "retries")
     given = {name: options[name] for name in names}
-    return Client(**given, version=versions.given(options.version), tls=tls)
+    return Client(**given, version=versions.given(options.version), tls=tls(options))
+
+
+def tls(options) -> Tls | None:
+    """The certificates that the options of `add_tls` name; None for a connection in the clear."""
+    files = (options.ca, options.certificate, options.key)
+    return Tls(*files) if options.tls or any(files) else None
 
 
 @contextlib.contextmanager

@@ -58,21 +58,11 @@ class Grpc:
 
     def predict(self, spec, inputs, timeout) -> dict:
         """{output: nested lists} for {input: nested lists}."""
-        request = stubs.predict_pb2.PredictRequest(model_spec=model_spec(spec))
-        for name, value in inputs.items():
-            request.inputs[name].CopyFrom(to_tensor(value))
-        response = self._call(self.prediction.Predict, request, timeout)
-        with understood():
-            return {name: from_tensor(name, tensor) for name, tensor in response.outputs.items()}
+        return outputs(self._call(self.prediction.Predict, predict_request(spec, inputs), timeout))
 
     def metadata(self, spec, timeout) -> dict:
         """{signature: SignatureDef as JSON}."""
-        asked = stubs.get_model_metadata_pb2
-        request = asked.GetModelMetadataRequest(model_spec=model_spec(spec), metadata_field=["signature_def"])
-        response = self._call(self.prediction.GetModelMetadata, request, timeout)
-        with understood(DecodeError):
-            found = asked.SignatureDefMap.FromString(response.metadata["signature_def"].value)
-            return as_json(found)["signature_def"]
+        return signatures(self._call(self.prediction.GetModelMetadata, metadata_request(spec), timeout))
 
     def status(self, spec, timeout) -> list:
         """[{version, state, status}]."""
@@ -109,6 +99,33 @@ def model_spec(spec) -> Any:
     elif spec.label is not None:
         message.version_label = spec.label
     return message
+
+
+def predict_request(spec, inputs) -> Any:
+    """PredictRequest with {input: nested lists}."""
+    request = stubs.predict_pb2.PredictRequest(model_spec=model_spec(spec))
+    for name, value in inputs.items():
+        request.inputs[name].CopyFrom(to_tensor(value))
+    return request
+
+
+def outputs(response) -> dict:
+    """{output: nested lists} of a PredictResponse."""
+    with understood():
+        return {name: from_tensor(name, tensor) for name, tensor in response.outputs.items()}
+
+
+def metadata_request(spec) -> Any:
+    """GetModelMetadataRequest for the signatures."""
+    asked = stubs.get_model_metadata_pb2.GetModelMetadataRequest
+    return asked(model_spec=model_spec(spec), metadata_field=["signature_def"])
+
+
+def signatures(response) -> dict:
+    """{signature: SignatureDef as JSON} of a GetModelMetadataResponse."""
+    with understood(DecodeError):
+        found = stubs.get_model_metadata_pb2.SignatureDefMap
+        return as_json(found.FromString(response.metadata["signature_def"].value))["signature_def"]
 
 
 def as_json(message) -> dict:

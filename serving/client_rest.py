@@ -103,15 +103,24 @@ class Rest:
             is_late = isinstance(reason, urllib3.exceptions.TimeoutError)
             is_late = is_late and not isinstance(reason, urllib3.exceptions.NewConnectionError)
             raise ServingError("DEADLINE_EXCEEDED" if is_late else "UNAVAILABLE", f"{reason}") from None
-        try:
-            found = json.loads(answer.data.decode("utf-8", "replace"))
-        except (ValueError, RecursionError):
-            found = None
-        if not isinstance(found, dict):
-            found = {"error": f"HTTP {answer.status}, and no object in JSON: is this a server of models?"}
-        if answer.status != 200 or "error" in found:
-            raise ServingError(CODES.get(answer.status, "INTERNAL"), f"{found.get('error', answer.status)}")
-        return found
+        return understood_answer(answer.status, answer.data)
+
+
+def understood_answer(status: int, data: bytes) -> dict:
+    """The object of an answer.
+
+    Raises:
+        ServingError: it is an error, or no object in JSON.
+    """
+    try:
+        found = json.loads(data.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        found = {"error": f"HTTP {status}, and no object in JSON: is this a server of models?"}
+    if status != 200 or "error" in found:
+        raise ServingError(CODES.get(status, "INTERNAL"), f"{found.get('error', status)}")
+    return found
 
 
 def plain(value) -> Any:

@@ -178,6 +178,7 @@ def test_commands_of_the_page_learn_what_the_page_says(tmp_path, screen):
         "docs/serving.md",
         "SECURITY.md",
         "docs/local_server.md",
+        "docs/web.md",
         "benchmarks/README.md",
         "CONTRIBUTING.md",
     ],

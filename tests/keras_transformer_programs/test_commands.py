@@ -36,7 +36,7 @@ def started_as_a_command(monkeypatch):
 def test_every_program_is_a_command_of_its_name():
     modules = {module for module, _ in commands.COMMANDS.values()}
     found = {
-        ".".join(path.with_suffix("").parts)
+        ".".join(path.with_suffix("").parts).removesuffix(".__main__")
         for path, _ in sources("training", "serving")
         if '__name__ == "__main__"' in (ROOT / path).read_text(encoding="utf-8")
     }
