@@ -1,7 +1,7 @@
 """What small weights change: of the answers, and of the measures of `training.evaluate`.
 
-The measures are of files that are named, else of the run's test data, else of its validation data. A run whose
-data is not there, as that of an imported model, is compared by its answers alone.
+The measures are of files that are named, else of the run's test data, else of its validation data. A run
+whose data is not there, as that of an imported model, is compared by its answers alone.
 """
 
 import shutil
