@@ -1,6 +1,6 @@
 """Manifest of an export, and samples: requests with the answers they had when it was made.
 
-    DIR/VERSION/manifest.json           kind of model, versions, signatures, search, limits
+    DIR/VERSION/manifest.json           kind of model, versions, signatures, search, limits, sums of the parts
     DIR/VERSION/assets.extra/samples.json   [{"signature_name", "inputs", "outputs"}, ...]
 
 A sample's request is what TF Serving's REST interface takes. `SHA256SUMS` covers both files; the sums stand
@@ -34,6 +34,7 @@ def write(folder, version, facts) -> None:
         facts: what belongs to this model: kind, search, limits.
     """
     from keras_transformer import __version__
+    from serving import certificate
 
     made_with = {name: importlib.metadata.version(name) for name in MADE_WITH}
     manifest = {
@@ -41,6 +42,7 @@ def write(folder, version, facts) -> None:
         "version": version,
         **facts,
         "signatures": signatures(Path(folder) / "saved_model.pb"),
+        "certificate": certificate.sums(folder),
         "made_with": {"keras_transformer": __version__, **made_with},
         "needs_tensorflow_serving": TF_SERVING,
     }

@@ -98,7 +98,12 @@ def ops(path) -> set[str]:
 
 def is_served(op: str) -> bool:
     """Whether a served model may have the op anywhere: a stock TF Serving links it, and it only computes."""
-    return op in COMPUTING_OPS or op in TEXT_OPS or op.startswith("TFText>")
+    return op in COMPUTING_OPS or is_of_text(op)
+
+
+def is_of_text(op: str) -> bool:
+    """Whether it is an op of TF Text."""
+    return op in TEXT_OPS or op.startswith("TFText>")
 
 
 def check(path, compiled=False) -> None:

@@ -3,10 +3,11 @@
 A process of its own, so that nothing of the project helps the model and nothing of the model is left in the
 project's process. Needs TensorFlow and TF Text, nothing else. Standard input and output are JSON: a list of
 requests {"signature_name", "inputs"}, and {"weights": how many there are, "not_finite": names of those with
-NaN or an infinity, "answers": [{output: value}, ...]}. A model with such weights is not asked.
+NaN or an infinity, "sum": of all, "answers": [{output: value}, ...]}. A model with such weights is not asked.
 """
 
 import base64
+import hashlib
 import json
 import os
 import sys
@@ -28,9 +29,11 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
     requests = json.load(sys.stdin.buffer)
-    count, not_finite = check_weights(tf, os.path.join(sys.argv[1], "variables", "variables"))
+    prefix = os.path.join(sys.argv[1], "variables", "variables")
+    count, not_finite = check_weights(tf, prefix)
     answers = [] if not_finite else answer(tf, sys.argv[1], requests)
-    json.dump({"weights": count, "not_finite": not_finite, "answers": answers}, sys.stdout)
+    found = {"weights": count, "not_finite": not_finite, "sum": weights_sum(tf, prefix), "answers": answers}
+    json.dump(found, sys.stdout)
 
 
 def check_weights(tf, prefix) -> tuple[int, list[str]]:
@@ -45,6 +48,16 @@ def check_weights(tf, prefix) -> tuple[int, list[str]]:
     graph.ParseFromString(reader.get_tensor("_CHECKPOINTABLE_OBJECT_GRAPH"))
     known = {found.checkpoint_key: found.full_name for node in graph.nodes for found in node.attributes}
     return len(keys), sorted(known.get(key) or key for key in wrong)
+
+
+def weights_sum(tf, prefix) -> str:
+    """SHA-256 of all tensors of a checkpoint, by name, with their types and shapes."""
+    reader, digest = tf.train.load_checkpoint(prefix), hashlib.sha256()
+    types, shapes = reader.get_variable_to_dtype_map(), reader.get_variable_to_shape_map()
+    for key in sorted(types.keys() - {"_CHECKPOINTABLE_OBJECT_GRAPH"}):
+        digest.update(f"{key} {types[key].name} {shapes[key]}\n".encode())
+        digest.update(tf.io.serialize_tensor(reader.get_tensor(key)).numpy())
+    return digest.hexdigest()
 
 
 def answer(tf, folder, requests) -> list[dict[str, Any]]:

@@ -77,13 +77,16 @@ def verify(folder, sha256=None) -> Iterator[str]:
     manifest = _read_json(folder / "manifest.json", dict)
     yield _check_manifest(folder, manifest)
     with quiet.start_up():
-        from serving import op_closure, saved_model
+        from serving import certificate, op_closure, saved_model
         from serving.manifest import SAMPLES_FILE, signatures
 
     compiled = manifest.get("xla")
     op_closure.check(folder / "saved_model.pb", compiled is not None)
     kinds = len(op_closure.ops(folder / "saved_model.pb"))
     yield f"ops: {kinds} kinds, all of the allowed list, " + _described(compiled)
+    # An older export has no certificate.
+    certified = manifest.get("certificate", {})
+    certificate.check(certified, certificate.graph_sums(folder / "saved_model.pb"))
     try:
         found = signatures(folder / "saved_model.pb")
     except TypeError as error:
@@ -108,8 +111,11 @@ def verify(folder, sha256=None) -> Iterator[str]:
     for sample in samples:
         if not _is_sample(sample):
             raise ValueError(f"{SAMPLES_FILE} holds requests with outputs. Received: {str(sample)[:80]!r}.")
-    weights, answers = _replay(folder, samples)
+    weights, sum_, answers = _replay(folder, samples)
+    certificate.check(certified, {"weights": sum_})
     yield f"weights: {weights}, all of them finite"
+    if certified:
+        yield f"certificate: the sums of {', '.join(certified)}"
     yield _check_answers(samples, answers)
 
 
@@ -188,6 +194,8 @@ def _check_manifest(folder, manifest):
         )
     if not re.fullmatch(r"\w{1,80}", str(manifest["kind"]), re.ASCII):
         raise ValueError(f"manifest.json holds the kind of model. Received: {_quoted(manifest['kind'])}.")
+    if not isinstance(manifest.get("certificate", {}), dict):
+        raise ValueError("manifest.json holds the sums of the certificate by name. Received: something else.")
     if not isinstance(manifest["signatures"], dict):
         raise ValueError("manifest.json holds the signatures by name. Received: other signatures.")
     return f"manifest: {manifest['kind']}, version {manifest['version']}"
@@ -207,7 +215,7 @@ def _is_sample(sample):
 
 
 def _replay(folder, samples):
-    """Loads and asks the model in a process of its own: how many weights it has, and its answers."""
+    """Loads and asks the model in a process of its own: number of weights, their sum, and the answers."""
     program = Path(__file__).with_name("replay.py")
     requests = [{key: sample[key] for key in ("signature_name", "inputs")} for sample in samples]
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LD_LIBRARY_PATH") if name in os.environ}
@@ -234,7 +242,7 @@ def _replay(folder, samples):
             f"Received: {len(found['not_finite'])} of {found['weights']} are not, the first of them "
             f"{_quoted(found['not_finite'][0])}."
         )
-    return found["weights"], found["answers"]
+    return found["weights"], found["sum"], found["answers"]
 
 
 def _check_answers(samples, answers):

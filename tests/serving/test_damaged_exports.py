@@ -108,8 +108,10 @@ def test_a_damaged_export_passes_or_is_one_line(good, tmp_path_factory, damage):
         # In this process; in its own, whatever is raised is one line.
         requests = json.loads(json.dumps(samples))
         try:
-            count, wrong = replay.check_weights(tf, str(folder / "variables" / "variables"))
-            return count, [] if wrong else replay.answer(tf, str(folder), requests)
+            prefix = str(folder / "variables" / "variables")
+            count, wrong = replay.check_weights(tf, prefix)
+            answers = [] if wrong else replay.answer(tf, str(folder), requests)
+            return count, replay.weights_sum(tf, prefix), answers
         except Exception as error:
             raise ValueError("The model must answer its samples.") from error
 

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 import command_line
-from serving import checksums, manifest, op_closure, replay, saved_model, verify
+from serving import certificate, checksums, manifest, op_closure, replay, saved_model, verify
 
 from .conftest import NUM_RESULTS, python
 
@@ -58,7 +58,7 @@ def test_an_export_of_the_command_passes_every_check(exported, capsys):
     command_line.run(lambda: verify.main([str(exported)]))
     lines = capsys.readouterr().out.splitlines()
     words = [line.removeprefix("ok: ").split(":")[0] for line in lines]
-    assert words == ["files", "checksums", "manifest", "ops", "signatures", "warm-up", "weights", "answers"]
+    assert words == ("files checksums manifest ops signatures warm-up weights certificate answers".split())
     assert lines[-1] == "ok: answers: 6 samples, as stored"
 
 
@@ -192,7 +192,7 @@ def test_another_answer_than_the_stored_one_is_told(copy):
     path.write_text(path.read_text().replace('"echo": [', '"echo": ["b", '))
     relist(copy)
     passed, message = refusal(copy)
-    assert passed[-1] == "weights" and "another one to sample 0, serving_default: echo" in message
+    assert passed[-1] == "certificate" and "another one to sample 0, serving_default: echo" in message
 
 
 @pytest.mark.parametrize("samples", ["[1]", '[{"inputs": {}}]', "{}"])
@@ -334,21 +334,56 @@ def test_a_refusal_is_one_line_and_status_1(tmp_path):
     assert done.stderr == f"error: An export holds saved_model.pb. Received: {tmp_path}, which does not.\n"
 
 
-def test_weights_that_are_not_finite_are_told_by_name(tmp_path, monkeypatch):
+@pytest.fixture
+def replayed_here(monkeypatch):
+    """Weights are looked at in this process, which has started TensorFlow; nothing is asked."""
+
     def replayed(command, **_):
-        # In this process, which has started TensorFlow.
-        count, wrong = replay.check_weights(tf, f"{command[-1]}/variables/variables")
-        found = {"weights": count, "not_finite": wrong, "answers": []}
+        prefix = f"{command[-1]}/variables/variables"
+        count, wrong = replay.check_weights(tf, prefix)
+        found = {"weights": count, "not_finite": wrong, "sum": replay.weights_sum(tf, prefix), "answers": []}
         return subprocess.CompletedProcess(command, 0, json.dumps(found), b"")
 
     monkeypatch.setattr(verify.subprocess, "run", replayed)
+
+
+@pytest.mark.usefixtures("replayed_here")
+def test_weights_that_are_not_finite_are_told_by_name(tmp_path):
     passed, message = refusal(write(tmp_path, value=[1.0, float("nan")]))
     assert passed[-1] == "warm-up"
     assert message.endswith("Received: 1 of 1 are not, the first of them 'kernel'.")
 
 
+@pytest.mark.usefixtures("replayed_here")
+def test_other_weights_and_another_graph_are_told_by_the_certificate(copy, tmp_path, monkeypatch):
+    # Somebody put the parts of another export here, and brought the list up to date.
+    other = write(tmp_path / "other", tf.strings.upper, value=3.0)
+    shutil.copytree(other / "variables", copy / "variables", dirs_exist_ok=True)
+    relist(copy)
+    passed, message = refusal(copy)
+    assert passed[-1] == "warm-up"
+    assert message.startswith("The weights must have the sum of the certificate, '")
+    assert len(message.splitlines()) == 1
+    # An export of before there were certificates has other checks.
+    path = copy / "manifest.json"
+    old = json.loads(path.read_text())
+    certified = old.pop("certificate")
+    path.write_text(json.dumps(old))
+    relist(copy)
+    monkeypatch.setattr(verify, "_check_answers", lambda *_: "answers: none asked")
+    assert list(verify.verify(copy))[-2] == "weights: 1, all of them finite"
+    path.write_text(json.dumps(old | {"certificate": certified}))
+    shutil.copy(other / "saved_model.pb", copy / "saved_model.pb")
+    relist(copy)
+    passed, message = refusal(copy)
+    assert passed[-1] == "ops" and message.startswith("The operations must have the sum of the certificate")
+    path.write_text(json.dumps(old | {"certificate": 5}))
+    relist(copy)
+    assert refusal(copy)[1].startswith("manifest.json holds the sums of the certificate by name.")
+
+
 def test_of_a_models_folder_the_newest_version_is_checked(tmp_path, small, monkeypatch):
-    monkeypatch.setattr(verify, "_replay", lambda *_: (1, []))
+    monkeypatch.setattr(verify, "_replay", lambda folder, _: (1, certificate.sums(folder)["weights"], []))
     monkeypatch.setattr(verify, "_check_answers", lambda *_: "answers: none asked")
     for name in ("1", "3", "0002", str(2**63), "best"):
         shutil.copytree(small, tmp_path / name)
