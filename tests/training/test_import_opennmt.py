@@ -48,9 +48,6 @@ def test_ids_logits_and_texts_are_the_originals(name):
     ids, expected = imported_runs.logits(own["target"], answers["logits"])
     logits = np.array(found.model({"source_ids": source_ids, "target_ids": target_ids}))
     np.testing.assert_allclose(logits[..., ids], expected, atol=5e-5)
-    if name == "plain":  # short ones: each step takes its time
-        short = [0, 1, 3]
-        assert found.translate([texts[x] for x in short]) == [answers["greedy"]["texts"][x] for x in short]
 
 
 @pytest.mark.slow
@@ -96,6 +93,7 @@ def yaml(name="plain", **data):
     return {"data.yml": {"data": {f"{side}_vocabulary": file for side, file in told.items()} | data}}
 
 
+@pytest.mark.slow
 def test_a_model_of_the_catalog_needs_no_config(tmp_path):
     # What `onmt-main` writes; the way to the checkpoint is that of another machine.
     described = (
@@ -122,7 +120,10 @@ def test_a_run_is_measured_trained_further_exported_and_verified(tmp_path, capsy
     imported_runs.check_use(run, tmp_path, capsys, opennmt_folder.read("answers.json", name))
 
 
-@pytest.mark.parametrize("name", ["plain", "relative", "post"])
+@pytest.mark.parametrize(
+    "name",
+    ["relative", pytest.param("plain", marks=pytest.mark.slow), pytest.param("post", marks=pytest.mark.slow)],
+)
 def test_ctranslate2_decodes_the_same(tmp_path, name):
     found = translator(read(opennmt_folder.FOLDER / name), decoding.Greedy(NUM_STEPS))
     imported_runs.check_ctranslate2(found, tmp_path, opennmt_folder.read("answers.json", name))
@@ -142,6 +143,15 @@ INDEX, DATA = "ckpt-1.index", "ckpt-1.data-00000-of-00001"
 CONFIG = {"model_type": "opennmt_tf", "num_heads": 2}
 TOKENS = b"<blank>\n<s>\n</s>\n"
 AGGRESSIVE = {"type": "OpenNMTTokenizer", "params": {"mode": "aggressive", "joiner_annotate": True}}
+# What is seen only when the model is made.
+LATE = {
+    "a missing tensor",
+    "a surplus tensor",
+    "a wrong shape",
+    "not finite",
+    "integers",
+    "another's data",
+}
 # What is wrong -> (tensors, files, what the refusal says).
 FOLDERS = {
     "a missing tensor": (without(QUERY), {}, f"must hold the tensor {QUERY}"),
@@ -260,7 +270,9 @@ FOLDERS = {
 }
 
 
-@pytest.mark.parametrize("name", FOLDERS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(x, marks=pytest.mark.slow) if x in LATE else x for x in FOLDERS]
+)
 def test_a_folder_that_is_none_is_refused_in_a_line_and_leaves_nothing(tmp_path, fails, name):
     tensors, files, message = FOLDERS[name]
     source = opennmt_folder.make(tmp_path / "source", tensors=tensors, **files)
