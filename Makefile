@@ -4,9 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 VENV_JAX := .venv-jax
 VENV_TORCH := .venv-torch
+VENV_DOCS := .venv-docs
 STAMP := $(VENV)/.installed
 STAMP_JAX := $(VENV_JAX)/.installed
 STAMP_TORCH := $(VENV_TORCH)/.installed
+STAMP_DOCS := $(VENV_DOCS)/.installed
 
 # The tests that need no TensorFlow: layers, models and everything else that is written in keras.ops alone.
 ANY_BACKEND := tests/layers tests/models tests/decoding tests/test_masks.py tests/test_losses.py \
@@ -20,7 +22,7 @@ COMPILE := $(VENV)/bin/pip-compile --quiet --strip-extras --allow-unsafe --no-he
 CHECK_PYTHON := $(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or \
 	sys.exit(f"Python 3.11, 3.12 or 3.13 is needed. Received: {sys.version.split()[0]}. Try: make PYTHON=python3.12")'
 
-.PHONY: help install quickstart test test-slow test-jax test-torch lint format constraints clean
+.PHONY: help install quickstart test test-slow test-jax test-torch docs lint format constraints clean
 
 help:
 	@echo "make install      the environment .venv with the command keras-transformer, and nothing run"
@@ -29,6 +31,7 @@ help:
 	@echo "make test-slow    the slow ones, before a release"
 	@echo "make test-jax     layers, models, losses and decoding on JAX, without TensorFlow"
 	@echo "make test-torch   the same on PyTorch"
+	@echo "make docs         the documentation as a site in build/website/site"
 	@echo "make lint         ruff check and ruff format --check"
 	@echo "make format       ruff format and the fixes ruff can make"
 	@echo "make constraints  pin the newest versions that setup.py and requirements/*.in allow"
@@ -56,6 +59,12 @@ $(STAMP_TORCH): requirements/constraints-torch.txt
 	$(VENV_TORCH)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
+$(STAMP_DOCS): requirements/constraints-docs.txt
+	@rm -f $@
+	$(PYTHON) -m venv $(VENV_DOCS)
+	$(VENV_DOCS)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
 install: $(STAMP)
 	@echo "$(VENV)/bin/keras-transformer --help"
 	@echo ". $(VENV)/bin/activate    # then: keras-transformer, python, tensorboard"
@@ -75,6 +84,9 @@ test-jax: $(STAMP_JAX)
 test-torch: $(STAMP_TORCH)
 	KERAS_BACKEND=torch $(VENV_TORCH)/bin/python -m pytest -m "not slow" $(ANY_BACKEND)
 
+docs: $(STAMP_DOCS)
+	$(VENV_DOCS)/bin/python -m website.build
+
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -88,8 +100,9 @@ constraints: $(STAMP)
 	$(COMPILE) --upgrade --extra all --output-file requirements/constraints.txt setup.py
 	$(COMPILE) --upgrade --output-file requirements/constraints-jax.txt requirements/jax.in
 	$(COMPILE) --upgrade --output-file requirements/constraints-torch.txt requirements/torch.in
+	$(COMPILE) --upgrade --output-file requirements/constraints-docs.txt requirements/docs.in
 	sed -i 's/^\(torch==[^+ ]*\)+cpu/\1/' requirements/constraints-torch.txt  # a name that not every index has
 
 clean:
-	rm -rf $(VENV) $(VENV_JAX) $(VENV_TORCH) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV_JAX) $(VENV_TORCH) $(VENV_DOCS) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -37,13 +37,15 @@ TRAINING = [
 # keras-tuner imports the last, and scikit-learn, without depending on them.
 TUNING = [*TRAINING, "keras-tuner>=1.4.8", "scipy>=1.13"]
 
-# aiohttp is for the test double of the server alone, urllib3 for the client's REST.
+# aiohttp is for the test double of the server alone, urllib3 for the client's REST, safetensors for exports
+# to transformers.
 SERVING = [
     *TEXT,
     "aiohttp>=3.14",
     "grpcio>=1.66",
     "jsonargparse[signatures]>=4.49",
     "rich>=13.7",
+    "safetensors>=0.6",
     "tensorflow-serving-api==2.21.*",
     "urllib3>=2.2",
 ]

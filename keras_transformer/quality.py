@@ -62,6 +62,11 @@ MEASURES = {
     "ter": lambda lowercase: sacrebleu.TER(case_sensitive=not lowercase),
     "exact_match": ExactMatch,
 }
+# Those that say something of one sentence; BLEU of the orders that it has.
+SENTENCE_MEASURES = {
+    "chrf": MEASURES["chrf"],
+    "bleu": functools.partial(sacrebleu.BLEU, effective_order=True),
+}
 
 
 @dataclass(frozen=True)
@@ -142,11 +147,23 @@ def measure(
     return measured
 
 
-def sentence_chrf(
-    translations: Sequence[str], references: Sequence[str], lowercase: bool = False
+def sentence_scores(
+    translations: Sequence[str], references: Sequence[str], name: str = "chrf", lowercase: bool = False
 ) -> list[float]:
-    """chrF2 of each sentence, 0 to 100. Unlike BLEU it tells short sentences apart."""
-    metric = MEASURES["chrf"](lowercase=lowercase)
+    """A measure of each sentence by itself, 0 to 100.
+
+    Args:
+        translations: N texts.
+        references: N texts.
+        name: "chrf", which tells short sentences apart, or "bleu", smoothed, of the n-grams that there are.
+        lowercase: whether case is ignored.
+
+    Raises:
+        ValueError: another measure, or lists of other lengths.
+    """
+    if name not in SENTENCE_MEASURES:
+        raise ValueError(f"`name` must be one of {', '.join(SENTENCE_MEASURES)}. Received: name={name!r}.")
+    metric = SENTENCE_MEASURES[name](lowercase=lowercase)
     pairs = zip(_strings(translations, "translations"), _strings(references, "references"), strict=True)
     return [metric.sentence_score(translation, [reference]).score for translation, reference in pairs]
 

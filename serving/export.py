@@ -16,6 +16,8 @@ from command_line.search_options import SearchOptions
 from serving import versions
 from serving.limits import Limits
 
+# How the files of a SavedModel may hold weights, see `serving.small_weights`.
+WEIGHTS = ("float32", "int8", "float16", "bfloat16")
 # How CTranslate2 may store weights.
 QUANTIZATIONS = ("float32", "float16", "int16", "int8", "int8_float32", "int8_float16")
 
@@ -50,15 +52,32 @@ def main(arguments=None) -> None:
     )
     parser.add_argument(
         "--format",
-        type=Literal["saved_model", "ctranslate2", "onnx"],
+        type=Literal["saved_model", "ctranslate2", "onnx", "huggingface"],
         default="saved_model",
-        help="saved_model for TF Serving; ctranslate2 or onnx (encoder and one decoding step): OUTPUT is "
-        "then the folder of one model, which must not exist, without search and limits",
+        help="saved_model for TF Serving; ctranslate2, onnx (encoder and one decoding step) or huggingface "
+        "(a Marian folder of transformers): OUTPUT is then the folder of one model, which must not exist, "
+        "without search and limits",
     )
     parser.add_argument(
         "--quantization",
         type=Literal[QUANTIZATIONS],
         help="of the format ctranslate2: how weights are stored; float32 if absent",
+    )
+    parser.add_argument(
+        "--weights",
+        type=Literal[WEIGHTS],
+        default="float32",
+        help="of the format saved_model: how the files hold kernels and embeddings, which are float32 in "
+        "memory; what that changes is told, see --test_files",
+    )
+    parser.add_argument(
+        "--test_files",
+        type=str,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="what the change by --weights is measured on, as --files of training.evaluate; the run's test "
+        "data if absent, else its validation data",
     )
     parser.add_class_arguments(Limits, as_group=False)
     parser.add_class_arguments(SearchOptions, as_group=False)
@@ -66,6 +85,16 @@ def main(arguments=None) -> None:
     search = SearchOptions.read(options)
     if options.quantization is not None and options.format != "ctranslate2":
         raise ValueError(f"`quantization` is of the format ctranslate2. Received: format {options.format}.")
+    if options.weights != "float32" and options.format != "saved_model":
+        other = "; it has --quantization" if options.format == "ctranslate2" else ""
+        raise ValueError(
+            "`weights` is of the format saved_model. "
+            f"Received: weights={options.weights}, for the format {options.format}{other}."
+        )
+    if options.test_files and options.weights == "float32":
+        raise ValueError(
+            f"`test_files` are for small weights. Received: weights=float32, {len(options.test_files)} files."
+        )
     if options.format != "saved_model":
         export_elsewhere(options, search)
         return
@@ -80,6 +109,8 @@ def main(arguments=None) -> None:
         options.checkpoint,
         Limits.read(options),
         options.keep,
+        options.weights,
+        options.test_files,
     )
 
 
@@ -101,7 +132,7 @@ def export_elsewhere(options, search) -> None:
         )
     with quiet.start_up():
         from keras_transformer.saving import run_files
-        from serving import ctranslate2_format, onnx_format
+        from serving import ctranslate2_format, huggingface_format, onnx_format
     kind = run_files.kind(options.run)
     if kind != "transformer":
         raise ValueError(
@@ -110,6 +141,8 @@ def export_elsewhere(options, search) -> None:
         )
     if options.format == "onnx":
         folder = onnx_format.export(options.run, options.output, options.checkpoint)
+    elif options.format == "huggingface":
+        folder = huggingface_format.export(options.run, options.output, options.checkpoint)
     else:
         quantization = None if options.quantization == "float32" else options.quantization
         folder = ctranslate2_format.export(options.run, options.output, quantization, options.checkpoint)
@@ -128,6 +161,8 @@ def export(
     checkpoint=None,
     limits=None,
     keep=None,
+    weights="float32",
+    test_files=(),
 ) -> Path:
     """Writes a run's model as a new version of a served model.
 
@@ -143,6 +178,9 @@ def export(
         limits: how large a request may be; `Limits()` if None.
         keep: versions that are kept; those beyond it that are older than the new one are removed. All if
             None.
+        weights: one of `WEIGHTS`, how the files hold kernels and embeddings. What small ones change is
+            printed.
+        test_files: what that is measured on; the run's own data if empty.
 
     Returns:
         The version's folder, `output`/`version`.
@@ -150,22 +188,28 @@ def export(
     Raises:
         ValueError: `run_folder` is no run folder or has no such checkpoint, a weight is not finite, `output`
             is no folder, `version` is out of range or exists already, an option of the search or a limit is
-            out of range, there is no such layer or head, or the model has an op that TF Serving does not
-            know. Nothing is left behind.
+            out of range, there is no such layer or head, small weights are asked for of an ensemble, a weight
+            is too large for them, the files cannot be measured, or the model has an op that TF Serving does
+            not know. Nothing is left behind.
         OSError: `output` cannot be written; the same.
     """
     with quiet.start_up():
         from keras_transformer import pipelines
         from keras_transformer.saving import run_files
-        from serving import checksums, saved_model
+        from serving import checksums, saved_model, small_weights, weights_change
 
     # Before the model is loaded: a wrong number is told at once.
     saved_model.choose_version(output, version)
     if keep is not None and keep < 1:
         raise ValueError(f"`keep` must be a positive integer. Received: keep={keep}.")
-    search, limits = search or SearchOptions(), limits or Limits()
+    if weights != "float32" and ensemble:
+        raise ValueError(
+            "Small weights are of one model. "
+            f"Received: weights={weights}, for an ensemble of {1 + len(ensemble)}."
+        )
+    options, limits = search or SearchOptions(), limits or Limits()
     kind = run_files.kind(run_folder)
-    pipeline, search = pipelines.of(kind), partial(_search, search)
+    pipeline, search = pipelines.of(kind), partial(_search, options)
     given = {"search": search} if pipeline.decodes else {}
     attended = {}
     if pipeline.translates:
@@ -176,7 +220,16 @@ def export(
                 raise ValueError(
                     f"`{name}` is for translators. Received: {name}={value}, for the kind {kind}."
                 )
-    served = pipeline.from_run(run_folder, checkpoint=checkpoint, **given).served(limits, **attended)
+    loaded, small = pipeline.from_run(run_folder, checkpoint=checkpoint, **given), []
+    if weights != "float32":
+        loaded.tf_variables = small_weights.of(loaded.model, weights)
+        small = [found for found in loaded.tf_variables if isinstance(found, small_weights.SmallWeight)]
+    served = loaded.served(limits, **attended)
+    if small:
+        print(f"{weights}: {weights_change.of_answers(loaded, served, small)}", flush=True)
+        decoded = options if pipeline.decodes else None
+        for line in weights_change.of_measures(run_folder, checkpoint, loaded.model, decoded, test_files):
+            print(line.replace("small:", f"{weights}:", 1), flush=True)
     folder = saved_model.write(
         served.functions,
         served.resources,
@@ -184,11 +237,13 @@ def export(
         output,
         version,
         served.samples,
-        _facts(kind, served),
+        {**_facts(kind, served), "weights": weights},
     )
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    saved = sum(weight.saved_bytes for weight in small)
+    of_float32 = f", with float32 weights {(size + saved) / 1e6:.1f} MB" if small else ""
     print(
-        f"exported: {folder} ({size / 1e6:.1f} MB): {', '.join(served.functions)}; "
+        f"exported: {folder} ({size / 1e6:.1f} MB{of_float32}): {', '.join(served.functions)}; "
         f"sha256 of {checksums.CHECKSUM_FILE}: {checksums.digest(folder / checksums.CHECKSUM_FILE)}"
     )
     if keep is not None:

@@ -65,6 +65,8 @@ COMPUTING_OPS = frozenset(
 # In the functions that the loader itself calls, and in no other.
 SAVING_OPS = frozenset({"SaveV2", "MergeV2Checkpoints", "ShardedFilename"})
 RESTORING_OPS = frozenset({"RestoreV2", "AssignVariableOp"})
+# In the functions with which Python's loader makes, fills and ends a variable that is small in the files.
+RESOURCE_OPS = frozenset({"AssignVariableOp", "DestroyResourceOp"})
 XLA_ATTRIBUTE = "_XlaMustCompile"
 
 
@@ -107,6 +109,7 @@ def check(path) -> None:
     missing = set()
     for meta_graph in read(path).meta_graphs:
         saving, restoring = _savers(meta_graph)
+        of_resources = _of_resources(meta_graph)
         for function, name in _uses(meta_graph.graph_def):
             is_allowed = is_served(name) or (
                 function is not None
@@ -115,6 +118,8 @@ def check(path) -> None:
                     and function == saving
                     or name in RESTORING_OPS
                     and function == restoring
+                    or name in RESOURCE_OPS
+                    and function in of_resources
                 )
             )
             if not is_allowed:
@@ -163,6 +168,28 @@ def _savers(meta_graph):
         if any(node.input[0] != prefix for node in readers):
             restoring = None
     return saving, restoring
+
+
+def _of_resources(meta_graph):
+    """Names of the functions that Python's loader calls for resources, and no node of any graph."""
+    objects, numbers = meta_graph.object_graph_def.nodes, set()
+    for found in objects:
+        numbers |= {saveable.restore_function for saveable in found.saveable_objects.values()}
+        if found.WhichOneof("kind") == "resource":
+            called = {
+                child.node_id
+                for child in found.children
+                if child.local_name in ("_create_resource", "_destroy_resource")
+            }
+            numbers |= called
+    names = set()
+    for number in numbers:
+        if number < len(objects):
+            names.update(objects[number].function.concrete_functions)
+            names.add(objects[number].bare_concrete_function.concrete_function_name)
+    graph = meta_graph.graph_def
+    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+    return names.difference(*map(_functions_of, nodes))
 
 
 def _functions_of(node):

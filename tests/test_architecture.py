@@ -35,6 +35,7 @@ MAY_IMPORT = {
         "decoding",
         "installation",
         "pipelines",
+        "quality",
         "saving",
         "special_ids",
         "texts",

@@ -13,7 +13,8 @@ from keras_transformer_programs.commands import COMMANDS
 from training.config import config_class
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ["README.md", "benchmarks/README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+PAGES = ["README.md", "benchmarks/README.md"]
+PAGES += [str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md")]
 BLOCK = re.compile(r"^```(?:bash)?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 COMMAND = re.compile(
     r"^(?:python -m ((?:training|serving|benchmarks)\.\w+)|keras-transformer ([a-z]\w+)) ?(.*)$", re.MULTILINE
@@ -53,6 +54,7 @@ def only_parsed(monkeypatch, tmp_path):
         "my.yaml": "transformer",
         "runs/numbers/config.yaml": "transformer",
         "runs/opus/config.yaml": "transformer",
+        "runs/bert/config.yaml": "masked_lm",
     }
     given |= {f"runs/{name}/config.yaml": kind for name, kind in CLASSIFIERS.items()}
     for name, kind in given.items():

@@ -55,11 +55,11 @@ def test_exact_match_counts_equal_sentences():
 
 
 def test_a_sentence_has_the_chrf_of_a_corpus_of_one():
-    scores = quality.sentence_chrf(TRANSLATIONS, REFERENCES)
+    scores = quality.sentence_scores(TRANSLATIONS, REFERENCES)
     for score, *pair in zip(scores, TRANSLATIONS, REFERENCES, strict=True):
         (alone,) = quality.measure(*([text] for text in pair), ["chrf"]).values()
         assert score == alone.value
-    assert scores[2] == 100 and quality.sentence_chrf(["A"], ["a"], lowercase=True) == [100]
+    assert scores[2] == 100 and quality.sentence_scores(["A"], ["a"], lowercase=True) == [100]
 
 
 @pytest.mark.parametrize(

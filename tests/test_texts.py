@@ -82,7 +82,7 @@ def test_a_corpus_is_no_single_string():
     for call in (
         lambda: quality.measure("abc", ["a", "b", "c"]),
         lambda: quality.measure(["a"], "a"),
-        lambda: quality.sentence_chrf("a", ["a"]),
+        lambda: quality.sentence_scores("a", ["a"]),
         lambda: quality.paired_bootstrap({"ours": "a"}, ["a"]),
     ):
         with pytest.raises(ValueError, match="must be a list of strings. Received: one string"):

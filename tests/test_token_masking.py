@@ -86,3 +86,14 @@ def test_bad_arguments_are_refused():
             masked_tokens(IDS, VOCABULARY, rate=rate)
     with pytest.raises(ValueError, match="ordinary token.*vocabulary_size=5"):
         masked_tokens(IDS, 5)
+    with pytest.raises(ValueError, match="must leave the mask.*vocabulary_size=29, mask_id=29"):
+        masked(mask_id=29)
+
+
+def test_another_vocabulary_has_its_own_mask_and_special_ids():
+    ids, labels = masked(rate=1.0, mask_id=7, special_ids=(0, 1, 2, 3, 9))
+    special = np.isin(IDS, (0, 1, 2, 3, 7, 9))
+    np.testing.assert_array_equal(labels != 0, ~special)
+    np.testing.assert_array_equal(ids[special], IDS[special])
+    assert (ids[~special] == 7).mean() > 0.75 and 9 not in ids[~special]
+    assert 28 in ids[~special]  # an ordinary one here

@@ -2,6 +2,7 @@ import gc
 import io
 import json
 import sys
+import unicodedata
 
 import keras
 import numpy as np
@@ -106,10 +107,62 @@ def test_sub_words_give_a_normalised_text_back_exactly(sub_words):
         ("ﬁn ｡ ½ ～", "fin 。 1⁄2 ～"),
         (" a\t\nb\u3000\u200b\u200cc \u2581 \ufeff\ufffdd ", "a b c d"),
         ("a\x01b\x7fc\x00d\x80e", "abc\x00d\x80e"),
+        ("a\u200db\u200ec", "a\u200db c"),
     ],
 )
 def test_normalisation_is_the_documented_one(sub_words, text, expected):
     assert decoded(sub_words.detokenize(sub_words.tokenize([text]))) == [expected]
+
+
+# Korean, Japanese, Arabic with vowel signs, Hindi, Thai, Vietnamese; composed and decomposed.
+SCRIPTS = [
+    "서울에서 만나요",
+    "ガラスの仮面 ｶﾞﾗｽ",
+    "مُحَمَّدٌ ١٢٣",
+    "\u0958लम और \u095bरूरत",
+    "เปียโนน้ำ",
+    "Tiếng Việt",
+]
+
+
+@pytest.mark.parametrize("text", SCRIPTS)
+def test_sub_words_of_equal_texts_are_equal_whatever_their_form(sub_words, text):
+    forms = {text, *(unicodedata.normalize(form, text) for form in ("NFC", "NFD"))}
+    assert len(forms) > 1 or text in (SCRIPTS[2], SCRIPTS[4])
+    ids = sub_words.tokenize(sorted(forms)).to_list()
+    assert all(row == ids[0] for row in ids)
+    assert decoded(sub_words.detokenize(ids[:1])) == [unicodedata.normalize("NFKC", text)]
+
+
+def test_marks_in_another_order_are_another_text(sub_words):
+    typed = "مّ" + "َ"  # the sign of doubling first, as it is typed
+    sorted_marks = unicodedata.normalize("NFC", typed)
+    assert sorted_marks != typed and sorted(sorted_marks) == sorted(typed)
+    first, second = sub_words.tokenize([typed, sorted_marks]).to_list()
+    assert first != second
+
+
+@pytest.mark.parametrize("text", SCRIPTS)
+@pytest.mark.parametrize("unit", ["bytes", "code_points"])
+def test_characters_keep_the_form_of_a_text(unit, text):
+    forms = [unicodedata.normalize(form, text) for form in ("NFC", "NFD", "NFKC")]
+    tokenizer = CharacterTokenizer.train(forms, unit)
+    assert decoded(tokenizer.detokenize(tokenizer.tokenize(forms))) == forms
+
+
+def test_a_text_that_is_cut_ends_with_a_whole_character(sub_words):
+    text = "aé한👩\u200d🚀\ufffd"
+    ids = CharacterTokenizer("bytes").tokenize([text]).to_list()[0]
+    # Characters that are in no sentence of the training: each is spelt in bytes.
+    spelt = sub_words.tokenize(["a𓀀ⵣ"]).to_list()[0]
+    assert len(spelt) == 9
+    for tokenizer, row, whole in ((CharacterTokenizer("bytes"), ids, text), (sub_words, spelt, "a𓀀ⵣ")):
+        cut = decoded(tokenizer.detokenize(tf.ragged.constant([row[:n] for n in range(len(row) + 1)])))
+        assert all(whole.startswith(found) for found in cut), cut
+        assert cut[-1] == whole and len(set(cut)) == len(whole) + 1
+    # Within a text, and without a beginning, bytes that are no character are still seen.
+    for wrong in ([4 + 0xED, 4 + ord("x")], [4 + 0x80], [4 + 0x80] * 3):
+        assert "\ufffd" in decoded(CharacterTokenizer("bytes").detokenize([wrong]))[0]
 
 
 def test_lowercase_folds_case():
@@ -368,7 +421,7 @@ def rewrite(config):
         (rewrite("{"), "Expecting property name"),
         (rewrite("[]"), "tokenizer.json must hold a JSON object"),
         (rewrite("[" * 100_000), "tokenizer.json must hold JSON"),
-        (rewrite('{"kind": "words"}'), "kind 'words' is not known"),
+        (rewrite('{"kind": "runes"}'), "kind 'runes' is not known"),
         (rewrite('{"kind": "characters", "unit": "bytes"}'), "'characters'"),
     ],
 )

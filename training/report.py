@@ -197,7 +197,9 @@ def sentences(evaluation) -> list[str]:
     """Sentences at random, the best and the worst, by chrF."""
     from keras_transformer import quality
 
-    scores = quality.sentence_chrf(evaluation.translations, evaluation.references, evaluation.lowercase)
+    scores = quality.sentence_scores(
+        evaluation.translations, evaluation.references, lowercase=evaluation.lowercase
+    )
     everything = range(len(scores))
     count = min(NUM_SAMPLES, len(scores))
     chosen = {

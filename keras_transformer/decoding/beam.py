@@ -34,8 +34,9 @@ class BeamSearch(Search):
         coverage_penalty: >= 0, Wu et al.'s beta; 0 for none. Attention is averaged over layers and heads;
             a token that received none counts as 1e-6.
         n_best: N, results for each source, 1 to `width`, best first.
-        And those of `Search`. With a repetition penalty hypotheses rank by the penalised distribution, and
-        scores are the model's own log-probabilities all the same.
+
+    The other arguments are those of `Search`. With a repetition penalty hypotheses rank by the penalised
+    distribution, and scores are the model's own log-probabilities all the same.
     """
 
     _: KW_ONLY

@@ -35,11 +35,7 @@ class _TokenByToken(Search):
 
 @dataclass(frozen=True)
 class Greedy(_TokenByToken):
-    """Takes the likeliest token at each step.
-
-    Args:
-        Those of `Search`.
-    """
+    """Takes the likeliest token at each step. The arguments are those of `Search`."""
 
     def _pick(self, logits, loop):
         # Sooner than `argmax`, by 1.5 to 2 times on CPUs.
@@ -65,7 +61,8 @@ class Sampling(_TokenByToken):
         num_samples: N, samples for each source, 1 to 2**16; they come in the order in which they were drawn.
         seed: of the draws, an integer >= 0; None for a new one at each call. Inside a `jax.jit` that is one
             for all of its calls.
-        And those of `Search`.
+
+    The other arguments are those of `Search`.
     """
 
     _: KW_ONLY

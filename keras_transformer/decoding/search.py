@@ -43,10 +43,10 @@ class Result(NamedTuple):
 class Search(Constraints):
     """Base of `Greedy`, `Sampling` and `BeamSearch`: the limits and the rules on tokens.
 
-    Padding and the start token are never chosen.
+    Padding and the start token are never chosen. The other arguments are those of `Constraints`; by position
+    `max_length` alone.
 
     Args:
-        Those of `Constraints`; by position `max_length` alone.
         start_id, end_id, pad_id: the special ids.
 
     Raises:

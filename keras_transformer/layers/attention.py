@@ -42,8 +42,8 @@ class MultiHeadAttention(BaseMultiHeadAttention):
         sliding_window: keys at most `sliding_window - 1` away are visible; None for all.
         flash_attention: whether the backend's kernel must be used, which returns no weights; None for where
             it can be, False for never.
-        kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,
-            activity_regularizer, kernel_constraint, bias_constraint: as in `keras.layers.Dense`.
+        kernel_initializer, bias_initializer, kernel_constraint, bias_constraint: as in `keras.layers.Dense`.
+        kernel_regularizer, bias_regularizer, activity_regularizer: likewise.
         use_gate: whether a sigmoid gate, projected from the query, scales the heads' outputs.
         seed: of the dropout.
         rotary: function or layer, `rotary(heads, start_index=0)`, that turns (B, H, T, K) queries and

@@ -44,9 +44,10 @@ class MaskFiller(Pipeline):
 
     def __init__(self, model: keras.Model, tokenizer: tokenizers.Tokenizer, window: int):
         super().__init__(model, "mask_filler")
-        self.mask_id, special_ids = _special_ids(model.vocabulary_size, tokenizer)
+        self.mask_id, special_ids = masked_ids(model.vocabulary_size, tokenizer)
         # What may stand in a gap.
-        self._ordinary_ids = np.setdiff1d(np.arange(model.vocabulary_size, dtype="int32"), special_ids)
+        no_words = [*special_ids, self.mask_id]
+        self._ordinary_ids = np.setdiff1d(np.arange(model.vocabulary_size, dtype="int32"), no_words)
         self.tokenizer = tokenizer
         self.window = window
 
@@ -139,18 +140,25 @@ class MaskFiller(Pipeline):
         return seen.to_tensor(PAD_ID), gaps - first + len(before)
 
 
-def _special_ids(vocabulary_size, tokenizer):
-    """The id of the mask, and those that stand in no gap, the mask among them."""
+def masked_ids(vocabulary_size: int, tokenizer: tokenizers.Tokenizer) -> tuple[int, list[int]]:
+    """The id of the mask, and those of what is no token of a text.
+
+    Args:
+        vocabulary_size: of the model.
+        tokenizer: one id fewer than the model, BERT's as many.
+
+    Raises:
+        ValueError: the tokenizer has another number of ids, or is BERT's and has no mask.
+    """
     if isinstance(tokenizer, tokenizers.WordPieceTokenizer):
         check_vocabulary(tokenizer, vocabulary_size)
         if tokenizer.mask_id is None:
             raise ValueError("The tokenizer must have a mask, [MASK]. Received: a vocabulary without.")
-        ids = [PAD_ID, tokenizer.unknown_id, tokenizer.start_id, tokenizer.end_id, tokenizer.mask_id]
-        return tokenizer.mask_id, ids
+        return tokenizer.mask_id, [PAD_ID, tokenizer.unknown_id, tokenizer.start_id, tokenizer.end_id]
     mask_id = vocabulary_size - 1
     if tokenizer.vocabulary_size != mask_id:
         raise ValueError(
             f"The tokenizer must have one id fewer than the model, {mask_id}. "
             f"Received: a tokenizer with {tokenizer.vocabulary_size}."
         )
-    return mask_id, [*range(END_ID + 1), mask_id]
+    return mask_id, [*range(END_ID + 1)]

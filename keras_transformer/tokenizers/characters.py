@@ -13,6 +13,7 @@ from keras_transformer.tokenizers.text import (
     known,
     trainable,
     valid_text,
+    whole_characters,
     write_config,
 )
 from keras_transformer.types import StrPath, Tensor
@@ -86,8 +87,8 @@ class CharacterTokenizer(tf.Module):
     def detokenize(self, ids: Tensor) -> tf.Tensor:
         """Ids (B, T), dense or ragged -> text (B,), valid UTF-8.
 
-        What follows the first end id is dropped, and so are pad and start. The unknown id, and
-        bytes that are no UTF-8, read U+FFFD.
+        What follows the first end id is dropped, and so are pad and start, and the bytes at the end of a
+        cut text that are no whole character. The unknown id, and other bytes that are no UTF-8, read U+FFFD.
 
         Raises:
             ValueError: an id outside the vocabulary, in eager mode; in a graph it reads as unknown.
@@ -97,7 +98,10 @@ class CharacterTokenizer(tf.Module):
         else:
             units = [c.encode() for c in self._characters]
         units = tf.constant([REPLACEMENT_CHARACTER.encode()] * len(SPECIAL_PIECES) + units)
-        units_of_row = tf.gather(units, content(known(ids, self.vocabulary_size)))
+        ids = content(known(ids, self.vocabulary_size))
+        if self.unit == "bytes":
+            ids = whole_characters(ids, len(SPECIAL_PIECES))
+        units_of_row = tf.gather(units, ids)
         return valid_text(tf.strings.reduce_join(units_of_row, axis=-1))
 
     def id_to_piece(self, ids: Tensor) -> tf.Tensor:

@@ -20,10 +20,13 @@ from keras_transformer.tokenizers.text import (
     known,
     trainable,
     valid_text,
+    whole_characters,
     write_config,
 )
 from keras_transformer.types import StrPath, Tensor
 
+# A character without a piece is spelt in bytes; they stand behind the special pieces.
+FIRST_BYTE = len(SPECIAL_PIECES)
 MODEL_FILE = "sentencepiece.model"
 # Unigram sums counts thread by thread: another number of threads rounds otherwise and may give
 # another model.
@@ -59,7 +62,9 @@ class SentencePieceTokenizer(tf.Module):
     - other control characters are removed, but for U+0000 and most of U+0080 to U+009F;
     - runs of spaces become one, and those at both ends go;
     - with `lowercase=True` (rule `nmt_nfkc_cf`) case is folded ("Straße" -> "straße").
-    A text that these rules leave alone comes back byte for byte.
+    A text that these rules leave alone comes back byte for byte. Composed and decomposed characters (NFC and
+    NFD) have the same ids. Only the order of several marks on one letter is not made canonical: Arabic with
+    vowel signs, say, has to be brought to NFC by those who write data and requests.
 
     Args:
         model: bytes of a SentencePiece model file; ids 0 to 3 must be `<pad>`, `<unk>`, `<s>`,
@@ -73,8 +78,10 @@ class SentencePieceTokenizer(tf.Module):
         self._model = model
         self._tokenizer = opened(model)
         self._vocabulary_size = int(self._tokenizer.vocab_size())
-        pieces = self._tokenizer.id_to_string(tf.range(min(4, self._vocabulary_size)))
-        received = tuple(piece.decode("utf-8", "replace") for piece in pieces.numpy())
+        pieces = self._tokenizer.id_to_string(tf.range(min(FIRST_BYTE + 1, self._vocabulary_size)))
+        first = [piece.decode("utf-8", "replace") for piece in pieces.numpy()]
+        received = tuple(first[:FIRST_BYTE])
+        self._has_bytes = first[FIRST_BYTE:] == ["<0x00>"]
         if received != SPECIAL_PIECES:
             raise ValueError(
                 f"The SentencePiece model must have {', '.join(SPECIAL_PIECES)} as ids 0 to 3. "
@@ -161,13 +168,15 @@ class SentencePieceTokenizer(tf.Module):
     def detokenize(self, ids: Tensor) -> tf.Tensor:
         """Ids (B, T), dense or ragged -> text (B,), valid UTF-8.
 
-        What follows the first end id is dropped, and so are pad and start. The unknown id reads
-        " ⁇ "; byte pieces that are no UTF-8 read U+FFFD.
+        What follows the first end id is dropped, and so are pad and start, and the byte pieces at the end of
+        a cut text that are no whole character. The unknown id reads " ⁇ "; other byte pieces that are no
+        UTF-8 read U+FFFD.
 
         Raises:
             ValueError: an id outside the vocabulary, in eager mode; in a graph it reads as unknown.
         """
-        return self._tokenizer.detokenize(content(known(ids, self.vocabulary_size)))
+        ids = content(known(ids, self.vocabulary_size))
+        return self._tokenizer.detokenize(whole_characters(ids, FIRST_BYTE) if self._has_bytes else ids)
 
     def id_to_piece(self, ids: Tensor) -> tf.Tensor:
         """Ids of any shape -> their pieces, strings of the same shape.

@@ -48,6 +48,27 @@ def content(ids: tf.Tensor | tf.RaggedTensor) -> tf.RaggedTensor:
     return tf.ragged.boolean_mask(ids, ~has_ended & (ids != PAD_ID) & (ids != START_ID))
 
 
+def whole_characters(ids: tf.RaggedTensor, first_byte: int) -> tf.RaggedTensor:
+    """Ids (B, None) without the bytes at the end of a row that begin a character of UTF-8 and do not end it.
+
+    A text that is cut at a number of ids so ends with a whole character.
+
+    Args:
+        ids: of which 256 are bytes; the others are whole characters, or pieces of some.
+        first_byte: id of the byte 0.
+    """
+    rows = tf.concat([tf.fill([ids.nrows(), 3], -1), ids], axis=1)
+    byte = rows[:, -3:].to_tensor(shape=[None, 3]) - first_byte
+    third, second, last = tf.unstack(tf.where(byte < 256, byte, -1), axis=1)
+    follows = [(x >= 0x80) & (x < 0xC0) for x in (last, second)]
+    # The first byte says how many there are: 2, 3 or 4.
+    cut = tf.where(last >= 0xC0, 1, 0)
+    cut = tf.where(follows[0] & (second >= 0xE0), 2, cut)
+    cut = tf.where(follows[0] & follows[1] & (third >= 0xF0), 3, cut)
+    kept = ids.row_lengths() - tf.cast(cut, tf.int64)
+    return tf.ragged.boolean_mask(ids, tf.ragged.range(ids.row_lengths()) < kept[:, None])
+
+
 def trainable(sentences: Iterable[str]) -> Iterator[str]:
     """Passes on the sentences that have text, the very long ones in parts; raises if none has."""
     if isinstance(sentences, str | bytes):

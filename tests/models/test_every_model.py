@@ -12,6 +12,9 @@ from tests.layers.every_layer import bad_configs
 from tests.models.every_model import MODELS, inputs
 
 every = pytest.mark.parametrize("name", sorted(MODELS))
+# Which the usual run exports: two inputs, one, and images. The others come from the same method.
+SHORT = {"Transformer", "TextEncoder", "ImageCaptioner"}
+EXPORTED = [name if name in SHORT else pytest.param(name, marks=pytest.mark.slow) for name in sorted(MODELS)]
 needs_tensorflow = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="exported from TensorFlow"
 )
@@ -36,7 +39,7 @@ def exported(model, folder):
 
 
 @needs_tensorflow
-@every
+@pytest.mark.parametrize("name", EXPORTED)
 def test_an_export_answers_any_rows_and_lengths_with_integer_ids(name, tmp_path):
     """After a first call, saving and loading: lengths and rows of that call are forgotten."""
     model = checks.built(MODELS[name], (inputs(name),))

@@ -48,8 +48,11 @@ MODELS = {
 }
 
 
+# Encoder and decoder in one model; language models and encoders alone have the same layers.
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name", [name if name == "Transformer" else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
+)
 def test_every_kind_of_positions_is_saved_and_decodes_step_by_step(name, kind, tmp_path):
     build, inputs = MODELS[name]
     # An even width of heads, for rotary ones.

@@ -61,10 +61,10 @@ def all_projections(model):
     ("make", "inputs", "mode", "tolerance"),
     [
         (language_model, TEXTS, "int8", 0.1),
-        (language_model, TEXTS, "int4", 0.5),
-        (language_model, TEXTS, "float8", 0.1),
-        (recurrent, PAIRS, "int8", 0.1),
-        (convolutional, PAIRS, "int8", 0.1),
+        pytest.param(language_model, TEXTS, "int4", 0.5, marks=pytest.mark.slow),
+        pytest.param(language_model, TEXTS, "float8", 0.1, marks=pytest.mark.slow),
+        pytest.param(recurrent, PAIRS, "int8", 0.1, marks=pytest.mark.slow),
+        pytest.param(convolutional, PAIRS, "int8", 0.1, marks=pytest.mark.slow),
     ],
 )
 def test_a_quantized_model_comes_back_from_its_file(make, inputs, mode, tolerance, tmp_path):
@@ -105,7 +105,7 @@ def decoder(x):
     return layers.Decoder(1, 2, 5, name="outer")(x, x)
 
 
-@pytest.mark.parametrize("make", [attention, sublayer, decoder])
+@pytest.mark.parametrize("make", [attention, sublayer, pytest.param(decoder, marks=pytest.mark.slow)])
 def test_a_quantized_layer_comes_back_from_a_functional_model(make, tmp_path):
     x = keras.Input((None, D))
     model = checks.randomized(keras.Model(x, make(x)))
@@ -157,7 +157,7 @@ def test_a_quantized_embedding_keeps_its_scale_its_mask_and_its_logits_dtype():
         layer(ids + 10)
 
 
-@pytest.mark.parametrize("quantized", [False, True])
+@pytest.mark.parametrize("quantized", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_low_rank_changes_train_alone_and_are_in_the_file(quantized, tmp_path):
     model = language_model()
     if quantized:
@@ -181,6 +181,7 @@ def test_low_rank_changes_train_alone_and_are_in_the_file(quantized, tmp_path):
     np.testing.assert_allclose(answer(loaded, TEXTS), answer(model, TEXTS), atol=tolerance)
 
 
+@pytest.mark.slow
 def test_the_guide_to_training_does_what_it_says(tmp_path, monkeypatch):
     page = (ROOT / "docs/training.md").read_text(encoding="utf-8")
     (program,) = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)

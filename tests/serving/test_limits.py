@@ -29,7 +29,14 @@ def cut(function, texts):
     return [text.decode("utf-8") for text in graph(function, TIGHT)(tf.constant(texts)).numpy()]
 
 
-@pytest.mark.parametrize("name", ["translate", "translate_nbest", "score", "align", "tokens"])
+# Signatures that refuse as `translate` does: in the search that they share.
+SEARCHED = ["translate_nbest", "align", "tokens"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["translate", "score", *(pytest.param(name, marks=pytest.mark.slow) for name in SEARCHED)],
+)
 def test_a_request_with_too_many_rows_is_refused_and_one_with_as_many_is_not(translator, name):
     function = signatures.functions(translator, limits=TIGHT)[name]
 

@@ -17,14 +17,14 @@ FIELDS = space.parse(
 )
 
 
-@pytest.mark.parametrize("trials", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_a_tuner_of_keras_tuner_searches_and_gives_the_best_model(tmp_path, trials):
+@pytest.mark.slow  # docs/python.md has a shorter search
+def test_a_tuner_of_keras_tuner_searches_and_gives_the_best_model(tmp_path):
     model = hypermodels.TransformerHyperModel(CONFIG, FIELDS)
     tuner = keras_tuner.RandomSearch(
-        model, keras_tuner.Objective("val_bleu", "max"), max_trials=trials, seed=1, directory=tmp_path
+        model, keras_tuner.Objective("val_bleu", "max"), max_trials=2, seed=1, directory=tmp_path
     )
     tuner.search(verbose=0, steps_per_epoch=2)
-    assert len(tuner.oracle.trials) == trials
+    assert len(tuner.oracle.trials) == 2
     assert {trial.status for trial in tuner.oracle.trials.values()} == {"COMPLETED"}
     layers = tuner.get_best_hyperparameters()[0].get("model.num_layers")
     best = tuner.get_best_models()[0]

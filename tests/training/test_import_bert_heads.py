@@ -13,7 +13,7 @@ from keras_transformer.saving import run_files
 from keras_transformer.saving.model_files import load_model
 from serving import export, verify
 from tests import bert_folder
-from training import evaluate, import_weights, predict, train
+from training import evaluate, import_weights, predict, run_folder, tasks, train
 from training.imports import bert
 from training.imports.source_folder import SourceFolder
 
@@ -133,8 +133,32 @@ def test_the_commands_use_and_measure_such_runs(runs, tmp_path, capsys, fails):
     )
     evaluate.main(["--run", str(runs["text_classifier"]), "--files", str(tmp_path / "data.tsv")])
     assert re.search(r"accuracy.* 1\.0000", capsys.readouterr().out)
-    said = fails(evaluate.main, "--run", runs["masked_lm"], "--files", tmp_path / "data.tsv")
-    assert "A masked_lm that was imported is used and exported" in said
+
+
+def test_a_masked_language_model_is_trained_further_and_measured(runs, tmp_path, capsys):
+    run, text = runs["masked_lm"], tmp_path / "text.txt"
+    text.write_text("two dogs run\na man reads a book\n" * 20)
+    files = ["--data.train", str(text), "--data.validation", str(text)]
+    train.main(
+        ["--config", str(run / "config.yaml"), "--initial.run", str(run), *files, "--fit.epochs", "1"]
+        + ["--fit.steps_per_epoch", "2", "--data.batch_size", "4", "--optimizer.schedule", "cosine"]
+        + ["--output", str(tmp_path / "tuned")]
+    )
+    assert "initial weights" in capsys.readouterr().out
+    tokenizer = pipelines.load(run).tokenizer
+    tuned = pipelines.load(tmp_path / "tuned")
+    assert tuned.tokenizer.vocabulary_size == tokenizer.vocabulary_size and tuned.mask_id == tokenizer.mask_id
+    evaluate.main(["--run", str(tmp_path / "tuned"), "--files", str(text)])
+    assert "token accuracy = " in capsys.readouterr().out
+    # The model reads [CLS] window [SEP], and the end of each line is a [SEP], too.
+    task = tasks.make(run_folder.load_config(run))
+    task.load_tokenizers(run)
+    rows = np.array([[9, 7, 8, tokenizer.end_id, 9], [9, 7, 0, 0, 0], [9, 0, 0, 0, 0]])
+    inputs, labels = task.make_example(rows, np.random.default_rng(0))
+    ids = np.where(labels != 0, labels, inputs["token_ids"])
+    first, last = tokenizer.start_id, tokenizer.end_id
+    assert ids.tolist() == [[first, 7, 8, last, 9, last], [first, 7, last, 0, 0, 0], [0] * 6]
+    assert not set(labels.ravel()) & {first, last, tokenizer.mask_id}
 
 
 def test_a_head_that_is_not_used_is_told(tmp_path, capsys):

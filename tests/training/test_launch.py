@@ -95,6 +95,7 @@ def test_two_workers_train_as_one_process(start, alone, tmp_path):
     assert {path.name for path in (tmp_path / "run").iterdir()} == names
 
 
+@pytest.mark.slow
 def test_workers_that_start_again_behind_the_end_leave_all_as_it_is(start, alone, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(alone, run)

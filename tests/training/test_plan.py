@@ -171,6 +171,7 @@ def test_a_trial_measures():
     assert measured.num_parameters > 1000
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("starts_warm")
 def test_a_trial_survives_the_end_of_the_memory():
     # Scores of 4 GiB.
@@ -185,6 +186,7 @@ def test_a_trial_of_an_impossible_model_says_why():
         trial.run(config, trial.Step(SIZES, shape=(4, 5, 6)))
 
 
+@pytest.mark.slow
 def test_xla_compiles_no_more_programs_than_there_are_shapes(tmp_path, warm_python):
     """Counted in what XLA itself writes: one file for each program that it compiles."""
     path = tmp_path / "config.yaml"

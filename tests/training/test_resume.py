@@ -127,15 +127,10 @@ def test_a_training_that_ends_early_does_so_after_the_same_epoch(config_path, tm
     assert_equal(train_to(tmp_path / "run", config_path, *ENDS_EARLY), expected)
 
 
-def test_a_run_that_was_killed_and_made_longer_ends_like_an_undisturbed_one(
-    undisturbed, config_path, tmp_path, fails, monkeypatch
+def test_a_finished_run_is_made_longer_as_if_it_had_been_so_from_the_start(
+    undisturbed, config_path, tmp_path, fails
 ):
     output = tmp_path / "run"
-    # Within the first epoch, and when nothing is missing but the final model.
-    for moment in ({"batches": 2}, {"epochs": 3}):
-        kill_after(monkeypatch, **moment)
-        with pytest.raises(Killed):
-            train_to(output, config_path, "--fit.epochs", "3")
     train_to(output, config_path, "--fit.epochs", "3")
     given = ["--config", config_path, "--output", output]
     refused = fails(train.main, *given)
@@ -144,6 +139,22 @@ def test_a_run_that_was_killed_and_made_longer_ends_like_an_undisturbed_one(
     assert "fit.epochs=2" in fails(train.main, *longer, "--fit.epochs", "2")
     assert "seed" in fails(train.main, *longer, "--fit.seed", "7")
     assert (output / "model.keras").exists()
+    assert_equal(train_to(output, config_path, "--continue"), undisturbed[1])
+    assert not (output / "checkpoints" / "finished.keras").exists()
+    assert "finished run" in fails(train.main, *longer)
+
+
+@pytest.mark.slow
+def test_a_run_that_was_killed_and_made_longer_ends_like_an_undisturbed_one(
+    undisturbed, config_path, tmp_path, monkeypatch
+):
+    output = tmp_path / "run"
+    # Within the first epoch, and when nothing is missing but the final model.
+    for moment in ({"batches": 2}, {"epochs": 3}):
+        kill_after(monkeypatch, **moment)
+        with pytest.raises(Killed):
+            train_to(output, config_path, "--fit.epochs", "3")
+    train_to(output, config_path, "--fit.epochs", "3")
     # Killed in the first of the new epochs: the same command goes on, and what was there is still there.
     kill_after(monkeypatch, batches=1)
     with pytest.raises(Killed):
@@ -151,7 +162,6 @@ def test_a_run_that_was_killed_and_made_longer_ends_like_an_undisturbed_one(
     assert (output / "checkpoints" / "finished.keras").exists()
     assert_equal(train_to(output, config_path, "--continue"), undisturbed[1])
     assert not (output / "checkpoints" / "finished.keras").exists()
-    assert "finished run" in fails(train.main, *longer)
 
 
 def test_there_must_be_something_to_continue(tmp_path, fails, config_path, undisturbed):

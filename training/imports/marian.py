@@ -2,13 +2,15 @@
 
 Marian's padding is its last id, its decoder begins with it, and it has no start token. Here the special ids
 stand first: the rows of the embedding are taken in another order, and one more is the start token, a copy of
-the padding's row that no search can reach. Scores and texts stay what they were.
+the padding's row that no search can reach. Scores and texts stay what they were. A decoder may
+also begin with a token of its own, as in folders that serving.export writes: that is then the start token.
 """
 
 import re
 
 import numpy as np
 
+from keras_transformer.saving import marian_tensors
 from keras_transformer.special_ids import START_ID
 from training.imports import marian_tokenizer
 from training.imports.imported import UNREACHABLE, Imported
@@ -24,7 +26,7 @@ from training.tasks.translation import (
 )
 
 ACTIVATIONS = {"swish": "silu", "silu": "silu", "relu": "relu", "gelu": "gelu"}
-SHARED, LOGITS = "model.shared.weight", "lm_head.weight"
+LOGITS = "lm_head.weight"
 # What a folder may hold besides: the logits' matrix, which is the embedding's, and sinusoids as numbers.
 LEFT_OUT = re.compile(r"lm_head\.weight|model\.(encoder|decoder)\.embed_(positions|tokens)\.weight")
 
@@ -92,63 +94,20 @@ def take(tensors: Tensors, model, orders: dict[str, np.ndarray]) -> list[str]:
     Raises:
         ValueError: a tensor is missing or surplus, or has another shape.
     """
-    embeddings = {"target": model.target_embedding}
-    if not model.share_embeddings:
-        embeddings["source"] = model.source_embedding
-    for side, embedding in embeddings.items():
-        coder = {"source": "encoder", "target": "decoder"}[side]
-        name = SHARED if model.share_embeddings else f"model.{coder}.embed_tokens.weight"
+    sizes = {side: len(set(order)) for side, order in orders.items()}  # a copy is there twice in an order
+    for side, name, embedding in marian_tensors.embeddings(model):
         if name not in tensors and model.share_embeddings and LOGITS in tensors:
             name = LOGITS  # tied, and saved once
-        # The padding is there twice in an order; all others once.
-        embedding.embeddings.assign(
-            tensors.read(name, (len(orders[side]) - 1, model.hidden_dim))[orders[side]]
-        )
-    order = orders["target"]
-    bias = np.zeros(len(order) - 1, "float32")  # what the library takes where none was saved
-    if "final_logits_bias" in tensors:
-        bias = tensors.read("final_logits_bias", (1, len(order) - 1))[0]
+        embedding.embeddings.assign(tensors.read(name, (sizes[side], model.hidden_dim))[orders[side]])
+    order, size = orders["target"], sizes["target"]
+    bias = np.zeros(size, "float32")  # what the library takes where none was saved
+    if marian_tensors.LOGITS_BIAS in tensors:
+        bias = tensors.read(marian_tensors.LOGITS_BIAS, (1, size))[0]
     bias = bias[order]
-    bias[START_ID] = UNREACHABLE
+    if size < len(order):
+        bias[START_ID] = UNREACHABLE
     model.target_embedding.logits_bias.assign(bias)
-    for name, variable, shape in _targets(model):
+    for name, variable, shape in marian_tensors.layers(model):
         rows = tensors.read(name, shape)
         variable.assign((rows.T if len(shape) == 2 else rows).reshape(variable.shape))
     return tensors.refuse_unread(LEFT_OUT)
-
-
-def _targets(model):
-    """(name, variable, shape as stored) of all weights of the layers; matrices are stored as (out, in)."""
-    for coder in ("encoder", "decoder"):
-        for index, layer in enumerate(getattr(model, coder).layers):
-            prefix = f"model.{coder}.layers.{index}"
-            yield from _attention(f"{prefix}.self_attn", layer.self_attention, model.hidden_dim)
-            if coder == "decoder":
-                yield from _attention(f"{prefix}.encoder_attn", layer.cross_attention, model.hidden_dim)
-            network = layer.feed_forward
-            yield from _dense(f"{prefix}.fc1", network.layer.intermediate_dense, model.hidden_dim)
-            yield from _dense(f"{prefix}.fc2", network.layer.output_dense, model.intermediate_dim)
-            yield from _norm(f"{prefix}.final_layer_norm", network.norm)
-
-
-def _attention(name, sublayer, width):
-    attention = sublayer.layer
-    for letter, dense in (
-        ("q", attention.query_dense),
-        ("k", attention.key_dense),
-        ("v", attention.value_dense),
-        ("out", attention.output_dense),
-    ):
-        yield from _dense(f"{name}.{letter}_proj", dense, width)
-    yield from _norm(f"{name}_layer_norm", sublayer.norm)
-
-
-def _dense(name, layer, inner):
-    outer = np.prod(layer.kernel.shape, dtype=int) // inner
-    yield f"{name}.weight", layer.kernel, (int(outer), inner)
-    yield f"{name}.bias", layer.bias, (int(outer),)
-
-
-def _norm(name, layer):
-    yield f"{name}.weight", layer.gamma, tuple(layer.gamma.shape)
-    yield f"{name}.bias", layer.beta, tuple(layer.beta.shape)

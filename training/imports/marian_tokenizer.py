@@ -4,7 +4,7 @@ import numpy as np
 
 from keras_transformer.special_ids import END_ID, PAD_ID, START_ID, UNKNOWN_ID
 from keras_transformer.tokenizers import MarianTokenizer
-from training.imports.source_folder import SourceFolder
+from training.imports.source_folder import CONFIG_FILE, SourceFolder
 
 PAD, UNKNOWN, START, END = "<pad>", "<unk>", "<s>", "</s>"
 
@@ -14,7 +14,8 @@ def read(source: SourceFolder) -> tuple[dict[str, MarianTokenizer], dict[str, np
 
     Returns:
         {"source", "target"}: tokenizer; and {"source", "target"}: the folder's id of each of the tokenizer's,
-        int (V,). The start token, which a folder has not, is the padding once more.
+        int (V,). The start token, which Marian's own folders have not, is what the decoder begins with, most
+        often the padding once more.
 
     Raises:
         ValueError: a file is missing, a vocabulary does not fit the embedding, or a special id is not what
@@ -29,14 +30,17 @@ def read(source: SourceFolder) -> tuple[dict[str, MarianTokenizer], dict[str, np
     files = {"source": "vocab.json", "target": "vocab.json"}
     if told.get("separate_vocabs", not is_shared and source.file("target_vocab.json") is not None) is True:
         files["target"] = "target_vocab.json"
-    made, orders = {}, {}
+    vocabularies = {side: _vocabulary(source, file, sizes[side]) for side, file in files.items()}
     for side, file in files.items():
-        ids = _vocabulary(source, file, sizes[side])
-        _check_special(source, file, ids)
-        order = _order(ids)
+        _check_special(source, file, vocabularies[side])
+    start = _start(source, vocabularies["target"])
+    made, orders = {}, {}
+    for side, ids in vocabularies.items():
+        order = _order(ids, start)
         names = sorted(ids, key=ids.get)
         pieces = [names[old] for old in order]
-        pieces[START_ID] = START if START not in ids else "<start>"
+        if len(order) > len(ids):  # a copy
+            pieces[START_ID] = START if START not in ids else "<start>"
         model = source.file(f"{side}.spm")
         if model is None:
             raise ValueError(f"A folder of this family holds {side}.spm. Received: {source.path}, without.")
@@ -69,18 +73,27 @@ def _check_special(source, file, ids):
         if piece not in ids:
             raise ValueError(f"{file} must hold {piece}. Received: {len(ids)} others.")
     pad = ids[PAD]
-    for name, expected in (
-        ("pad_token_id", pad),
-        ("eos_token_id", ids[END]),
-        ("decoder_start_token_id", pad),
-    ):
-        source.refuse_unless(name, expected)
+    source.refuse_unless("pad_token_id", pad)
+    source.refuse_unless("eos_token_id", ids[END])
     # The padding is never generated here.
     source.refuse_unless("bad_words_ids", None, [[pad]])
 
 
-def _order(ids):
+def _start(source, ids):
+    """The piece that the decoder begins with."""
+    start = source.value("decoder_start_token_id", int, ids[PAD])
+    names = {number: piece for piece, number in ids.items()}
+    if start not in names:
+        raise ValueError(
+            f"`decoder_start_token_id` of {CONFIG_FILE} must be an id of the vocabulary, below {len(ids)}. "
+            f"Received: {start}."
+        )
+    return names[start]
+
+
+def _order(ids, start):
     """The id in the folder of each of ours: special ones first, the others as they were."""
-    first = {PAD_ID: ids[PAD], UNKNOWN_ID: ids[UNKNOWN], START_ID: ids[PAD], END_ID: ids[END]}
-    special = [first[place] for place in range(len(first))]
-    return np.array([*special, *sorted(set(ids.values()) - set(special))])
+    special = {PAD_ID: ids[PAD], UNKNOWN_ID: ids[UNKNOWN], END_ID: ids[END]}
+    special[START_ID] = ids.get(start, ids[PAD])
+    first = [special[place] for place in range(len(special))]
+    return np.array([*first, *sorted(set(ids.values()) - set(first))])

@@ -17,7 +17,8 @@ START_SHARE = 0.1
 def encode_text(lines: Sequence[str], tokenizer, *, is_by_character: bool) -> np.ndarray:
     """The ids of all lines, int32 (N,).
 
-    A tokenizer by characters sees the line ends. Sub-words have none: the end token stands there.
+    A tokenizer by characters sees the line ends. Sub-words have none: the end token stands there, the
+    tokenizer's own where it has one.
 
     Args:
         lines: without their line ends.
@@ -29,7 +30,8 @@ def encode_text(lines: Sequence[str], tokenizer, *, is_by_character: bool) -> np
         block = list(lines[start : start + TOKENIZER_BATCH])
         ids = tokenizer.tokenize([line + "\n" for line in block] if is_by_character else block)
         if not is_by_character:
-            ids = tf.concat([ids, tf.fill([ids.nrows(), 1], END_ID)], axis=1)
+            end_id = getattr(tokenizer, "end_id", END_ID)
+            ids = tf.concat([ids, tf.fill([ids.nrows(), 1], end_id)], axis=1)
         parts.append(ids.flat_values.numpy().astype(np.int32))
     return np.concatenate(parts)
 

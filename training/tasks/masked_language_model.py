@@ -46,8 +46,8 @@ class MaskedLanguageModel(TextTask):
     """See `Task`.
 
     Other tokens are hidden each time that a window is seen, and always the same ones in validation. The mask
-    is one id more than the tokenizer has. An imported model has a mask among its ids; it is used, and neither
-    trained nor measured.
+    is one id more than the tokenizer has. An imported model has one among its ids, and reads [CLS] window
+    [SEP].
     """
 
     config_class = MaskedLanguageModelingConfig
@@ -62,13 +62,14 @@ class MaskedLanguageModel(TextTask):
     """
     inputs = "token_ids"
 
-    def load_split(self, split) -> None:
-        if self.config.tokenizer.kind == "imported":
-            raise ValueError(
-                "A masked_lm that was imported is used and exported: it can neither be trained nor measured "
-                "here. Received: tokenizer.kind=imported."
-            )
-        super().load_split(split)
+    def tokens_of_window(self) -> int:
+        return self.config.data.window - sum(map(len, self._around()))
+
+    def _around(self):
+        """The ids before and behind each window: [CLS] and [SEP] of an imported model."""
+        from keras_transformer.pipelines.text_graphs import ends
+
+        return ends(self.tokenizers["text"])
 
     @property
     def sizes(self) -> dict[str, Any]:
@@ -78,13 +79,25 @@ class MaskedLanguageModel(TextTask):
     def make_example(self, tokens, generator) -> tuple[Any, Any]:
         import numpy as np
 
+        from keras_transformer.pipelines.mask_filler import masked_ids
+        from keras_transformer.special_ids import PAD_ID
         from keras_transformer.token_masking import masked_tokens
 
+        tokens, (before, behind) = tokens[:, 1:], self._around()
+        ids = np.pad(tokens, ((0, 0), (len(before), len(behind))))
+        for row, length in enumerate((tokens != PAD_ID).sum(axis=1)):
+            if length:  # a row that fills up a batch stays empty
+                ids[row, : len(before)] = before
+                ids[row, len(before) + length :][: len(behind)] = behind
+        size = self.sizes["vocabulary_size"]
+        mask_id, special_ids = masked_ids(size, self.tokenizers["text"])
         ids, labels = masked_tokens(
-            tokens[:, 1:],
-            self.sizes["vocabulary_size"],
+            ids,
+            size,
             self.config.model.masked,
             seed=int(generator.integers(2**31)),
+            mask_id=mask_id,
+            special_ids=special_ids,
         )
         return {"token_ids": np.asarray(ids)}, np.asarray(labels)
 

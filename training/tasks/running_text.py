@@ -96,7 +96,7 @@ class TextTask(Task):
         spec = tf.TensorSpec((None, None), tf.int32)
         return pipeline.WindowBatches(
             ids,
-            window=config.data.window,
+            window=self.tokens_of_window(),
             batch_size=config.data.batch_size,
             shuffle=split == "train",
             seed=config.fit.seed,
@@ -104,6 +104,10 @@ class TextTask(Task):
             signature=({self.inputs: spec}, spec),
             row_multiple=row_multiple,
         )
+
+    def tokens_of_window(self) -> int:
+        """Tokens of the text that the model sees together."""
+        return self.config.data.window
 
     def make_example(self, tokens, generator) -> tuple[Any, Any]:
         """See `pipeline.WindowBatches`."""

@@ -16,7 +16,7 @@ TUNERS = {"random": 3, "hyperband": 6, "bayesian": 3}
 @pytest.mark.parametrize(
     ("tuner", "is_after"),
     [
-        ("random", False),
+        pytest.param("random", False, marks=pytest.mark.slow),
         pytest.param("random", True, marks=pytest.mark.slow),
         ("hyperband", False),
         pytest.param("bayesian", False, marks=pytest.mark.slow),

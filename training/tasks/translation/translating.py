@@ -10,6 +10,10 @@ from 1 (if n_best > 1), its score (--with_scores), the translation, and (--with_
 spaces. With --format json each input line gives one object: {"source": TEXT, "translations": [{"text",
 "score"}, ...]}; --with_alignments adds "source_pieces", "target_pieces" and "alignment", a list of such
 pairs. The best translation comes first. Its score is its log-probability.
+
+With --choose one translation of each text is written, of the n_best that were found: by chrf or bleu the one
+that is most like the others (minimum Bayes risk), by reverse the one that both directions of translation find
+likely, with the run of the other one as --reverse.
 """
 
 import contextlib
@@ -45,6 +49,11 @@ def add_options(parser) -> None:
     parser.add_argument("--layer", type=int, help="of the attention, from 0; the mean of all if absent")
     parser.add_argument("--head", type=int, help="of the attention, from 0; the mean of all if absent")
     parser.add_argument("--prefix", type=str, help="what every translation begins with, in whole words")
+    parser.add_argument(
+        "--choose", type=Literal["chrf", "bleu", "reverse"], help="one of n_best translations, see above"
+    )
+    parser.add_argument("--reverse", type=Path, help="run that translates back, for --choose reverse")
+    parser.add_argument("--reverse_weight", type=float, default=1.0, help="of its log-probability by token")
     add_batch_size(parser, default=128)
     parser.add_class_arguments(SearchOptions, as_group=False)
 
@@ -53,6 +62,7 @@ def predict(options, config) -> None:
     """Translates what the options name, line by line."""
     check_batch_size(options)
     check_attention(options, config.model)
+    check_choice(options)
     with quiet.start_up():
         from keras_transformer.pipelines.translator import Translator
     search = SearchOptions.read(options).search(config.data.max_length)
@@ -60,8 +70,41 @@ def predict(options, config) -> None:
         source = files.enter_context(lines.reader(options.texts, options.input))
         write = files.enter_context(lines.writer(options.output, inputs=[options.input]))
         translator = Translator.from_run(options.run, search, options.ensemble, options.checkpoint)
-        for chunk in translated(translator, source, options):
+        reverse = Translator.from_run(options.reverse) if options.reverse else None
+        for chunk in translated(translator, source, options, reverse):
             write(chunk)
+
+
+def check_choice(options) -> None:
+    """Raises ValueError if the options do not say what is chosen among what."""
+    if options.choose and options.n_best < 2:
+        raise ValueError(
+            f"`choose` needs several translations, --n_best N. Received: n_best={options.n_best}."
+        )
+    if (options.choose == "reverse") != (options.reverse is not None):
+        raise ValueError(
+            "`choose` reverse and --reverse RUN need each other. "
+            f"Received: choose={options.choose}, reverse={options.reverse}."
+        )
+    if options.reverse_weight < 0:
+        raise ValueError(
+            f"`reverse_weight` must be at least 0. Received: reverse_weight={options.reverse_weight}."
+        )
+
+
+def chosen(translator, texts, results, options, reverse) -> list[list]:
+    """The one of the hypotheses of each text that the options choose, in a list."""
+    from keras_transformer.decoding import Sampling
+    from keras_transformer.pipelines import reranking
+
+    if reverse is not None:
+        ranked = reranking.noisy_channel(
+            translator, reverse, texts, results, options.reverse_weight, options.batch_size
+        )
+    else:
+        are_samples = isinstance(translator.search, Sampling)
+        ranked = [reranking.minimum_bayes_risk(row, options.choose, are_samples) for row in results]
+    return [row[:1] for row in ranked]
 
 
 def check_attention(options, model) -> None:
@@ -91,13 +134,14 @@ def check_attention(options, model) -> None:
             raise ValueError(f"`{name}` must be from 0 to {size - 1}. Received: {name}={value}.")
 
 
-def translated(translator, source, options) -> Iterator[list[str]]:
+def translated(translator, source, options, reverse=None) -> Iterator[list[str]]:
     """Yields a list of output lines for each chunk of the source's lines.
 
     Args:
         translator: see `keras_transformer.pipelines.translator`.
         source: iterable of texts, bytes.
         options: the command's.
+        reverse: a translator of the other direction, for --choose reverse.
     """
     from keras_transformer.pipelines.text_seeds import TextSeeds
 
@@ -121,6 +165,8 @@ def translated(translator, source, options) -> Iterator[list[str]]:
                 progress=progress,
                 seeds=next_seeds(texts),
             )
+            if options.choose:
+                results = chosen(translator, texts, results, options, reverse)
             if options.picture:
                 picture_files.write(picture(results[0][0], options.layer, options.head), options.picture)
             written = []
@@ -135,7 +181,7 @@ def translated(translator, source, options) -> Iterator[list[str]]:
 
 def as_text(number, hypothesis, options) -> str:
     """A hypothesis as a line; `number` is that of the input line."""
-    columns = [str(number)] if options.n_best > 1 else []
+    columns = [str(number)] if options.n_best > 1 and not options.choose else []
     if options.with_scores:
         columns.append(f"{hypothesis.score:.4f}")
     columns.append(hypothesis.text)
