@@ -41,7 +41,7 @@ def names(name, side):
 
 
 @pytest.mark.parametrize("name", ["words", "pieces"])
-def test_ids_logits_and_texts_are_the_originals(name):
+def test_ids_and_logits_are_the_originals(name):
     answers = torch_folder.read("answers.json", name)
     found = translator(read(torch_folder.FOLDER / name))
     tokenizers = {"source": found.source_tokenizer, "target": found.target_tokenizer}
