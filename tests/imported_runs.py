@@ -43,7 +43,7 @@ def check_use(run, folder, capsys, answers):
     evaluate.main(["--run", str(run), "--files", *files, "--beam", "1"])
     assert "BLEU" in capsys.readouterr().out
     own = ["--config", str(run / "config.yaml"), "--output", str(folder / "tuned")]
-    own += ["--data.train", json.dumps(files), "--data.max_length", "16", "--fit.epochs", "1"]
+    own += ["--data.train", json.dumps(files), "--data.max_length", "32", "--fit.epochs", "1"]
     own += ["--checkpoints.monitor", "loss", "--fit.jit_compile", "off"]
     train.main([*own, "--initial.run", str(run)])
     before, after = (Translator.from_run(x).model.get_weights() for x in (run, folder / "tuned"))
