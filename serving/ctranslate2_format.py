@@ -22,6 +22,7 @@ from keras_transformer.layers.positions import sinusoid
 from keras_transformer.pipelines.translator import Translator
 from keras_transformer.saving.layer_paths import layer_paths
 from keras_transformer.saving.model_files import check_finite
+from keras_transformer.special_ids import END_ID, START_ID, UNKNOWN_ID
 from serving import whole_folder
 
 # By the names that CTranslate2 gives them; its SWISH is also called silu. Of a gated network, its gate's.
@@ -35,6 +36,8 @@ ACTIVATIONS = {
     "reglu": "RELU",
     "swiglu": "SWISH",
 }
+# Positions that attention alone knows, T5's and Shaw's.
+RELATIVE = ("relative_bias", "relative_keys_values")
 
 
 def export(run_folder, output, quantization=None, checkpoint=None) -> Path:
@@ -59,8 +62,8 @@ def write(model, source_tokenizer, target_tokenizer, folder, quantization=None, 
 
     Args:
         model: a built `models.Transformer`.
-        source_tokenizer, target_tokenizer: `tokenizers.SentencePieceTokenizer`s, `MarianTokenizer`s or
-            `T5Tokenizer`s with the model's ids.
+        source_tokenizer, target_tokenizer: `tokenizers.SentencePieceTokenizer`s, `PieceTokenizer`s (Marian's
+            and T5's are some) or `WordTokenizer`s, with the model's ids.
         folder: must not exist; the folders above it are made if absent.
         quantization: how weights are stored, by CTranslate2's names: "int8", "int16", "float16", ...;
             float32 if None.
@@ -80,7 +83,10 @@ def write(model, source_tokenizer, target_tokenizer, folder, quantization=None, 
     whole_folder.check_absent(folder)
     spec = _specification(model, max_length)
     spec.register_source_vocabulary(_vocabulary("source", source_tokenizer, model.source_vocabulary_size))
-    spec.register_target_vocabulary(_vocabulary("target", target_tokenizer, model.target_vocabulary_size))
+    pieces = _vocabulary("target", target_tokenizer, model.target_vocabulary_size)
+    spec.register_target_vocabulary(pieces)
+    spec.config.unk_token, spec.config.bos_token, spec.config.eos_token = pieces[UNKNOWN_ID : END_ID + 1]
+    spec.config.decoder_start_token = pieces[START_ID]
     spec.validate()
     try:
         with np.errstate(all="ignore"):  # What overflows is told below.
@@ -118,9 +124,11 @@ def _specification(model, max_length):
     layout = {
         "num_heads": model.num_heads,
         "head_dim": model.key_dim,
-        "pre_norm": model.norm_first,
+        "pre_norm": True,  # only then is there room for a final norm
+        "no_final_norm": not model.config.has_final_norm,
         "activation": specs.Activation[ACTIVATIONS[model.activation]],
-        "relative_attention_bias": _is_relative(model),
+        "relative_attention_bias": _is_relative(model, "relative_bias"),
+        "relative_position": _is_relative(model, "relative_keys_values"),
         "ffn_glu": model.config.is_gated,
         "rms_norm": model.normalization == "rms_norm",
     }
@@ -128,9 +136,10 @@ def _specification(model, max_length):
         specs.TransformerEncoderSpec(model.encoder.num_layers, **layout),
         specs.TransformerDecoderSpec(model.decoder.num_layers, **layout),
     )
+    spec.encoder.pre_norm = spec.decoder.pre_norm = model.norm_first
     # Its own default is another epsilon, and no end token after the source.
     spec.config.layer_norm_epsilon = model.encoder.norm_epsilon
-    spec.config.add_source_eos = True
+    spec.config.add_source_eos = model.reads_source_end
 
     # Embeddings are scaled by sqrt(D) unless the specification says otherwise.
     if model.embedding_scale is not None:
@@ -143,7 +152,7 @@ def _specification(model, max_length):
         spec.decoder.scale_outputs = np.dtype("float32").type(model.logits_scale)
     if model.use_logits_bias:
         spec.decoder.projection.bias = _array(model.target_embedding.logits_bias)
-    if not _is_relative(model):
+    if model.source_positions is not None:
         # Without a table CTranslate2 would use a sinusoid whose sines come first and cosines last.
         spec.encoder.position_encodings.encodings = _position_table(model.source_positions, model, max_length)
         spec.decoder.position_encodings.encodings = _position_table(model.target_positions, model, max_length)
@@ -155,7 +164,7 @@ def _specification(model, max_length):
         _set_self_attention(layer_spec.self_attention, layer.self_attention)
         _set_cross_attention(layer_spec.attention, layer.cross_attention)
         _set_feed_forward(layer_spec.ffn, layer.feed_forward)
-    if model.norm_first:
+    if model.config.has_final_norm:
         _set_norm(spec.encoder.layer_norm, model.encoder.final_norm)
         _set_norm(spec.decoder.layer_norm, model.decoder.final_norm)
     return spec
@@ -168,12 +177,12 @@ def _check(model):
     plain = layers.LayerConfig(num_heads=1, intermediate_dim=1)
     names = ("num_key_value_heads", "sliding_window", "qk_norm")
     other = [name for name in names if getattr(model.config, name) != getattr(plain, name)]
-    if model.source_positions is None and not _is_relative(model):
+    if model.source_positions is None and not any(_is_relative(model, name) for name in RELATIVE):
         other.append("positions")
     if other:
         raise ValueError(
-            "For CTranslate2 a Transformer must have positions that are added, or T5's, and heads with keys "
-            "of their own that see everything. "
+            "For CTranslate2 a Transformer must have positions that are added, T5's or Shaw's, and heads "
+            "with keys of their own that see everything. "
             f"Received: {', '.join(f'{name}={getattr(model.config, name)!r}' for name in other)}."
         )
     if model.activation not in ACTIVATIONS:
@@ -189,15 +198,15 @@ def _check(model):
         )
 
 
-def _is_relative(model):
-    """Whether positions are T5's: both ways in the encoder, backwards in the decoder."""
+def _is_relative(model, kind):
+    """Whether positions are of a kind that CTranslate2 has, T5's both ways in the encoder, else backwards."""
     name, options = named(model.config.positions)
-    return name == "relative_bias" and "bidirectional" not in options
+    return name == kind and "bidirectional" not in options and "value_dim" not in options
 
 
 def _vocabulary(side, tokenizer, size):
     """The pieces of a tokenizer in the order of their ids."""
-    kinds = (tokenizers.SentencePieceTokenizer, tokenizers.MarianTokenizer, tokenizers.T5Tokenizer)
+    kinds = (tokenizers.SentencePieceTokenizer, tokenizers.PieceTokenizer, tokenizers.WordTokenizer)
     if not isinstance(tokenizer, kinds):
         raise ValueError(
             f"The {side} tokenizer must be a {', a '.join(kind.__name__ for kind in kinds)}. "
@@ -208,7 +217,7 @@ def _vocabulary(side, tokenizer, size):
             f"The {side} tokenizer must have the model's {size} ids. "
             f"Received: a tokenizer with {tokenizer.vocabulary_size}."
         )
-    # Unique by SentencePiece's own rule, so that a piece stands for its id.
+    # Each is there once, so that a piece stands for its id.
     return [piece.decode("utf-8") for piece in tokenizer.id_to_piece(tf.range(size)).numpy()]
 
 
@@ -235,6 +244,9 @@ def _set_self_attention(spec, sublayer):
     if isinstance(attention.position_bias, layers.RelativePositionBias):
         spec.relative_attention_bias = _array(attention.position_bias.embeddings)
         spec.relative_attention_max_distance = np.dtype("int32").type(attention.position_bias.max_distance)
+    if isinstance(attention.position_bias, layers.RelativeKeysAndValues):
+        spec.relative_position_keys = _array(attention.position_bias.key_vectors)
+        spec.relative_position_values = _array(attention.position_bias.value_vectors)
     _set_norm(spec.layer_norm, sublayer.norm)
 
 

@@ -124,6 +124,8 @@ def _check(model):
     ) == (10_000, False, 0)
     for rule, is_kept, name in (
         ("a norm behind each sub-layer", not model.norm_first, "norm_first"),
+        ("no norm behind a stack", not model.config.has_final_norm, "final_norm"),
+        ("a source whose end is read", model.reads_source_end, "reads_source_end"),
         ("layer norms", model.normalization == "layer_norm", "normalization"),
         (f"a norm_epsilon of at most {NORM_EPSILON}", model.norm_epsilon <= NORM_EPSILON, "norm_epsilon"),
         ("the paper's sinusoids as positions, interleaved or in halves", is_sinusoid, "positions"),

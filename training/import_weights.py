@@ -1,14 +1,16 @@
 """Makes a run of a model that was trained elsewhere: python -m training.import_weights FOLDER --output RUN
 
 FOLDER is what the library transformers calls a pretrained model: config.json, the tokenizer's files and
-weights: model.safetensors, in one part or several, else tf_model.h5, else pytorch_model.bin, if PyTorch is
-installed. Nothing is downloaded, and nothing in it is run. What comes out is a run folder like one of
-training.train: training.predict uses it, serving.export exports it.
+weights: model.safetensors, in one part or several, else tf_model.h5, else pytorch_model.bin or model.pt, if
+PyTorch is installed; or a checkpoint of OpenNMT-tf with its YAML and vocabularies. Nothing is downloaded, and
+nothing in it is run. What comes out is a run folder like one of training.train: training.predict uses it,
+serving.export exports it.
 
 Of the model_type bert (BERT, MiniLM and others with the same names), by its head: a masked language model,
 which fills gaps; a classifier of texts; a tagger of words; without a head, and in a folder of
-sentence-transformers, a text embedder, texts to vectors. Of the model_types marian (OPUS-MT), t5 and mt5: a
-translator, which can also be measured and trained further.
+sentence-transformers, a text embedder, texts to vectors. Of the model_types marian (OPUS-MT), t5, mt5,
+opennmt_tf and torch_transformer (PyTorch's nn.Transformer, see docs/pretrained.md): a translator, which can
+also be measured and trained further.
 """
 
 import contextlib

@@ -21,7 +21,7 @@ class LookedUpTokenizer(tf.Module):
             models that were trained so.
 
     Raises:
-        ValueError: a piece is there twice or is no text, or there are fewer than four.
+        ValueError: a piece is there twice or is no text, or there are fewer than five.
     """
 
     kind: str  # its name in `tokenizer.json`
@@ -93,7 +93,8 @@ def _check(vocabulary):
                 f"`vocabulary` must hold texts, each once. Received: {piece!r:.80} as number {number}."
             )
         seen.add(piece)
-    if len(seen) < 4:
+    if len(seen) < 5:
         raise ValueError(
-            f"`vocabulary` must begin with padding, unknown, start and end. Received: {len(seen)} pieces."
+            "`vocabulary` must have pieces behind padding, unknown, start and end. "
+            f"Received: {len(seen)} pieces."
         )

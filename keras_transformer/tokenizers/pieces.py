@@ -28,7 +28,7 @@ class PieceTokenizer(LookedUpTokenizer):
 
     Raises:
         ValueError: `model` is no such model, a piece is there twice or is no text, or there are fewer than
-            four.
+            five.
     """
 
     kind = "pieces"

@@ -34,6 +34,23 @@ def encoder_norm_first(**kwargs):
 both = pytest.mark.parametrize("make", [layer, encoder_norm_first])
 
 
+def test_a_stack_ends_with_a_norm_where_that_is_said():
+    for norm_first in (False, True):
+        stacks = [encoder(norm_first=norm_first, final_norm=is_there) for is_there in (True, False)]
+        for stack in stacks:
+            stack.build(X.shape)
+        with_norm, without = stacks
+        assert len(with_norm.weights) == len(without.weights) + 2
+        for own, other in zip(without.weights, with_norm.weights, strict=False):
+            own.assign(other)
+        scale, shift = checks.numbers(D), checks.numbers(D)
+        with_norm.final_norm.gamma.assign(scale)
+        with_norm.final_norm.beta.assign(shift)
+        expected = reference.layer_norm((scale, shift), np.array(without(X), "float64"))
+        np.testing.assert_allclose(with_norm(X), expected, atol=1e-5)
+        assert encoder(norm_first=norm_first).config.has_final_norm == norm_first
+
+
 @both
 @pytest.mark.parametrize("check", checks.STANDARD)
 def test_standard_checks(check, make, tmp_path):

@@ -16,6 +16,7 @@ OTHERS = {
     "activation": "geglu_tanh",
     "normalization": "rms_norm",
     "norm_first": True,
+    "final_norm": False,
     "norm_epsilon": 1e-3,
     "dropout": 0.2,
     "attention_dropout": 0.3,

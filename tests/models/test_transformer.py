@@ -41,6 +41,15 @@ def test_the_decoder_may_have_fewer_layers_or_more():
     assert small(num_layers=3).num_decoder_layers == 3
 
 
+def test_a_model_may_leave_the_sources_end_unread():
+    model = checks.built(lambda: small(reads_source_end=False), (INPUTS,))
+    without = inputs_of(np.where(SOURCE_IDS == 3, 0, SOURCE_IDS))
+    np.testing.assert_allclose(model(INPUTS), model(without), atol=1e-6)
+    steps = [model.decode_step(TARGET_IDS[:, 0], model.initial_state(x, T), 0)[0] for x in (INPUTS, without)]
+    np.testing.assert_allclose(*steps, atol=1e-6)
+    assert not model.get_config()["reads_source_end"] and small().reads_source_end
+
+
 # The formula
 
 

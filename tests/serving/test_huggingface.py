@@ -127,6 +127,8 @@ def test_an_imported_folder_is_written_as_it_was_read(name, tmp_path):
 
 REFUSED = {
     "norm_first": True,
+    "final_norm": True,
+    "reads_source_end": False,
     "normalization": "rms_norm",
     "norm_epsilon": 1e-3,
     "activation": "swiglu",

@@ -71,7 +71,7 @@ def test_a_saved_tokenizer_is_the_same_and_survives_a_cleared_session(tokenizer,
     [
         (PIECES + ["s"], "each once. Received: 's' as number 12"),
         (PIECES + [7], "must hold texts, each once. Received: 7"),
-        (PIECES[:3], "must begin with padding, unknown, start and end. Received: 3 pieces"),
+        (PIECES[:4], "must have pieces behind padding, unknown, start and end. Received: 4 pieces"),
     ],
 )
 def test_a_vocabulary_that_is_none_is_refused(tmp_path, tokenizer, vocabulary, message):

@@ -153,7 +153,7 @@ FOLDERS = {
     "an unknown family": (
         None,
         changed(model_type="gpt9"),
-        "must be one of bert, marian, mt5, t5. Received: 'gpt9'",
+        "must be one of bert, marian, mt5, opennmt_tf, t5, torch_transformer. Received: 'gpt9'",
     ),
     "no size": (None, changed(hidden_size=None), "must have hidden_size, of the type int. Received: None"),
     "no layers": (None, changed(num_hidden_layers=0), "`num_layers` must be a positive integer"),

@@ -48,7 +48,7 @@ def make(
         The tokenizer; and int (V,). See `unreachable`.
 
     Raises:
-        ValueError: a piece is there twice.
+        ValueError: a piece is there twice, or there are none.
     """
     other = special[END_ID] if special[PAD_ID] is None else special[PAD_ID]
     first = [other if special[place] is None else special[place] for place in range(4)]
@@ -63,7 +63,7 @@ def make(
             return WordTokenizer(own, adds_start), order
         return PieceTokenizer(model, own, adds_start), order
     except ValueError as error:
-        raise ValueError(f"{name} must hold each piece once. Received: {error}") from error
+        raise ValueError(f"{name} must be a vocabulary. Received: {error}") from error
 
 
 def unreachable(order: np.ndarray) -> list[int]:
