@@ -41,6 +41,7 @@ class CharacterTokenizer(tf.Module):
         # One string, not a list: tf.Module would wrap a list and track each entry.
         self._characters = "".join(characters)
         if unit == "bytes":
+            # Visible ASCII, which is whole characters, as it is.
             pieces = [chr(b) if 0x20 < b < 0x7F else f"<0x{b:02X}>" for b in range(256)]
         else:
             pieces = list(self._characters)
@@ -100,7 +101,7 @@ class CharacterTokenizer(tf.Module):
         units = tf.constant([REPLACEMENT_CHARACTER.encode()] * len(SPECIAL_PIECES) + units)
         ids = content(known(ids, self.vocabulary_size))
         if self.unit == "bytes":
-            ids = whole_characters(ids, len(SPECIAL_PIECES))
+            ids = whole_characters(ids, list(self._pieces))
         units_of_row = tf.gather(units, ids)
         return valid_text(tf.strings.reduce_join(units_of_row, axis=-1))
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras_transformer.special_ids import UNKNOWN_ID
 from keras_transformer.tokenizers.looked_up import LookedUpTokenizer
 from keras_transformer.tokenizers.sentencepiece import MODEL_FILE, opened
-from keras_transformer.tokenizers.text import valid_text
+from keras_transformer.tokenizers.text import valid_text, whole_characters
 from keras_transformer.types import StrPath, Tensor
 
 SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
@@ -44,7 +44,8 @@ class PieceTokenizer(LookedUpTokenizer):
     def detokenize(self, ids: Tensor) -> tf.Tensor:
         """Ids (B, T), dense or ragged -> text (B,), valid UTF-8.
 
-        What follows the first end id is dropped, and so are pad, start and the unknown id.
+        What follows the first end id is dropped, and so are pad, start and the unknown id, and the byte
+        pieces at the end of a cut text that are no whole character.
 
         Raises:
             ValueError: an id outside the vocabulary, in eager mode; in a graph it reads as unknown.
@@ -52,7 +53,7 @@ class PieceTokenizer(LookedUpTokenizer):
         return super().detokenize(ids)
 
     def _text_of(self, ids):
-        ids = tf.ragged.boolean_mask(ids, ids != UNKNOWN_ID)
+        ids = whole_characters(tf.ragged.boolean_mask(ids, ids != UNKNOWN_ID), list(self._pieces))
         text = self._tokenizer.detokenize(tf.gather(tf.constant(self._pieces), ids))
         text = tf.strings.regex_replace(valid_text(text), SPACE, " ")
         return tf.strings.regex_replace(text, BLANK_ENDS, "")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_text
 from tensorflow_text.python.ops.sentencepiece_tokenizer import gen_sentencepiece_tokenizer
@@ -25,8 +26,6 @@ from keras_transformer.tokenizers.text import (
 )
 from keras_transformer.types import StrPath, Tensor
 
-# A character without a piece is spelt in bytes; they stand behind the special pieces.
-FIRST_BYTE = len(SPECIAL_PIECES)
 MODEL_FILE = "sentencepiece.model"
 # Unigram sums counts thread by thread: another number of threads rounds otherwise and may give
 # another model.
@@ -78,10 +77,10 @@ class SentencePieceTokenizer(tf.Module):
         self._model = model
         self._tokenizer = opened(model)
         self._vocabulary_size = int(self._tokenizer.vocab_size())
-        pieces = self._tokenizer.id_to_string(tf.range(min(FIRST_BYTE + 1, self._vocabulary_size)))
-        first = [piece.decode("utf-8", "replace") for piece in pieces.numpy()]
-        received = tuple(first[:FIRST_BYTE])
-        self._has_bytes = first[FIRST_BYTE:] == ["<0x00>"]
+        pieces = self._tokenizer.id_to_string(tf.range(self._vocabulary_size)).numpy()
+        # NumPy, not a list: tf.Module would wrap a list and track each entry.
+        self._pieces = np.array([piece.decode("utf-8", "replace") for piece in pieces], dtype=object)
+        received = tuple(self._pieces[: len(SPECIAL_PIECES)])
         if received != SPECIAL_PIECES:
             raise ValueError(
                 f"The SentencePiece model must have {', '.join(SPECIAL_PIECES)} as ids 0 to 3. "
@@ -176,7 +175,7 @@ class SentencePieceTokenizer(tf.Module):
             ValueError: an id outside the vocabulary, in eager mode; in a graph it reads as unknown.
         """
         ids = content(known(ids, self.vocabulary_size))
-        return self._tokenizer.detokenize(whole_characters(ids, FIRST_BYTE) if self._has_bytes else ids)
+        return self._tokenizer.detokenize(whole_characters(ids, list(self._pieces)))
 
     def id_to_piece(self, ids: Tensor) -> tf.Tensor:
         """Ids of any shape -> their pieces, strings of the same shape.

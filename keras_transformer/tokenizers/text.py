@@ -1,7 +1,8 @@
 """Texts and ids before and after a tokenizer's own work."""
 
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from keras_transformer.types import StrPath, Tensor
 SPECIAL_PIECES = ("<pad>", "<unk>", "<s>", "</s>")
 REPLACEMENT_CHARACTER = "\N{REPLACEMENT CHARACTER}"
 CONFIG_FILE = "tokenizer.json"
+# How SentencePiece calls the piece of a byte.
+BYTE = re.compile("<0x[0-9A-F]{2}>")
 # The trainer drops a sentence above its limit (4192 bytes by default) without a word: we raise the
 # limit, and longer sentences are trained on in parts. A character has at most 4 bytes.
 MAX_SENTENCE_CHARACTERS = 100_000
@@ -48,18 +51,22 @@ def content(ids: tf.Tensor | tf.RaggedTensor) -> tf.RaggedTensor:
     return tf.ragged.boolean_mask(ids, ~has_ended & (ids != PAD_ID) & (ids != START_ID))
 
 
-def whole_characters(ids: tf.RaggedTensor, first_byte: int) -> tf.RaggedTensor:
+def whole_characters(ids: tf.RaggedTensor, pieces: Sequence[str]) -> tf.RaggedTensor:
     """Ids (B, None) without the bytes at the end of a row that begin a character of UTF-8 and do not end it.
 
     A text that is cut at a number of ids so ends with a whole character.
 
     Args:
-        ids: of which 256 are bytes; the others are whole characters, or pieces of some.
-        first_byte: id of the byte 0.
+        ids: int32.
+        pieces: of all ids, in their order. Bytes are called `<0xE3>`; the others are whole characters.
     """
-    rows = tf.concat([tf.fill([ids.nrows(), 3], -1), ids], axis=1)
-    byte = rows[:, -3:].to_tensor(shape=[None, 3]) - first_byte
-    third, second, last = tf.unstack(tf.where(byte < 256, byte, -1), axis=1)
+    values = [int(piece[3:5], 16) if BYTE.fullmatch(piece) else -1 for piece in pieces]
+    if max(values) < 0:
+        return ids
+    rows = tf.concat(
+        [tf.fill([ids.nrows(), 3], -1), ids.with_flat_values(tf.gather(values, ids.flat_values))], 1
+    )
+    third, second, last = tf.unstack(rows[:, -3:].to_tensor(shape=[None, 3]), axis=1)
     follows = [(x >= 0x80) & (x < 0xC0) for x in (last, second)]
     # The first byte says how many there are: 2, 3 or 4.
     cut = tf.where(last >= 0xC0, 1, 0)

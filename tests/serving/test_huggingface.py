@@ -127,7 +127,6 @@ def test_an_imported_folder_is_written_as_it_was_read(name, tmp_path):
 
 REFUSED = {
     "norm_first": True,
-    "final_norm": True,
     "reads_source_end": False,
     "normalization": "rms_norm",
     "norm_epsilon": 1e-3,
@@ -153,6 +152,11 @@ def test_what_marians_layout_has_not_is_refused_in_a_line(name, small, monkeypat
     with pytest.raises(ValueError, match=f"A Marian folder of .* must have .*Received: {name}="):
         written(small, tmp_path / "folder")
     assert not list(tmp_path.iterdir())
+
+
+def test_norms_behind_the_stacks_are_refused(tokenizer, tmp_path):
+    with pytest.raises(ValueError, match="must have no norm behind a stack.*Received: final_norm=True"):
+        written(translator(tokenizer, tokenizer, num_layers=1, final_norm=True), tmp_path / "folder")
 
 
 @pytest.mark.parametrize("name", ["alibi", "learned"])
