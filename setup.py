@@ -90,6 +90,7 @@ setup(
         LIBRARY: ["py.typed"],
         f"{PROGRAMS}.training": ["configs/*.yaml", "spaces/*.yaml", "cluster/*"],
         f"{PROGRAMS}.training.datasets": ["checksums.tsv"],
+        f"{PROGRAMS}.training.explorer": ["page/*"],
         f"{PROGRAMS}.serving": ["tf_serving/*"],
     },
     entry_points={"console_scripts": ["keras-transformer = keras_transformer_programs.commands:main"]},

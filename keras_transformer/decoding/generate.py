@@ -114,7 +114,7 @@ def generate_with_history(
         ValueError: as for `generate`; or the caller is compiling.
     """
     if programs.is_traced(inputs):
-        raise ValueError("A history is written down step by step. Received: a call inside a compiled program.")
+        raise ValueError("A history is written down step by step. Received: a compiled call.")
     recording, steps = recorded(search)
     with programs.step_by_step():
         ids, scores, _ = _search(model, inputs, recording, prefix_ids, seed, is_compiled=False)
@@ -140,9 +140,7 @@ def soft_alignment(attention: Any, layer: int | None = None, head: int | None = 
     return ops.mean(attention, axis=-2) if head is None else attention[..., head, :]
 
 
-def _search(
-    model, inputs, search, prefix_ids, seed, attention=None, keep_attention=False, is_compiled=True
-):
+def _search(model, inputs, search, prefix_ids, seed, attention=None, keep_attention=False, is_compiled=True):
     """Checks what is given, and runs a kept program."""
     if "prompt_ids" in inputs and prefix_ids is not None:
         raise ValueError("A prompt is what a result begins with: `prefix_ids` must be None. Received: both.")

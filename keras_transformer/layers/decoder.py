@@ -63,7 +63,7 @@ class DecoderLayer(TransformerLayer):
         memory_mask: Tensor | None = None,
         attention_mask: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """As a call without dropout; returns the weights of both attentions too, (B, H, T, T), (B, H, T, S)."""
+        """As a call without dropout; returns both attentions' weights too, (B, H, T, T) and (B, H, T, S)."""
         return self._forward(hidden, memory, hidden_mask, memory_mask, attention_mask, weights=True)
 
     def _forward(self, hidden, memory, hidden_mask, memory_mask, attention_mask, weights):
