@@ -32,6 +32,12 @@ class ZooModel(KnownArguments, Freezable, TokenMeanTrainer, keras.Model):
         Raises:
             ValueError: the model has no attention between positions.
         """
+        if not self.built:  # it was never called
+            self.build()
+        return self._attention_weights(inputs)
+
+    def _attention_weights(self, inputs):
+        """What `attention_weights` returns, of a model that is built."""
         raise ValueError(
             "`attention_weights` is for models whose positions attend to others. "
             f"Received: a model of the class {type(self).__name__}."

@@ -123,8 +123,8 @@ class CausalLM(TakesLayerConfig, AutoregressiveModel):
         hidden = encoded(self.positions, self.embedding(inputs["target_ids"]))
         return self.embedding_dropout(hidden, training=training)
 
-    def attention_weights(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """See `ZooModel`: "decoder"."""
+    def _attention_weights(self, inputs):
+        # "decoder".
         return {"decoder": self.decoder.attend(self._embedded(inputs, training=False))[1]}
 
     def _logits(self, hidden):

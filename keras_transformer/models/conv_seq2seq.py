@@ -148,8 +148,8 @@ class ConvSeq2Seq(Seq2Seq):
         embedded = self.target_positions(self.target_embedding(target_ids))
         return self.dropout_layer(embedded, training=training)
 
-    def attention_weights(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """See `ZooModel`: "cross", of one head in each layer."""
+    def _attention_weights(self, inputs):
+        # "cross", of one head in each layer.
         check_inputs(inputs, "source_ids", "target_ids")
         memory = self.encode(inputs["source_ids"], training=False)
         embedded = self._embedded_target(inputs["target_ids"], training=False)

@@ -171,8 +171,8 @@ class ImageCaptioner(AutoregressiveModel):
             hidden = encoded(self.target_positions, hidden)
         return self.dropout_layer(hidden, training=training)
 
-    def attention_weights(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """See `ZooModel`: "cross", over H' W' positions row by row; and a Transformer's "decoder"."""
+    def _attention_weights(self, inputs):
+        # "cross", over H' W' positions row by row; and a Transformer's "decoder".
         check_inputs(inputs, "image", "target_ids")
         memory = self.encode(inputs["image"], training=False)
         hidden = self._embedded(inputs["target_ids"], training=False)

@@ -89,8 +89,8 @@ class RNNClassifier(ZooModel):
         """
         return self._pooled(inputs, training=False)[1]
 
-    def attention_weights(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """See `ZooModel`: "pooling", of one layer and head."""
+    def _attention_weights(self, inputs):
+        # "pooling", of one layer and head.
         return {"pooling": self.attention(inputs)[:, None, None, None]}
 
     def _pooled(self, inputs, training):

@@ -154,8 +154,8 @@ class RNNSeq2Seq(Seq2Seq):
         """See `AutoregressiveModel`: (R, 1, 1, S); zeros where the model has no attention."""
         return state["attention"][:, None, None, :]
 
-    def attention_weights(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """See `ZooModel`: "cross", of one layer and head."""
+    def _attention_weights(self, inputs):
+        # "cross", of one layer and head.
         check_inputs(inputs, "source_ids", "target_ids")
         if self.attention_name == "none":
             raise ValueError("`attention_weights` is for models with attention. Received: attention='none'.")

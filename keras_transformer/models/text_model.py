@@ -35,8 +35,8 @@ class TextModel(ZooModel):
         check_inputs(inputs, "token_ids")
         return self.encoder(inputs["token_ids"], inputs.get("segment_ids"), training=training)
 
-    def attention_weights(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """See `ZooModel`: "encoder"."""
+    def _attention_weights(self, inputs):
+        # "encoder".
         check_inputs(inputs, "token_ids")
         return {"encoder": self.encoder.attend(inputs["token_ids"], inputs.get("segment_ids"))[1]}
 

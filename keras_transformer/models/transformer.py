@@ -183,8 +183,8 @@ class Transformer(TakesLayerConfig, Seq2Seq):
         hidden = encoded(self.target_positions, self.target_embedding(target_ids))
         return self.embedding_dropout(hidden, training=training)
 
-    def attention_weights(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """See `ZooModel`: "encoder", "decoder" and "cross"."""
+    def _attention_weights(self, inputs):
+        # "encoder", "decoder" and "cross".
         check_inputs(inputs, "source_ids", "target_ids")
         mask = masks.padding_mask(inputs["source_ids"])
         source = self._embedded_source(inputs["source_ids"], training=False)

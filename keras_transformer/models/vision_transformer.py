@@ -114,8 +114,8 @@ class VisionTransformer(TakesLayerConfig, ZooModel):
         """The attention weights of all layers and heads, (B, N, H, T, T), patches row by row."""
         return self.encoder.attend(self._patches(image, training=False))[1]
 
-    def attention_weights(self, inputs: Tensor) -> dict[str, Tensor]:
-        """See `ZooModel`: "encoder", of an image's patches."""
+    def _attention_weights(self, inputs):
+        # "encoder", of an image's patches.
         return {"encoder": self.attention(inputs)}
 
     def rollout(self, image: Tensor) -> Tensor:

@@ -141,7 +141,7 @@ def encoded(weights: np.ndarray, bits: int) -> str:
     """Weights as whole numbers of their square roots: small ones, of which there are most, are kept best."""
     levels = 2**bits - 1
     numbers = np.round(levels * np.sqrt(np.clip(weights, 0, 1))).astype(f"<u{bits // 8}")
-    return base64.b64encode(zlib.compress(numbers.tobytes(), 9)).decode()
+    return base64.b64encode(zlib.compress(numbers.tobytes())).decode()
 
 
 def decoded(text: str, bits: int, shape) -> np.ndarray:

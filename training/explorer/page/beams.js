@@ -74,22 +74,22 @@ export class Beams {
     const boxes = svg("g", {});
     this.groups = nodes.map((node, index) => {
       const x = lefts[node.step];
-      const y = rows[index] * ROW + 24;
+      const y = rows[index] * ROW + 20;
       const isOn = best[index] < Infinity;
       if (node.parent !== null) {
         const from = lefts[node.step - 1] + widths[node.step - 1];
-        const above = rows[node.parent] * ROW + 24;
+        const above = rows[node.parent] * ROW + 20;
         const path = `M${from},${above} C${from + SPACE / 2},${above} ${x - SPACE / 2},${y} ${x},${y}`;
         const wide = 1 + 3 * Math.exp(node.logProb);
         edges.append(svg("path", { d: path, class: isOn ? "edge" : "edge gone", "stroke-width": wide, opacity: isOn ? 0.85 : 0.4 }));
       }
       const kind = best[index] === 0 ? "node best" : isOn ? "node" : "node dropped";
-      const label = svg("text", { x: x + 9, y: y + 1 }, visible(node.piece));
-      const under = svg("text", { x: x + 9, y: y + 22, class: "percent" }, percent(node.logProb));
-      const box = svg("rect", { x, y: y - 15, width: widths[node.step], height: 22, rx: 6 });
+      const label = svg("text", { x: x + 9, y: y + 4.5 }, visible(node.piece));
+      const under = svg("text", { x: x + 9, y: y + 25, class: "percent" }, percent(node.logProb));
+      const box = svg("rect", { x, y: y - 11, width: widths[node.step], height: 22, rx: 6 });
       const group = svg("g", { class: kind, tabindex: node.fate === "on" ? -1 : 0 }, box, label, under);
       if (node.fate !== "on") {
-        group.append(svg("text", { x: x + widths[node.step] + 7, y: y + 1, class: `mark ${node.fate}` }, MARKS[node.fate]));
+        group.append(svg("text", { x: x + widths[node.step] + 7, y: y + 4.5, class: `mark ${node.fate}` }, MARKS[node.fate]));
       }
       const show = () => this.show(index, onStatus);
       group.addEventListener("pointerenter", show);
@@ -98,7 +98,7 @@ export class Beams {
       return group;
     });
     drawn.append(edges, boxes);
-    this.node = make("div", {}, this.results(), make("div", { className: "tree", tabIndex: 0 }, drawn));
+    this.node = make("div", {}, make("div", { className: "tree", tabIndex: 0 }, drawn), this.results());
   }
 
   path(index) {

@@ -2,7 +2,7 @@
 import { context, make, pixels, theme } from "./drawing.js";
 
 const GAP = 5;
-const LABEL = 34;
+const LABEL = 40;
 
 // What stands in the rows or columns: numbers, and null for the mean where there are several.
 export function numbers(count) {

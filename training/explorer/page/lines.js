@@ -2,7 +2,7 @@
 import { context, headColor, heatColor, make, pieceElement, shadePieces, theme } from "./drawing.js";
 import { weightsOf } from "./weights.js";
 
-const HEIGHT = 22; // of a word, as in style.css
+const HEIGHT = 22; // of a word on the longer side; those of the shorter one are spread over the same height
 const FAINTEST = 0.02; // what is weaker cannot be seen
 
 export class Lines {
@@ -12,6 +12,11 @@ export class Lines {
     this.right = view.columns.map((piece, index) => pieceElement("li", piece, "column", index));
     this.canvas = make("canvas");
     this.middle = make("div", {}, this.canvas);
+    this.height = HEIGHT * Math.max(view.rows.length, view.columns.length);
+    this.apart = { row: this.height / view.rows.length, column: this.height / view.columns.length };
+    for (const [side, nodes] of [["row", this.left], ["column", this.right]]) {
+      for (const node of nodes) node.style.height = node.style.lineHeight = `${this.apart[side]}px`;
+    }
     this.node = make("div", { className: "lines" }, make("ol", {}, ...this.left), this.middle, make("ol", {}, ...this.right));
   }
 
@@ -22,7 +27,7 @@ export class Lines {
     shadePieces(this.left, focus?.side === "column" ? chosen : null, focus, "row");
     shadePieces(this.right, focus?.side === "row" ? chosen : null, focus, "column");
     const width = this.middle.clientWidth || 200;
-    const drawn = context(this.canvas, width, HEIGHT * Math.max(weights.rows, weights.columns));
+    const drawn = context(this.canvas, width, this.height);
     if (head === null && layer !== null && weights.heads > 1) {
       for (let one = 0; one < weights.heads; one++) {
         this.drawLines(drawn, width, weights.of(layer, one), focus, headColor(colors, one, weights.heads), 0.8);
@@ -43,8 +48,8 @@ export class Lines {
         drawn.globalAlpha = most * (isOn ? Math.min(1, 0.08 + weight) : 0.05 * weight);
         if (drawn.globalAlpha < 0.01) continue;
         drawn.lineWidth = 0.8 + 3 * weight;
-        const from = (row + 0.5) * HEIGHT;
-        const to = (column + 0.5) * HEIGHT;
+        const from = (row + 0.5) * this.apart.row;
+        const to = (column + 0.5) * this.apart.column;
         drawn.beginPath();
         drawn.moveTo(0, from);
         drawn.bezierCurveTo(width * 0.35, from, width * 0.65, to, width, to);

@@ -11,13 +11,19 @@ const TITLES = {
   beams: "Beam search",
 };
 const NOTES = {
-  encoder: "Each position, left, attends to all positions of what is read, right.",
-  decoder: "Each position, left, holds what was written last; it attends to itself and to what came before, right.",
-  cross: "While it writes the piece that stands left, the decoder attends to the source, right.",
-  pooling: "How much each word, right, counts for the answer, left.",
+  encoder: "Each position of what is read attends to all of them.",
+  decoder: "Each position holds what was written last, and attends to itself and to what came before.",
+  cross: "While it writes a piece, the decoder attends to the source.",
+  pooling: "How much each piece counts for the answer.",
   beams: "Each column is a step of the search; below a token stands its probability. ● ended, ■ cut, ✕ dropped, … left open.",
 };
 const MODES = { lines: "Lines", heat: "Heat map", words: "Words", picture: "Picture" };
+const HOW = {
+  lines: "Left attends to right.",
+  heat: "Rows attend to columns.",
+  words: "What the piece below the pointer attends to is shaded.",
+  picture: "What is looked at stays bright.",
+};
 const KEYS = { l: "lines", h: "heat", w: "words", p: "picture" };
 
 const data = JSON.parse(document.getElementById("data").textContent);
@@ -72,20 +78,20 @@ function render() {
     isWaiting = false;
     renderControls();
     for (const panel of panels) await panel.draw(state);
-    if (state.view !== "beams") {
-      hooks.say(panels.map((panel) => panel.told(state)).join("") || "Point at a piece, or tab to it.");
-    }
+    const hint = state.view === "beams" ? "Point at a token, or tab to an end." : "Point at a piece, or tab to it.";
+    hooks.say(panels.map((panel) => panel.told(state)).join("") || hint);
     document.documentElement.dataset.drawn = state.view;
   });
 }
 
 function renderControls() {
   for (const tab of byId("tabs").children) tab.setAttribute("aria-selected", tab.value === state.view);
-  byId("note").textContent = NOTES[state.view];
   byId("controls").hidden = state.view === "beams";
+  byId("note").textContent = NOTES[state.view];
   if (state.view === "beams") return;
   const modes = modesOf(leading());
   if (!modes.includes(state.mode)) state.mode = modes[0];
+  byId("note").textContent += ` ${HOW[state.mode]}`;
   byId("modes").replaceChildren(...modes.map((mode) => make("button", {
     type: "button", textContent: MODES[mode], value: mode, ariaPressed: String(mode === state.mode), onclick: () => change({ mode }),
   })));
@@ -111,7 +117,6 @@ function move(name, step) {
 }
 
 function choose(view) {
-  // At first a layer and a head, where there is most to see: the last but one, and all its heads.
   change({ view, focus: null });
 }
 
@@ -143,9 +148,14 @@ function start() {
   document.addEventListener("keydown", onKey);
   addEventListener("resize", render);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => change({ theme: state.theme + 1 }));
-  const first = names.includes("cross") ? "cross" : names[0];
-  const view = panels.map((panel) => panel.view(first)).find(Boolean);
-  if (view) state.layer = view.shape[0] - 1;
+  // An address may say what is shown: page.html#view=encoder&mode=heat&layer=0&head=3.
+  const asked = new URLSearchParams(location.hash.slice(1));
+  const first = [asked.get("view"), "cross"].find((name) => names.includes(name)) ?? names[0];
+  state.layer = panels.map((panel) => panel.view(first)?.shape[0]).find(Boolean) - 1 || 0;
+  for (const name of ["layer", "head"]) {
+    if (asked.has(name)) state[name] = asked.get(name) === "mean" ? null : Number(asked.get(name)) || 0;
+  }
+  state.mode = asked.get("mode") ?? state.mode;
   choose(first);
 }
 
