@@ -1,5 +1,5 @@
 // Lines between words, the stronger the more is attended to (figures 3 to 5 of the paper).
-import { context, headColor, heatColor, make, pieceElement, shadePieces, theme } from "./drawing.js";
+import { context, headColor, heatColor, make, pieceElement, shade, shadePieces, theme } from "./drawing.js";
 import { weightsOf } from "./weights.js";
 
 const HEIGHT = 22; // of a word on the longer side; those of the shorter one are spread over the same height
@@ -45,7 +45,8 @@ export class Lines {
         const weight = weights[row * columns + column];
         if (weight < FAINTEST) continue;
         const isOn = !focus || (focus.side === "row" ? focus.index === row : focus.index === column);
-        drawn.globalAlpha = most * (isOn ? Math.min(1, 0.08 + weight) : 0.05 * weight);
+        const strength = focus ? 0.1 + shade(weight) : 0.08 + weight;
+        drawn.globalAlpha = most * (isOn ? Math.min(1, strength) : 0.05 * weight);
         if (drawn.globalAlpha < 0.01) continue;
         drawn.lineWidth = 0.8 + 3 * weight;
         const from = (row + 0.5) * this.apart.row;

@@ -92,6 +92,7 @@ function renderControls() {
   const modes = modesOf(leading());
   if (!modes.includes(state.mode)) state.mode = modes[0];
   byId("note").textContent += ` ${HOW[state.mode]}`;
+  byId("scale").style.visibility = state.mode === "picture" ? "hidden" : "visible";
   byId("modes").replaceChildren(...modes.map((mode) => make("button", {
     type: "button", textContent: MODES[mode], value: mode, ariaPressed: String(mode === state.mode), onclick: () => change({ mode }),
   })));

@@ -97,7 +97,7 @@ export class Panel {
   }
 
   missing() {
-    return this.drawer("missing", () => make("p", { className: "missing", textContent: "This run has nothing of the kind." })).node || this.drawers.get("missing");
+    return this.drawer("missing", () => make("p", { className: "missing", textContent: "This run has nothing of the kind." }));
   }
 
   // In words: what the piece in focus attends to.
@@ -109,11 +109,13 @@ export class Panel {
     const layer = state.layer === null ? null : Math.min(state.layer, weights.layers - 1);
     const head = state.head === null ? null : Math.min(state.head, weights.heads - 1);
     const chosen = weightsOf(weights.of(layer, head), weights.columns, focus);
-    const [own, others] = focus.side === "row" ? [view.rows, view.columns] : [view.columns, view.rows];
-    const named = (index) => `${visible(others[index])} ${chosen[index].toFixed(3)}`;
-    if (focus.other !== undefined) return `${visible(own[focus.index])} → ${named(focus.other)}`;
+    const rows = view.rowGrid ? view.rows : view.rows.map(visible);
+    const columns = view.columnGrid ? view.columns : view.columns.map(visible);
+    const [own, others] = focus.side === "row" ? [rows, columns] : [columns, rows];
+    const named = (index) => `${others[index]} ${chosen[index].toFixed(3)}`;
+    if (focus.other !== undefined) return `${own[focus.index]} → ${named(focus.other)}`;
     const order = [...chosen.keys()].sort((a, b) => chosen[b] - chosen[a]).slice(0, MOST_NAMED);
     const does = focus.side === "row" ? "attends to" : "is attended to by";
-    return `${focus.index + 1}. ${visible(own[focus.index])} ${does}: ${order.map(named).join(" · ")}`;
+    return `${focus.index + 1}. ${own[focus.index]} ${does}: ${order.map(named).join(" · ")}`;
   }
 }
