@@ -102,6 +102,11 @@ def loaded(run, search, checkpoint):
     from keras_transformer.pipelines.base import Pipeline
 
     if isinstance(run, Pipeline):
+        if checkpoint is not None or search != SearchOptions():
+            raise ValueError(
+                "`checkpoint` and `search` are for run folders: a pipeline has its own. "
+                f"Received: checkpoint={checkpoint!r}, {search}, for a {type(run).__name__}."
+            )
         return run
     run = Path(run)
     kind = run_folder.load_config(run).model.kind
@@ -116,13 +121,19 @@ def loaded(run, search, checkpoint):
 def as_given(pipeline, text):
     """What the pipeline is given, and what a page calls it."""
     if not hasattr(pipeline, "image_shape"):
+        if not isinstance(text, str):
+            raise ValueError(
+                f"A {type(pipeline).__name__} must be given a text. Received: {type(text).__name__}."
+            )
         return text, text
+    import numpy as np
+
     from keras_transformer.pipelines.encoded_images import as_images
     from training.datasets.images import read_images
 
     if isinstance(text, str | Path):
         return read_images([Path(text)], pipeline.image_shape)[0], Path(text).name
-    return as_images(text[None], pipeline.image_shape)[0], "an image"
+    return as_images(np.asarray(text)[None], pipeline.image_shape)[0], "an image"
 
 
 def names_of(folders) -> list[str]:

@@ -18,7 +18,9 @@ from keras_transformer.pipelines.tagger import Tagger
 from keras_transformer.pipelines.text_classifier import TextClassifier
 from keras_transformer.pipelines.text_generator import TextGenerator
 from keras_transformer.pipelines.translator import Translator
+from tests import tiny_runs
 from tests.models.every_model import HEADS, SIZES
+from tests.source_code import ROOT
 from training import explore
 from training.explorer import page
 from training.explorer.beams import path, tree
@@ -110,6 +112,16 @@ def test_a_notebook_shows_the_page_in_a_frame_that_can_only_draw(shown, drawn_ru
 IMAGE = np.random.default_rng(0).integers(0, 256, (8, 4, 1), "uint8")
 
 
+def test_the_page_of_the_docs_is_as_it_says(shown, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(explore, "explored", lambda *arguments: shown[0])
+    text = (ROOT / "docs" / "explorer.md").read_text(encoding="utf-8")
+    names = {}
+    exec(re.search(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)[1], names)
+    assert (tmp_path / "attention.html").read_text(encoding="utf-8") == shown[0].html
+    assert names["cross"].shape[:2] == (tiny_runs.NUM_LAYERS, tiny_runs.NUM_HEADS)
+
+
 def encoder(vocabulary_size=V):
     from keras_transformer import layers
 
@@ -159,6 +171,11 @@ KINDS = {
         lambda: Tagger(models.TokenClassifier(encoder(), 3), LETTERS, ["x", "y"], 11),
         WORDS,
         {"encoder": (1, 2, 7, 7)},
+    ),
+    "no gap": (
+        lambda: MaskFiller(models.MaskedLM(encoder(V + 1)), LETTERS, 11),
+        WORDS,
+        {"encoder": (1, 2, 5, 5)},
     ),
     "gap": (
         lambda: MaskFiller(models.MaskedLM(encoder(V + 1)), LETTERS, 11),
@@ -247,6 +264,12 @@ def test_what_cannot_be_explored_is_told_in_a_line(drawn_run, fails, tmp_path):
 
 def test_what_is_no_picture_has_no_attention_or_reads_something_else_is_told(tmp_path):
     reads, sees = KINDS["words"][0](), KINDS["patches"][0]()
+    with pytest.raises(ValueError, match="A TextClassifier must be given a text. Received: ndarray"):
+        explore.show_attention(reads, IMAGE)
+    with pytest.raises(ValueError, match="`images` must be pixels"):
+        explore.show_attention(sees, IMAGE[:2])
+    with pytest.raises(ValueError, match="`checkpoint` and `search` are for run folders"):
+        explore.show_attention(reads, "ab", search={"beam": 2})
     with pytest.raises(FileNotFoundError, match="An image must exist"):
         explore.show_attention(sees, tmp_path / "none.png")
     (tmp_path / "text.png").write_text("no picture")

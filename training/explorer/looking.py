@@ -215,7 +215,7 @@ def _places(grid):
 
 
 def _png(image):
-    return tf.io.encode_png(tf.constant(image)).numpy()
+    return tf.io.encode_png(tf.image.convert_image_dtype(image, tf.uint8)).numpy()
 
 
 def limited(pipeline: Pipeline, given: Any, more: int) -> None:

@@ -12,7 +12,8 @@ export function numbers(count) {
 
 export class Grid {
   constructor(onChoose) {
-    this.canvas = make("canvas");
+    // The choice of layer and head does the same for those who do not see it.
+    this.canvas = make("canvas", { "aria-hidden": "true" });
     this.canvas.addEventListener("click", (event) => {
       const place = this.placeOf(event);
       if (place) onChoose(place.layer, place.head);

@@ -6,7 +6,7 @@ const MOST_LABELS = 120; // pixels of a label
 export class Heat {
   constructor(view, onFocus) {
     this.view = view;
-    this.canvas = make("canvas");
+    this.canvas = make("canvas", { tabIndex: 0, role: "img", "aria-label": "Heat map of the weights" });
     this.node = make("div", { className: "heat" }, this.canvas);
     this.canvas.addEventListener("pointermove", (event) => onFocus(this.placeOf(event)));
     this.canvas.addEventListener("pointerleave", () => onFocus(null));

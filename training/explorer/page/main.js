@@ -161,7 +161,7 @@ function start() {
 }
 
 function onKey(event) {
-  if (event.altKey || event.ctrlKey || event.metaKey || event.target.closest?.("select, .tree")) return;
+  if (event.altKey || event.ctrlKey || event.metaKey || event.target.closest?.("select")) return;
   const arrows = { ArrowLeft: ["head", -1], ArrowRight: ["head", 1], ArrowUp: ["layer", -1], ArrowDown: ["layer", 1] };
   const piece = event.target.closest?.(".piece");
   if (event.key in arrows && state.view !== "beams") move(...arrows[event.key]);
