@@ -90,7 +90,7 @@ def test_a_prompt_is_written_down_token_by_token():
     from tests.models.every_model import MODELS
 
     model, prompt = MODELS["CausalLM"](), np.array([[7, 9, 5]])
-    search = decoding.BeamSearch(6, width=2)
+    search = decoding.BeamSearch(4, width=2)
     ids, scores, history = decoding.generate_with_history(model, {"prompt_ids": prompt}, search)
     assert history.tokens[0, :3].tolist() == [[7, 0], [9, 0], [5, 0]]
     assert checks.as_array(ids)[0, 0, :3].tolist() == [7, 9, 5]

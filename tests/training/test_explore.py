@@ -27,25 +27,36 @@ from training.explorer.beams import path, tree
 from training.explorer.looking import Seen, View
 
 TEXT = '<script>alert("1")</script> & 5 March'
-SEARCH = decoding.BeamSearch(max_length=4, width=2, n_best=2)
+SEARCH = decoding.BeamSearch(max_length=3, width=2, n_best=2)
 LETTERS = tokenizers.CharacterTokenizer.train(["abcdef "])
 V = LETTERS.vocabulary_size
 
 
 @pytest.fixture(scope="module")
-def seen(drawn_run, tmp_path_factory):
-    """A page that the command wrote, as a text."""
-    output = tmp_path_factory.mktemp("page") / "page.html"
-    command = ["--run", str(drawn_run), "--beam", "2", "--n_best", "2", "--max_length", "4"]
-    explore.main([*command, "--output", str(output), TEXT])
-    return output.read_text(encoding="utf-8")
+def written(drawn_run, tmp_path_factory):
+    """A page that the command wrote, as a text; what it was made of; and its translator."""
+    output, made = tmp_path_factory.mktemp("page") / "page.html", {}
+    command = ["--run", str(drawn_run), "--beam", "2", "--n_best", "2", "--max_length", "3"]
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("explored", "loaded"):
+
+            def keeps(*arguments, name=name, function=getattr(explore, name)):
+                made[name] = function(*arguments)
+                return made[name]
+
+            patch.setattr(explore, name, keeps)
+        explore.main([*command, "--output", str(output), TEXT])
+    return output.read_text(encoding="utf-8"), made["explored"], made["loaded"]
 
 
-@pytest.fixture(scope="module")
-def shown(drawn_run):
-    """The same for a notebook, and what was asked."""
-    translator = Translator.from_run(drawn_run, SEARCH)
-    return explore.show_attention(translator, TEXT), translator
+@pytest.fixture
+def seen(written):
+    return written[0]
+
+
+@pytest.fixture
+def shown(written):
+    return written[1]
 
 
 def data_of(text):
@@ -56,9 +67,9 @@ def weights_in(view, bits):
     return page.decoded(view["weights"], bits, view["shape"])
 
 
-def test_the_page_has_the_weights_of_the_search(seen, shown):
+def test_the_page_has_the_weights_of_the_search(written):
+    seen, shown, translator = written
     data = data_of(seen)
-    shown, translator = shown
     inputs = {"source_ids": translator.source_ids(tf.constant([TEXT]))}
     # With a function of one's own nothing is compiled.
     given = translator.model, inputs, translator.search
@@ -102,7 +113,6 @@ def test_modules_of_the_page_share_no_name_and_are_short():
 
 
 def test_a_notebook_shows_the_page_in_a_frame_that_can_only_draw(shown, drawn_run):
-    shown, _ = shown
     frame = shown._repr_html_()
     assert frame.startswith('<iframe srcdoc="&lt;!DOCTYPE html&gt;') and 'sandbox="allow-scripts"' in frame
     assert frame.count("<") == 2  # its own tag and its end
@@ -114,11 +124,11 @@ IMAGE = np.random.default_rng(0).integers(0, 256, (8, 4, 1), "uint8")
 
 def test_the_page_of_the_docs_is_as_it_says(shown, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(explore, "explored", lambda *arguments: shown[0])
+    monkeypatch.setattr(explore, "explored", lambda *arguments: shown)
     text = (ROOT / "docs" / "explorer.md").read_text(encoding="utf-8")
     names = {}
     exec(re.search(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)[1], names)
-    assert (tmp_path / "attention.html").read_text(encoding="utf-8") == shown[0].html
+    assert (tmp_path / "attention.html").read_text(encoding="utf-8") == shown.html
     assert names["cross"].shape[:2] == (tiny_runs.NUM_LAYERS, tiny_runs.NUM_HEADS)
 
 
@@ -183,8 +193,8 @@ KINDS = {
         {"encoder": (1, 2, 3, 3)},
     ),
 }
-# In the usual run: what searches, what sees an image, and what reads a text; the others are much like them.
-USUAL = ("language", "caption", "patches", "tags")
+# In the usual run: a text and an image; the models have tests of their own.
+USUAL = ("language", "caption")
 
 
 @pytest.mark.usefixtures("eager")
