@@ -39,8 +39,9 @@ def written(drawn_run, tmp_path_factory):
     command = ["--run", str(drawn_run), "--beam", "2", "--n_best", "2", "--max_length", "3"]
     with pytest.MonkeyPatch.context() as patch:
         for name in ("explored", "loaded"):
+            function = getattr(explore, name)
 
-            def keeps(*arguments, name=name, function=getattr(explore, name)):
+            def keeps(*arguments, name=name, function=function):
                 made[name] = function(*arguments)
                 return made[name]
 
