@@ -195,7 +195,7 @@ KINDS = {
     ),
 }
 # In the usual run: a text and an image; the models have tests of their own.
-USUAL = ("language", "caption")
+USUAL = ("language", "patches")
 
 
 @pytest.mark.usefixtures("eager")
