@@ -38,7 +38,7 @@ def seen(length=5, layers=2, heads=3, name="run"):
 def test_the_page_draws_under_its_own_policy(tmp_path):
     found = opened(page.page([seen()]), tmp_path, place="#view=encoder&mode=heat&layer=0&head=mean")
     assert 'data-drawn="encoder"' in found
-    assert re.search(r'class="heat".*?<canvas width="\d\d+"', found)
+    assert re.search(r'class="heat".*?<canvas [^>]*width="\d\d+"', found)
     assert "&lt;b&gt;0 &lt;b&gt;1" in found and "<b>" not in found
 
 
