@@ -28,7 +28,7 @@ def recorded(search: Search) -> tuple[Search, list]:
     """The same search, and a list that it fills with its steps; for a search that runs eagerly."""
     steps = []
 
-    class Recorded(type(search)):  # type: ignore[misc]
+    class Recorded(type(search)):
         """Decides as the search does, and writes it down."""
 
         def _choose(self, *arguments):
