@@ -109,6 +109,7 @@ setup(
         LIBRARY: ["py.typed"],
         f"{PROGRAMS}.training": ["configs/*.yaml", "spaces/*.yaml", "cluster/*"],
         f"{PROGRAMS}.training.datasets": ["checksums.tsv"],
+        f"{PROGRAMS}.training.explorer": ["page/*"],
         f"{PROGRAMS}.serving": ["tf_serving/*"],
         f"{PROGRAMS}.serving.web": ["static/*"],
     },

@@ -26,6 +26,7 @@ _NAMES = {
     "train": "training.python",
     "evaluate": "training.python",
     "Run": "training.python",
+    "show_attention": "training.explore",
     "export": "serving.export",
     "RunHyperModel": "training.hypermodels",
     "TransformerHyperModel": "training.hypermodels",

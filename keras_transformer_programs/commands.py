@@ -26,6 +26,7 @@ COMMANDS = {
     "generate": ("training.generate", "continues texts with a language model"),
     "fill": ("training.fill", "fills gaps with a masked language model"),
     "caption": ("training.caption", "describes images"),
+    "explore": ("training.explore", "writes what a run attends to as a page to explore"),
     "curves": ("training.curves", "draws losses and measures of runs"),
     "classify": ("training.classify", "says what images show"),
     "export": ("serving.export", "writes a run for TF Serving, CTranslate2 or ONNX Runtime"),

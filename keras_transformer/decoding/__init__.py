@@ -6,9 +6,11 @@ from keras_transformer.decoding.generate import (
     generate,
     generate_n_best,
     generate_with_attention,
+    generate_with_history,
     hard_alignment,
     soft_alignment,
 )
+from keras_transformer.decoding.history import History
 from keras_transformer.decoding.sampling import Greedy, Sampling
 from keras_transformer.decoding.score import perplexity, score
 from keras_transformer.decoding.search import Result, Search
@@ -17,12 +19,14 @@ __all__ = [
     "BeamSearch",
     "Ensemble",
     "Greedy",
+    "History",
     "Result",
     "Sampling",
     "Search",
     "generate",
     "generate_n_best",
     "generate_with_attention",
+    "generate_with_history",
     "hard_alignment",
     "perplexity",
     "score",

@@ -13,6 +13,7 @@ from keras import ops
 from keras_transformer import masks
 from keras_transformer.decoding import programs, tensors
 from keras_transformer.decoding.draws import fresh_seed, row_streams, seed_word
+from keras_transformer.decoding.history import History, history_of, recorded
 from keras_transformer.decoding.search import Result, Search
 
 
@@ -92,6 +93,34 @@ def generate_with_attention(
     return _search(model, inputs, search, prefix_ids, seed, attention, keep_attention=True)
 
 
+def generate_with_history(
+    model: Any,
+    inputs: Mapping[str, Any],
+    search: Search,
+    prefix_ids: Any = None,
+    seed: Any = None,
+) -> tuple[Any, Any, History]:
+    """Like `generate_n_best`, and says which hypotheses there were at each step.
+
+    It runs eagerly, step by step: for looking at a search, not for speed.
+
+    Args:
+        model, inputs, search, prefix_ids, seed: as for `generate`.
+
+    Returns:
+        ids (B, N, L) and scores (B, N) as from `generate_n_best`, and a `History`.
+
+    Raises:
+        ValueError: as for `generate`; or the caller is compiling.
+    """
+    if programs.is_traced(inputs):
+        raise ValueError("A history is written down step by step. Received: a compiled call.")
+    recording, steps = recorded(search)
+    with programs.step_by_step():
+        ids, scores, _ = _search(model, inputs, recording, prefix_ids, seed, is_compiled=False)
+    return ids, scores, history_of(steps)
+
+
 def hard_alignment(attention: Any, layer: int | None = None, head: int | None = None) -> Any:
     """The source position that each target position attends to most.
 
@@ -111,7 +140,7 @@ def soft_alignment(attention: Any, layer: int | None = None, head: int | None = 
     return ops.mean(attention, axis=-2) if head is None else attention[..., head, :]
 
 
-def _search(model, inputs, search, prefix_ids, seed, attention=None, keep_attention=False):
+def _search(model, inputs, search, prefix_ids, seed, attention=None, keep_attention=False, is_compiled=True):
     """Checks what is given, and runs a kept program."""
     if "prompt_ids" in inputs and prefix_ids is not None:
         raise ValueError("A prompt is what a result begins with: `prefix_ids` must be None. Received: both.")
@@ -142,6 +171,8 @@ def _search(model, inputs, search, prefix_ids, seed, attention=None, keep_attent
         if attention is not None:
             return _run(model, arrays, search, keep_attention, attention)
         _build(model, arrays["inputs"])
+        if not is_compiled:
+            return _run(model, arrays, search, keep_attention)
         padded = tensors.padded(arrays, search.pad_id, max_length, search.max_length - 1)
         result = programs.call(_run, model, padded, search, keep_attention)
         return result if padded is arrays else _cut(result, arrays["inputs"])

@@ -77,6 +77,15 @@ def without_gradients() -> AbstractContextManager:
     return contextlib.nullcontext()
 
 
+def step_by_step() -> AbstractContextManager:
+    """A context in which JAX runs loops in Python, as TensorFlow and PyTorch do where nothing is compiled."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.disable_jit()
+    return contextlib.nullcontext()
+
+
 class _Programs:
     """The programs of one model, and what of the model is built into them."""
 

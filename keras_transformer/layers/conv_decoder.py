@@ -82,6 +82,16 @@ class ConvDecoderLayer(KeepsQuantization, arguments.KnownArguments, keras.layers
         key_mask: Tensor | None = None,
         training: bool | None = None,
     ) -> Tensor:
+        return self._forward(hidden, embedded, key, value, key_mask, training)[0]
+
+    def attend(
+        self, hidden: Tensor, embedded: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """As a call without dropout; returns the attention weights too, (B, T, S)."""
+        return self._forward(hidden, embedded, key, value, key_mask, training=False)
+
+    def _forward(self, hidden, embedded, key, value, key_mask, training):
+        """(B, T, D), and the attention weights, (B, T, S)."""
         if key_mask is None:
             key_mask = masks.implicit_mask(key)
         if key_mask is None:
@@ -92,8 +102,8 @@ class ConvDecoderLayer(KeepsQuantization, arguments.KnownArguments, keras.layers
         arguments.check_vectors(key.shape, value=value)
         arguments.check_masks(key.shape[:2], key_mask=key_mask)
         output = self.convolution(hidden, training=training)
-        output, _ = self._attend(output, embedded, key, value, key_mask)
-        return (output + hidden) * SQRT_HALF
+        output, weights = self._attend(output, embedded, key, value, key_mask)
+        return (output + hidden) * SQRT_HALF, weights
 
     def _attend(self, hidden, embedded, key, value, key_mask):
         """(B, T, D) with what was read from the source, and weights (B, T, S)."""
@@ -185,6 +195,18 @@ class ConvDecoder(ConvStack):
         for layer in self.layers:
             hidden = layer(hidden, embedded, key, value, key_mask=key_mask, training=training)
         return self.output_dense(hidden)
+
+    def attend(
+        self, embedded: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """As a call without dropout; returns the attention weights of all layers too, (B, N, T, S)."""
+        if key_mask is None:
+            key_mask = masks.implicit_mask(key)
+        hidden, weights = self.input_dense(embedded), []
+        for layer in self.layers:
+            hidden, of_layer = layer.attend(hidden, embedded, key, value, key_mask)
+            weights.append(of_layer)
+        return self.output_dense(hidden), ops.stack(weights, axis=1)
 
     def initial_state(self, key: Tensor, value: Tensor, key_mask: Tensor) -> Tree:
         """What `step` needs.

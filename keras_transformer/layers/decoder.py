@@ -53,6 +53,21 @@ class DecoderLayer(TransformerLayer):
         attention_mask: Tensor | None = None,
         training: bool | None = None,
     ) -> Tensor:
+        return self._forward(hidden, memory, hidden_mask, memory_mask, attention_mask, weights=False)[0]
+
+    def attend(
+        self,
+        hidden: Tensor,
+        memory: Tensor,
+        hidden_mask: Tensor | None = None,
+        memory_mask: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """As a call without dropout; returns both attentions' weights too, (B, H, T, T) and (B, H, T, S)."""
+        return self._forward(hidden, memory, hidden_mask, memory_mask, attention_mask, weights=True)
+
+    def _forward(self, hidden, memory, hidden_mask, memory_mask, attention_mask, weights):
+        """(B, T, D), and the weights of both attentions if they are asked for, or None."""
         if hidden_mask is None:
             hidden_mask = masks.implicit_mask(hidden)
         if memory_mask is None:
@@ -62,20 +77,25 @@ class DecoderLayer(TransformerLayer):
         arguments.check_masks(hidden.shape[:2], hidden_mask=hidden_mask)
         arguments.check_masks(memory.shape[:2], memory_mask=memory_mask)
         x = self.self_attention.before(hidden)
-        x = self.self_attention.layer(
+        found = self.self_attention.layer(
             x,
             x,
             query_mask=hidden_mask,
             value_mask=hidden_mask,
             attention_mask=attention_mask,
             use_causal_mask=True,
+            return_attention_scores=weights,
         )
+        x, to_itself = found if weights else (found, None)
         hidden = self.self_attention.after(hidden, x)
 
         x = self.cross_attention.before(hidden)
-        x = self.cross_attention.layer(x, memory, query_mask=hidden_mask, value_mask=memory_mask)
+        found = self.cross_attention.layer(
+            x, memory, query_mask=hidden_mask, value_mask=memory_mask, return_attention_scores=weights
+        )
+        x, to_memory = found if weights else (found, None)
         hidden = self.cross_attention.after(hidden, x)
-        return self.feed_forward(hidden)
+        return self.feed_forward(hidden), to_itself, to_memory
 
     def initial_state(self, memory: Tensor, max_length: int, memory_mask: Tensor | None = None) -> Tree:
         """What `step` needs: memory projected once, and room for `max_length` keys and values.
@@ -176,6 +196,30 @@ class Decoder(TransformerStack):
                 attention_mask=attention_mask,
             )
         return self._finish(hidden)
+
+    def attend(
+        self,
+        hidden: Tensor,
+        memory: Tensor,
+        hidden_mask: Tensor | None = None,
+        memory_mask: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """As a call without dropout; returns the weights of both attentions of all layers too.
+
+        Returns:
+            (B, T, D); of the self-attentions (B, N, H, T, T); of those to the memory (B, N, H, T, S).
+        """
+        if hidden_mask is None:
+            hidden_mask = masks.implicit_mask(hidden)
+        if memory_mask is None:
+            memory_mask = masks.implicit_mask(memory)
+        weights = []
+        for layer in self.layers:
+            hidden, *of_layer = layer.attend(hidden, memory, hidden_mask, memory_mask, attention_mask)
+            weights.append(of_layer)
+        to_itself, to_memory = (ops.stack(kind, axis=1) for kind in zip(*weights, strict=True))
+        return self._finish(hidden), to_itself, to_memory
 
     def initial_state(self, memory: Tensor, max_length: int, memory_mask: Tensor | None = None) -> Tree:
         """Lists with one entry for each layer; see `DecoderLayer.initial_state`."""

@@ -138,6 +138,15 @@ class RecurrentDecoder(KeepsQuantization, arguments.KnownArguments, keras.layers
         Returns:
             h~, (B, T, E).
         """
+        return self._decode(inputs, state, training, weights=False)
+
+    def attend(self, inputs: Tensor, state: Tree) -> tuple[Tensor, Tensor]:
+        """As `decode` without dropout; returns the attention weights too, (B, T, S)."""
+        found = self._decode(inputs, state, training=False, weights=True)
+        return found[..., : self.output_dim], found[..., self.output_dim :]
+
+    def _decode(self, inputs, state, training, weights):
+        """h~, (B, T, E), or (B, T, E + S): behind it, if they are asked for, the attention weights."""
         xs = self.project(inputs)  # (B, T, gates)
         gates = xs.shape[-1]
         if training and self.dropout and self.num_layers > 1:
@@ -149,6 +158,8 @@ class RecurrentDecoder(KeepsQuantization, arguments.KnownArguments, keras.layers
         def step(x, target):
             kept = x[:, gates:] if x.shape[-1] > gates else None
             vector, new = self.step(x[:, :gates], {**state, "target": target}, kept)
+            if weights:  # the loop has one output
+                vector = ops.concatenate([vector, new["attention"]], axis=-1)
             return vector, new["target"]
 
         vectors, _ = loop(step, xs, state["target"])

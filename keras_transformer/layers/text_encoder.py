@@ -120,6 +120,16 @@ class TextEncoder(TakesLayerConfig, KeepsQuantization, arguments.KnownArguments,
     def call(
         self, token_ids: Tensor, segment_ids: Tensor | None = None, training: bool | None = None
     ) -> Tensor:
+        hidden = self._embedded(token_ids, segment_ids)
+        return self.encoder(hidden, hidden_mask=masks.padding_mask(token_ids))
+
+    def attend(self, token_ids: Tensor, segment_ids: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """As a call without dropout; returns the attention weights of all layers too, (B, N, H, T, T)."""
+        hidden = self._embedded(token_ids, segment_ids)
+        return self.encoder.attend(hidden, hidden_mask=masks.padding_mask(token_ids))
+
+    def _embedded(self, token_ids, segment_ids):
+        """What the stack sees, (B, T, D)."""
         if segment_ids is None:
             segment_ids = ops.zeros_like(token_ids)
         if len(token_ids.shape) != 2 or len(segment_ids.shape) != 2:
@@ -129,8 +139,7 @@ class TextEncoder(TakesLayerConfig, KeepsQuantization, arguments.KnownArguments,
             )
         arguments.check_masks(token_ids.shape, segment_ids=segment_ids)
         hidden = self.token_embedding(token_ids) + self.segment_embedding(segment_ids)
-        hidden = self.dropout_layer(self.norm(encoded(self.positions, hidden)))
-        return self.encoder(hidden, hidden_mask=masks.padding_mask(token_ids))
+        return self.dropout_layer(self.norm(encoded(self.positions, hidden)))
 
     def compute_output_shape(self, token_ids_shape: Shape, segment_ids_shape: Shape | None = None) -> Shape:
         return (*token_ids_shape, self.hidden_dim)

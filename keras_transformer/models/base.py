@@ -18,6 +18,31 @@ class ZooModel(KnownArguments, Freezable, TokenMeanTrainer, keras.Model):
         """What `call` takes, as `keras.layers.InputSpec` in its structure: batch and lengths are free."""
         raise NotImplementedError
 
+    def attention_weights(self, inputs: Tree) -> dict[str, Tensor]:
+        """All attention weights of one pass without dropout.
+
+        Args:
+            inputs: as in a call.
+
+        Returns:
+            What the model has of: "encoder" (B, N, H, S, S), the source's attention to itself, "decoder"
+            (B, N, H, T, T), the target's to itself, "cross" (B, N, H, T, S), the target's to the source, and
+            "pooling" (B, N, H, 1, S), the result's to the source; layers, heads, queries, keys.
+
+        Raises:
+            ValueError: the model has no attention between positions.
+        """
+        if not self.built:  # it was never called
+            self.build()
+        return self._attention_weights(inputs)
+
+    def _attention_weights(self, inputs):
+        """What `attention_weights` returns, of a model that is built."""
+        raise ValueError(
+            "`attention_weights` is for models whose positions attend to others. "
+            f"Received: a model of the class {type(self).__name__}."
+        )
+
     def export(
         self,
         filepath: StrPath,

@@ -115,12 +115,17 @@ class CausalLM(TakesLayerConfig, AutoregressiveModel):
             self.logits_dense.build(width)
 
     def call(self, inputs: Mapping[str, Tensor], training: bool | None = None) -> Tensor:
+        # No padding mask: padding comes last, where causality hides it already.
+        return self._logits(self.decoder(self._embedded(inputs, training), training=training))
+
+    def _embedded(self, inputs, training):
         check_inputs(inputs, "target_ids")
         hidden = encoded(self.positions, self.embedding(inputs["target_ids"]))
-        hidden = self.embedding_dropout(hidden, training=training)
-        # No padding mask: padding comes last, where causality hides it already.
-        hidden = self.decoder(hidden, training=training)
-        return self._logits(hidden)
+        return self.embedding_dropout(hidden, training=training)
+
+    def _attention_weights(self, inputs):
+        # "decoder".
+        return {"decoder": self.decoder.attend(self._embedded(inputs, training=False))[1]}
 
     def _logits(self, hidden):
         if self.tie_embeddings:

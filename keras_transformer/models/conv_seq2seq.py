@@ -139,11 +139,22 @@ class ConvSeq2Seq(Seq2Seq):
         self, target_ids: Tensor, memory: dict[str, Tensor], memory_mask: Tensor, training: bool | None = None
     ) -> Tensor:
         """Target ids (B, T), memory of `encode` and its mask (B, S) -> logits, float32, (B, T, V)."""
-        embedded = self.target_positions(self.target_embedding(target_ids))
-        embedded = self.dropout_layer(embedded, training=training)
+        embedded = self._embedded_target(target_ids, training)
         # No mask on the target: its padding comes last, and the decoder's convolutions look back.
         hidden = self.decoder(embedded, **memory, key_mask=memory_mask, training=training)
         return self._logits(self.dropout_layer(hidden, training=training))
+
+    def _embedded_target(self, target_ids, training):
+        embedded = self.target_positions(self.target_embedding(target_ids))
+        return self.dropout_layer(embedded, training=training)
+
+    def _attention_weights(self, inputs):
+        # "cross", of one head in each layer.
+        check_inputs(inputs, "source_ids", "target_ids")
+        memory = self.encode(inputs["source_ids"], training=False)
+        embedded = self._embedded_target(inputs["target_ids"], training=False)
+        mask = masks.padding_mask(inputs["source_ids"])
+        return {"cross": self.decoder.attend(embedded, **memory, key_mask=mask)[1][:, :, None]}
 
     def _logits(self, hidden):
         if self.share_embeddings:

@@ -156,16 +156,31 @@ class ImageCaptioner(AutoregressiveModel):
 
     def decode(self, target_ids: Tensor, memory: Tensor, training: bool | None = None) -> Tensor:
         """Target ids (B, T) and memory (B, H' W', D) -> logits, float32, (B, T, V)."""
-        hidden = self.target_embedding(target_ids)
+        hidden = self._embedded(target_ids, training)
         # No padding mask on the target: its padding comes last, where no real token looks.
         if self._is_recurrent:
-            hidden = self.dropout_layer(hidden, training=training)
             hidden = self.decoder.decode(hidden, self._first_state(memory), training=training)
             hidden = self.dropout_layer(hidden, training=training)
         else:
-            hidden = self.dropout_layer(encoded(self.target_positions, hidden), training=training)
             hidden = self.decoder(hidden, memory, training=training)
         return self.target_embedding(hidden, reverse=True)
+
+    def _embedded(self, target_ids, training):
+        hidden = self.target_embedding(target_ids)
+        if not self._is_recurrent:
+            hidden = encoded(self.target_positions, hidden)
+        return self.dropout_layer(hidden, training=training)
+
+    def _attention_weights(self, inputs):
+        # "cross", over H' W' positions row by row; and a Transformer's "decoder".
+        check_inputs(inputs, "image", "target_ids")
+        memory = self.encode(inputs["image"], training=False)
+        hidden = self._embedded(inputs["target_ids"], training=False)
+        if self._is_recurrent:
+            _, weights = self.decoder.attend(hidden, self._first_state(memory))
+            return {"cross": weights[:, None, None]}
+        _, decoder, cross = self.decoder.attend(hidden, memory)
+        return {"decoder": decoder, "cross": cross}
 
     def _first_state(self, memory):
         """The recurrent decoder's state before the first step."""

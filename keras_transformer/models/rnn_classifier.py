@@ -89,6 +89,10 @@ class RNNClassifier(ZooModel):
         """
         return self._pooled(inputs, training=False)[1]
 
+    def _attention_weights(self, inputs):
+        # "pooling", of one layer and head.
+        return {"pooling": self.attention(inputs)[:, None, None, None]}
+
     def _pooled(self, inputs, training):
         """(B, D), and the weights of the words, (B, T)."""
         check_inputs(inputs, "token_ids")

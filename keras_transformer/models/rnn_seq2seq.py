@@ -154,6 +154,15 @@ class RNNSeq2Seq(Seq2Seq):
         """See `AutoregressiveModel`: (R, 1, 1, S); zeros where the model has no attention."""
         return state["attention"][:, None, None, :]
 
+    def _attention_weights(self, inputs):
+        # "cross", of one layer and head.
+        check_inputs(inputs, "source_ids", "target_ids")
+        if self.attention_name == "none":
+            raise ValueError("`attention_weights` is for models with attention. Received: attention='none'.")
+        state = self.encode(inputs["source_ids"], training=False)
+        _, weights = self.decoder.attend(self.target_embedding(inputs["target_ids"]), state)
+        return {"cross": weights[:, None, None]}
+
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "attention": self.attention_name}
 

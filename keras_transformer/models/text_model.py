@@ -35,6 +35,11 @@ class TextModel(ZooModel):
         check_inputs(inputs, "token_ids")
         return self.encoder(inputs["token_ids"], inputs.get("segment_ids"), training=training)
 
+    def _attention_weights(self, inputs):
+        # "encoder".
+        check_inputs(inputs, "token_ids")
+        return {"encoder": self.encoder.attend(inputs["token_ids"], inputs.get("segment_ids"))[1]}
+
     def input_specs(self) -> Tree:
         """See `ZooModel`; "segment_ids" are among them if they were at the first call."""
         return id_specs("token_ids", *(["segment_ids"] if self.takes_segments else []))

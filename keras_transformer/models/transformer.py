@@ -178,19 +178,35 @@ class Transformer(TakesLayerConfig, Seq2Seq):
 
     def encode(self, source_ids: Tensor, training: bool | None = None) -> Tensor:
         """Source ids (B, S) -> memory (B, S, D)."""
-        hidden = encoded(self.source_positions, self.source_embedding(source_ids))
-        hidden = self.embedding_dropout(hidden, training=training)
+        hidden = self._embedded_source(source_ids, training)
         return self.encoder(hidden, hidden_mask=self._source_mask(source_ids), training=training)
 
     def decode(
         self, target_ids: Tensor, memory: Tensor, memory_mask: Tensor, training: bool | None = None
     ) -> Tensor:
         """Target ids (B, T), memory (B, S, D) and its mask (B, S) -> logits, float32, (B, T, V)."""
-        hidden = encoded(self.target_positions, self.target_embedding(target_ids))
-        hidden = self.embedding_dropout(hidden, training=training)
+        hidden = self._embedded_target(target_ids, training)
         # No padding mask on the target: its padding comes last, where causality hides it already.
         hidden = self.decoder(hidden, memory, memory_mask=memory_mask, training=training)
         return self.target_embedding(hidden, reverse=True)
+
+    def _embedded_source(self, source_ids, training):
+        hidden = encoded(self.source_positions, self.source_embedding(source_ids))
+        return self.embedding_dropout(hidden, training=training)
+
+    def _embedded_target(self, target_ids, training):
+        hidden = encoded(self.target_positions, self.target_embedding(target_ids))
+        return self.embedding_dropout(hidden, training=training)
+
+    def _attention_weights(self, inputs):
+        # "encoder", "decoder" and "cross".
+        check_inputs(inputs, "source_ids", "target_ids")
+        mask = self._source_mask(inputs["source_ids"])
+        source = self._embedded_source(inputs["source_ids"], training=False)
+        memory, encoder = self.encoder.attend(source, mask)
+        target = self._embedded_target(inputs["target_ids"], training=False)
+        _, decoder, cross = self.decoder.attend(target, memory, memory_mask=mask)
+        return {"encoder": encoder, "decoder": decoder, "cross": cross}
 
     def initial_state(self, inputs: Mapping[str, Tensor], max_length: int) -> Tree:
         """See `AutoregressiveModel`; `inputs` is {"source_ids": (B, S)}."""

@@ -114,6 +114,10 @@ class VisionTransformer(TakesLayerConfig, ZooModel):
         """The attention weights of all layers and heads, (B, N, H, T, T), patches row by row."""
         return self.encoder.attend(self._patches(image, training=False))[1]
 
+    def _attention_weights(self, inputs):
+        # "encoder", of an image's patches.
+        return {"encoder": self.attention(inputs)}
+
     def rollout(self, image: Tensor) -> Tensor:
         """How much each patch counts for the mean of all behind the last layer, by `attention_rollout`.
 

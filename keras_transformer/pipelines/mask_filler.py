@@ -109,7 +109,7 @@ class MaskFiller(Pipeline):
             tf.reduce_all(has_gap), [f"Each text must hold {MASK}. Received: one without."]
         )
         with tf.control_dependencies([check]):
-            token_ids, gaps = self._token_ids(text)
+            token_ids, gaps = self.token_ids(text)
         logits = self.model({"token_ids": token_ids}, training=False)  # (B, T, V)
         logits = tf.gather(logits, gaps, batch_dims=1)  # (B, V), in the gap
         ordinary = tf.cast(tf.gather(logits, self._ordinary_ids, axis=1), tf.float32)
@@ -120,7 +120,7 @@ class MaskFiller(Pipeline):
         candidates = tf.reshape(self.tokenizer.detokenize(ids), tf.shape(places))
         return candidates, probabilities
 
-    def _token_ids(self, text):
+    def token_ids(self, text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Ids around the first gap, int32 (B, T), T <= window, and where the gap is in them, (B,)."""
         pieces = tf.strings.split(text, MASK)  # (B, gaps + 1)
         ids = self.tokenizer.tokenize(pieces.flat_values)
