@@ -33,6 +33,11 @@ def test_the_reference_names_what_is_public(tmp_path):
         ]
 
 
+def test_every_page_of_the_guide_is_in_the_menu():
+    menu = (ROOT / "website/mkdocs.yml").read_text(encoding="utf-8") + (ROOT / "website/build.py").read_text()
+    assert all(f"docs/{page.name}" in menu for page in (ROOT / "docs").glob("*.md"))
+
+
 def test_pages_of_the_models_have_a_figure_a_formula_a_result_and_a_command():
     for name, (columns, arrows) in diagrams.DIAGRAMS.items():
         page = (ROOT / f"docs/models/{name}.md").read_text(encoding="utf-8")
