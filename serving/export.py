@@ -141,7 +141,8 @@ def export_elsewhere(options, search) -> None:
     given = [
         name
         for name in ("version", "ensemble", "layer", "head", "keep", "xla")
-        if options[name] not in (None, [], False)
+        # A head may be 0, which is False for Python's `in`.
+        if options[name] is not False and options[name] not in (None, [])
     ]
     given += ["search"] * (search != SearchOptions()) + ["limits"] * (Limits.read(options) != Limits())
     if given:
