@@ -87,6 +87,7 @@ def test_a_full_disk_leaves_nothing_of_the_other_formats(tmp_path, monkeypatch):
         target_tokenizer=NoTokenizer(),
     )
     spec = types.SimpleNamespace(
+        config=types.SimpleNamespace(),
         register_source_vocabulary=lambda _: None,
         register_target_vocabulary=lambda _: None,
         validate=lambda: None,
@@ -95,7 +96,7 @@ def test_a_full_disk_leaves_nothing_of_the_other_formats(tmp_path, monkeypatch):
         save=lambda folder: Path(folder, "model.bin").write_text("x"),
     )
     monkeypatch.setattr(ctranslate2_format, "_specification", lambda *_: spec)
-    monkeypatch.setattr(ctranslate2_format, "_vocabulary", lambda *_: [])
+    monkeypatch.setattr(ctranslate2_format, "_vocabulary", lambda *_: ["<pad>", "<unk>", "<s>", "</s>"])
     model = types.SimpleNamespace(source_vocabulary_size=1, target_vocabulary_size=1)
     monkeypatch.setitem(sys.modules, "tf2onnx", types.SimpleNamespace())
     monkeypatch.setattr(onnx_format.Translator, "from_run", lambda *_, **__: found)
