@@ -9,6 +9,7 @@ model writes up to 20 tokens more unless --max_length says otherwise.
 """
 
 from pathlib import Path
+from typing import Any
 
 import command_line
 from command_line import lines, quiet
@@ -49,7 +50,7 @@ def check_output(path: Path) -> None:
         raise ValueError(f"`output` must be a file in a folder that exists. Received: {path}.")
 
 
-def show_attention(run, text, against=None, checkpoint=None, search=None):
+def show_attention(run, text, against=None, checkpoint=None, search=None) -> Any:
     """What a run attends to, as a page that a notebook shows.
 
     Args:
@@ -69,7 +70,7 @@ def show_attention(run, text, against=None, checkpoint=None, search=None):
     return explored(run, text, against, checkpoint, SearchOptions(**search or {}))
 
 
-def explored(run, text, against, checkpoint, search):
+def explored(run, text, against, checkpoint, search) -> Any:
     """See `show_attention`; `search` is `SearchOptions`."""
     if isinstance(text, str) and not text.strip():  # before a model is read
         raise ValueError(f"What is explored must be a text with a word. Received: {text!r}.")
@@ -96,7 +97,7 @@ def explored(run, text, against, checkpoint, search):
     return Page(seen)
 
 
-def loaded(run, search, checkpoint):
+def loaded(run, search, checkpoint) -> Any:
     """A pipeline: of a run with this search, or `run` itself."""
     from keras_transformer import pipelines
     from keras_transformer.pipelines.base import Pipeline
@@ -118,7 +119,7 @@ def loaded(run, search, checkpoint):
     return pipelines.load(run, checkpoint=checkpoint)
 
 
-def as_given(pipeline, text):
+def as_given(pipeline, text) -> tuple[Any, str]:
     """What the pipeline is given, and what a page calls it."""
     if not hasattr(pipeline, "image_shape"):
         if not isinstance(text, str):

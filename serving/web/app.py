@@ -1,7 +1,9 @@
 """The web application: page, API, and what is said of errors."""
 
 import contextlib
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -79,7 +81,7 @@ def create(models: Models, allowance: Allowance) -> Starlette:
     )
 
 
-def file(name: str):
+def file(name: str) -> Callable[[Any], Awaitable[FileResponse]]:
     """What answers with a file of the page."""
 
     async def answer(_):
@@ -94,7 +96,7 @@ class WithHeaders:
     def __init__(self, app):
         self.app = app
 
-    async def __call__(self, scope, receive, send):
+    async def __call__(self, scope, receive, send) -> None:
         async def send_with_headers(message):
             if message["type"] == "http.response.start":
                 added = [(name.encode(), value.encode()) for name, value in HEADERS.items()]

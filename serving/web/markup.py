@@ -16,30 +16,30 @@ class Pieces(HTMLParser):
         self.feed(markup)
         self.close()
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag, attrs) -> None:
         self._as_it_is(self.get_starttag_text())
         self.inside = tag if tag in VERBATIM else None
 
-    def handle_startendtag(self, tag, attrs):
+    def handle_startendtag(self, tag, attrs) -> None:
         self._as_it_is(self.get_starttag_text())
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag) -> None:
         self.inside = None
         self._as_it_is(f"</{tag}>")
 
-    def handle_data(self, data):
+    def handle_data(self, data) -> None:
         self.pieces.append((self.inside is None, data))
 
-    def handle_comment(self, data):
+    def handle_comment(self, data) -> None:
         self._as_it_is(f"<!--{data}-->")
 
-    def handle_decl(self, decl):
+    def handle_decl(self, decl) -> None:
         self._as_it_is(f"<!{decl}>")
 
-    def unknown_decl(self, data):
+    def unknown_decl(self, data) -> None:
         self._as_it_is(f"<![{data}]]>" if data.startswith("CDATA[") else f"<![{data}]>")
 
-    def handle_pi(self, data):
+    def handle_pi(self, data) -> None:
         self._as_it_is(f"<?{data}>")
 
     def _as_it_is(self, text):

@@ -6,6 +6,7 @@ import dataclasses
 import re
 import time
 from collections.abc import AsyncIterator
+from typing import Self
 
 from serving import client
 from serving.client_errors import ServingError
@@ -32,7 +33,7 @@ class Offer:
     align: tuple[str, str] | None
 
     @classmethod
-    def read(cls, signatures):
+    def read(cls, signatures) -> Self:
         """From {signature: SignatureDef as JSON}.
 
         Raises:
@@ -213,7 +214,7 @@ class Models:
         self.upstream = models[0].upstream
 
     @classmethod
-    def read(cls, given, upstream, max_rows):
+    def read(cls, given, upstream, max_rows) -> Self:
         """From NAME or NAME=SOURCE:TARGET of each.
 
         Raises:

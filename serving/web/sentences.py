@@ -6,6 +6,7 @@ which knows abbreviations and full stops of some three hundred languages.
 
 import dataclasses
 import re
+from typing import Self
 
 import sentencex
 
@@ -23,7 +24,7 @@ class Sentences:
     gaps: list[str]
 
     @classmethod
-    def read(cls, text: str, language: str = "en"):
+    def read(cls, text: str, language: str = "en") -> Self:
         """Of a text; the language may be one that is not known."""
         before, texts, gaps = "", [], []
         for line in text.splitlines(keepends=True):

@@ -6,6 +6,7 @@ Models read and write pieces. A text's words are what stands between its spaces;
 
 import re
 import unicodedata
+from collections.abc import Iterator
 
 START = "\u2581"  # SentencePiece's mark of a word's first piece
 BYTE = re.compile(r"<0x([0-9A-F]{2})>")
@@ -68,7 +69,7 @@ def words(text: str, tokens: list[str]) -> tuple[list, list[list[int]]] | None:
     return parts, numbered
 
 
-def split(word, group, pieces, alone):
+def split(word, group, pieces, alone) -> Iterator[tuple[str, list[int]]]:
     """(part of the word, its tokens): its pieces if its script has no spaces, or it is the only word."""
     if len(group) > 1 and (alone or UNSPACED.search(word)):
         joined = "".join(pieces[number] for number in group)

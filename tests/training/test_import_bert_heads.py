@@ -94,7 +94,7 @@ def test_the_first_piece_of_a_word_says_its_tag(runs):
 def test_a_gap_is_filled_by_the_words_that_are_likeliest_there(runs):
     texts, ids, logits = answers("masked_lm")
     found = pipelines.load(runs["masked_lm"])
-    own, gaps = found._token_ids(tf.constant(texts))
+    own, gaps = found.token_ids(tf.constant(texts))
     np.testing.assert_array_equal(own, ids)
     np.testing.assert_array_equal(gaps, [row.tolist().index(7) for row in ids])
     own, real = np.array(found.model({"token_ids": ids})), ids != 0
@@ -111,7 +111,7 @@ def test_a_gap_is_filled_by_the_words_that_are_likeliest_there(runs):
 def test_of_a_text_that_is_too_long_what_stands_around_the_gap_is_read(runs):
     found = pipelines.load(runs["masked_lm"])
     long = " ".join(["the"] * 20)
-    ids, gaps = found._token_ids(tf.constant([f"{long} [MASK] {long}", f"{long} dog [MASK]"]))
+    ids, gaps = found.token_ids(tf.constant([f"{long} [MASK] {long}", f"{long} dog [MASK]"]))
     assert ids.shape == (2, found.window) and gaps.numpy().tolist() == [4, 7]
     assert ids[0].numpy().tolist() == [5, 11, 11, 11, 7, 11, 11, 11, 6]
     assert ids[1].numpy().tolist() == [5, 11, 11, 11, 11, 11, 15, 7, 6]
