@@ -101,7 +101,7 @@ def hypothesis(text="a\tb\nc", score=-1.23456):
     return Hypothesis(text, score, ["x", " ", "</s>"], ["y\t", "</s>"], attention)
 
 
-def options(n_best=1, with_scores=False, with_alignments=False, layer=None, head=None):
+def options(n_best=1, with_scores=False, with_alignments=False, layer=None, head=None, choose=None):
     return SimpleNamespace(**locals())
 
 
@@ -110,6 +110,7 @@ def options(n_best=1, with_scores=False, with_alignments=False, layer=None, head
     [
         ({}, "a b c"),
         ({"n_best": 2}, "7\ta b c"),
+        ({"n_best": 2, "choose": "chrf"}, "a b c"),
         ({"with_scores": True}, "-1.2346\ta b c"),
         ({"with_alignments": True}, "a b c\t1-0 2-1\tx \u2581 </s>\ty\u2581 </s>"),
         ({"with_alignments": True, "layer": 0, "head": 0}, "a b c\t0-0 2-1\tx \u2581 </s>\ty\u2581 </s>"),
