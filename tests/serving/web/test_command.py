@@ -81,8 +81,9 @@ def test_it_says_where_it_serves_and_which_model_is_missing(fake, monkeypatch, c
                 assert b"<title>Translate</title>" in page.read()
                 assert "server" not in page.headers
         finally:
-            servers[-1].should_exit = True  # the first is TF Serving's
-            thread.join()
+            for one in servers:  # TF Serving's, too: which of them began first is not known
+                one.should_exit = True
+            thread.join(timeout=60)
 
 
 def test_help_needs_no_package_of_the_extra(monkeypatch, capsys):
