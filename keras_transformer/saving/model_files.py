@@ -113,7 +113,10 @@ def check(path: StrPath, ours: bool = True) -> None:
             _check_members(path, archive)
             _check_config(path, archive.read("config.json"), ours)
             weights = archive.read("model.weights.h5")
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+        if getattr(error, "filename", None) is not None:  # it cannot be opened
+            raise
+        # One that cannot be sought leads to a place before the file's beginning.
         raise ValueError(f"A model's file must be a zip archive. Received: {path}: {error}") from error
     _check_weights(path, weights)
 
