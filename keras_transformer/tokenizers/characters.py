@@ -9,6 +9,7 @@ from keras_transformer.special_ids import UNKNOWN_ID
 from keras_transformer.tokenizers.text import (
     REPLACEMENT_CHARACTER,
     SPECIAL_PIECES,
+    byte_values,
     content,
     known,
     trainable,
@@ -46,6 +47,7 @@ class CharacterTokenizer(tf.Module):
         else:
             pieces = list(self._characters)
         self._pieces = np.array([*SPECIAL_PIECES, *pieces], dtype=object)
+        self._byte_values = byte_values(self._pieces)
         self._codes = np.array([ord(c) for c in self._characters], dtype=np.int32)
         self._order = np.argsort(self._codes).astype(np.int32)
 
@@ -101,7 +103,7 @@ class CharacterTokenizer(tf.Module):
         units = tf.constant([REPLACEMENT_CHARACTER.encode()] * len(SPECIAL_PIECES) + units)
         ids = content(known(ids, self.vocabulary_size))
         if self.unit == "bytes":
-            ids = whole_characters(ids, list(self._pieces))
+            ids = whole_characters(ids, self._byte_values)
         units_of_row = tf.gather(units, ids)
         return valid_text(tf.strings.reduce_join(units_of_row, axis=-1))
 

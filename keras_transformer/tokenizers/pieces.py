@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras_transformer.special_ids import UNKNOWN_ID
 from keras_transformer.tokenizers.looked_up import LookedUpTokenizer
 from keras_transformer.tokenizers.sentencepiece import MODEL_FILE, opened
-from keras_transformer.tokenizers.text import valid_text, whole_characters
+from keras_transformer.tokenizers.text import byte_values, valid_text, whole_characters
 from keras_transformer.types import StrPath, Tensor
 
 SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
@@ -37,6 +37,7 @@ class PieceTokenizer(LookedUpTokenizer):
         super().__init__(vocabulary, adds_start)
         self._model = model
         self._tokenizer = opened(model, tf.string)
+        self._byte_values = byte_values(vocabulary)
 
     def _pieces_of(self, text):
         return self._tokenizer.tokenize(text)
@@ -53,7 +54,7 @@ class PieceTokenizer(LookedUpTokenizer):
         return super().detokenize(ids)
 
     def _text_of(self, ids):
-        ids = whole_characters(tf.ragged.boolean_mask(ids, ids != UNKNOWN_ID), list(self._pieces))
+        ids = whole_characters(tf.ragged.boolean_mask(ids, ids != UNKNOWN_ID), self._byte_values)
         text = self._tokenizer.detokenize(tf.gather(tf.constant(self._pieces), ids))
         text = tf.strings.regex_replace(valid_text(text), SPACE, " ")
         return tf.strings.regex_replace(text, BLANK_ENDS, "")

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
 import tensorflow as tf
 import tensorflow_text
 from tensorflow_text.python.ops.sentencepiece_tokenizer import gen_sentencepiece_tokenizer
@@ -17,6 +16,7 @@ from keras_transformer.tokenizers.sampling import SubwordSampler
 from keras_transformer.tokenizers.text import (
     MAX_SENTENCE_CHARACTERS,
     SPECIAL_PIECES,
+    byte_values,
     content,
     known,
     trainable,
@@ -78,9 +78,9 @@ class SentencePieceTokenizer(tf.Module):
         self._tokenizer = opened(model)
         self._vocabulary_size = int(self._tokenizer.vocab_size())
         pieces = self._tokenizer.id_to_string(tf.range(self._vocabulary_size)).numpy()
-        # NumPy, not a list: tf.Module would wrap a list and track each entry.
-        self._pieces = np.array([piece.decode("utf-8", "replace") for piece in pieces], dtype=object)
-        received = tuple(self._pieces[: len(SPECIAL_PIECES)])
+        pieces = [piece.decode("utf-8", "replace") for piece in pieces]
+        self._byte_values = byte_values(pieces)
+        received = tuple(pieces[: len(SPECIAL_PIECES)])
         if received != SPECIAL_PIECES:
             raise ValueError(
                 f"The SentencePiece model must have {', '.join(SPECIAL_PIECES)} as ids 0 to 3. "
@@ -175,7 +175,7 @@ class SentencePieceTokenizer(tf.Module):
             ValueError: an id outside the vocabulary, in eager mode; in a graph it reads as unknown.
         """
         ids = content(known(ids, self.vocabulary_size))
-        return self._tokenizer.detokenize(whole_characters(ids, list(self._pieces)))
+        return self._tokenizer.detokenize(whole_characters(ids, self._byte_values))
 
     def id_to_piece(self, ids: Tensor) -> tf.Tensor:
         """Ids of any shape -> their pieces, strings of the same shape.

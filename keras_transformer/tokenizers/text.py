@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from keras_transformer.special_ids import END_ID, PAD_ID, START_ID, UNKNOWN_ID
@@ -51,17 +52,21 @@ def content(ids: tf.Tensor | tf.RaggedTensor) -> tf.RaggedTensor:
     return tf.ragged.boolean_mask(ids, ~has_ended & (ids != PAD_ID) & (ids != START_ID))
 
 
-def whole_characters(ids: tf.RaggedTensor, pieces: Sequence[str]) -> tf.RaggedTensor:
+def byte_values(pieces: Sequence[str]) -> np.ndarray:
+    """The byte that each piece `<0xE3>` is, int32 (V,), and -1 for all others, which are whole characters."""
+    return np.array([int(x[3:5], 16) if BYTE.fullmatch(x) else -1 for x in pieces], np.int32)
+
+
+def whole_characters(ids: tf.RaggedTensor, values: np.ndarray) -> tf.RaggedTensor:
     """Ids (B, None) without the bytes at the end of a row that begin a character of UTF-8 and do not end it.
 
     A text that is cut at a number of ids so ends with a whole character.
 
     Args:
         ids: int32.
-        pieces: of all ids, in their order. Bytes are called `<0xE3>`; the others are whole characters.
+        values: `byte_values` of all pieces, in the order of their ids.
     """
-    values = [int(piece[3:5], 16) if BYTE.fullmatch(piece) else -1 for piece in pieces]
-    if max(values) < 0:
+    if values.max() < 0:
         return ids
     rows = tf.concat(
         [tf.fill([ids.nrows(), 3], -1), ids.with_flat_values(tf.gather(values, ids.flat_values))], 1
