@@ -10,6 +10,9 @@ STAMP_JAX := $(VENV_JAX)/.installed
 STAMP_TORCH := $(VENV_TORCH)/.installed
 STAMP_DOCS := $(VENV_DOCS)/.installed
 
+# What is imported is compiled once and kept: else each process compiles all of TensorFlow, which takes seven seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
 # The tests that need no TensorFlow: layers, models and everything else that is written in keras.ops alone.
 ANY_BACKEND := tests/layers tests/models tests/decoding tests/test_masks.py tests/test_losses.py \
 	tests/test_arguments.py tests/test_layouts.py tests/test_metrics.py tests/saving/test_quantization.py tests/saving/test_layer_paths.py \

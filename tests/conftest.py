@@ -12,7 +12,9 @@ import importlib.util
 import io
 import os
 import shutil
+import sys
 from pathlib import Path
+from unittest import mock
 
 # Before the first import of TensorFlow, which reads them once. The tests need no GPU, and on one their
 # numbers differ.
@@ -31,21 +33,26 @@ import pytest
 
 from tests import warm
 
-start_up = contextlib.nullcontext
-if importlib.util.find_spec("tensorflow"):
-    from command_line.quiet import start_up
 
-# Lines of TensorFlow's start-up would come behind pytest's own last line.
-with start_up():
-    import keras
+def pytest_configure(config):
+    """Starts TensorFlow, but where the tests are run by other processes, which it would only keep waiting."""
+    if getattr(config.option, "numprocesses", None):
+        return
+    start_up = contextlib.nullcontext
+    if importlib.util.find_spec("tensorflow"):
+        from command_line.quiet import start_up
 
-if keras.backend.backend() == "tensorflow":
-    import tensorflow as tf
+    # Lines of TensorFlow's start-up would come behind pytest's own last line.
+    with start_up():
+        import keras
 
-    # TF32 keeps 10 bits of each factor: comparisons at 1e-5 would fail on the GPUs that have it.
-    tf.config.experimental.enable_tensor_float_32_execution(False)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
 
-keras.config.disable_interactive_logging()
+        # TF32 keeps 10 bits of each factor: comparisons at 1e-5 would fail on the GPUs that have it.
+        tf.config.experimental.enable_tensor_float_32_execution(False)
+        keras.utils.set_random_seed(1)
+    keras.config.disable_interactive_logging()
 
 
 # They take longest: whoever began one of them last would be waited for.
@@ -88,8 +95,14 @@ DATA_FOLDER = Path(os.environ.get("KERAS_TRANSFORMER_TEST_DATA", REPOSITORY.pare
 
 @pytest.fixture(autouse=True)
 def same_start():
-    """Gives each test the same seed and float32, whatever the test before it did."""
-    keras.utils.set_random_seed(1)
+    """Gives each test the same seed and float32, whatever the test before it did.
+
+    Nothing here draws by `tf.random`, whose seed would throw away every kernel that TensorFlow has made.
+    """
+    import keras
+
+    with mock.patch("tensorflow.random.set_seed") if "tensorflow" in sys.modules else contextlib.nullcontext():
+        keras.utils.set_random_seed(1)
     keras.config.set_dtype_policy("float32")
     yield
     keras.config.set_dtype_policy("float32")
@@ -123,6 +136,8 @@ def whole_held_out_splits(small_held_out_splits):
 @pytest.fixture(autouse=True)
 def room_for_programs():
     """Lets go of what JAX compiled: each program keeps memory maps, of which Linux gives a process 65,530."""
+    import keras
+
     yield
     maps = Path("/proc/self/maps")
     if keras.backend.backend() == "jax" and maps.exists() and len(maps.read_bytes().splitlines()) > 20_000:
