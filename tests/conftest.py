@@ -101,7 +101,8 @@ def same_start():
     """
     import keras
 
-    with mock.patch("tensorflow.random.set_seed") if "tensorflow" in sys.modules else contextlib.nullcontext():
+    has_tensorflow = "tensorflow" in sys.modules
+    with mock.patch("tensorflow.random.set_seed") if has_tensorflow else contextlib.nullcontext():
         keras.utils.set_random_seed(1)
     keras.config.set_dtype_policy("float32")
     yield
