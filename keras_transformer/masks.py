@@ -71,16 +71,17 @@ def combine(*masks: Tensor | None) -> Tensor | None:
     return combined
 
 
-def implicit_mask(x: Tensor) -> Tensor | None:
-    """The mask that Keras attached to a tensor, say from `Embedding(mask_zero=True)`.
+def implicit_mask(x: Tensor, mask: Tensor | None = None) -> Tensor | None:
+    """The mask that was given, or else the one that Keras attached, say from `Embedding(mask_zero=True)`.
 
     Args:
         x: (B, T, ...).
+        mask: bool, (B, T), or None.
 
     Returns:
         bool, (B, T), or None.
     """
-    return get_keras_mask(x)
+    return get_keras_mask(x) if mask is None else mask
 
 
 def as_heads_mask(mask: Tensor | None) -> Tensor | None:

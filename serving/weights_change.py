@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from keras_transformer.saving import model_files
 from keras_transformer_programs import child
 
 # A vector changes with each bit: of embedders more texts are compared than the samples of an export.
@@ -80,7 +81,7 @@ def of_measures(run, checkpoint, model, search, files) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         small = Path(folder) / "run"
         shutil.copytree(run, small, ignore=shutil.ignore_patterns("checkpoints", "logs", "*.keras"))
-        model.save(small / "model.keras")
+        model_files.save_model(model, small / "model.keras")
         of_run = ["--run", run, *(["--checkpoint", checkpoint] if checkpoint else [])]
         choices = [["--files", *files]] if files else [["--data", split] for split in ("test", "validation")]
         for data in choices:

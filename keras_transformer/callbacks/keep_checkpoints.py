@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import keras
 
+from keras_transformer.saving import model_files
 from keras_transformer.saving.checkpoints import INDEX_FILE, ranked, read_index
 from keras_transformer.types import StrPath
 
@@ -64,7 +65,7 @@ class KeepCheckpoints(keras.callbacks.Callback):
         self.folder.mkdir(parents=True, exist_ok=True)
         beside = self.folder / ".incomplete.keras"
         try:
-            self.model.save(beside)
+            model_files.save_model(self.model, beside)
             beside.replace(self.folder / name)
         except BaseException:
             beside.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_transformer.saving.model_files import load_model
+from keras_transformer.saving import model_files
 from keras_transformer.saving.run_files import flush_to_disk, read_json
 from keras_transformer.types import StrPath
 
@@ -111,7 +111,7 @@ def restore(folder: StrPath) -> tuple[keras.Model, int] | None:
     if epochs is None:
         return None
     newest = _checkpoints(folder)[epochs]
-    model = load_model(newest / MODEL_FILE, compile=True, ours=False)
+    model = model_files.load_model(newest / MODEL_FILE, compile=True, ours=False)
     if getattr(model, "optimizer", None) is None:  # Keras sets it in `compile`
         raise ValueError(f"{newest / MODEL_FILE} must hold an optimizer, too. Received: a model without.")
     states = read_json(newest / STREAMS_FILE, list)
@@ -143,7 +143,7 @@ def _write(model, folder):
     shutil.rmtree(folder, ignore_errors=True)  # of a training that was killed here
     folder.mkdir(parents=True)
     try:
-        model.save(folder / MODEL_FILE)
+        model_files.save_model(model, folder / MODEL_FILE)
         streams = [keras.ops.convert_to_numpy(stream).tolist() for stream in _random_streams(model)]
         (folder / STREAMS_FILE).write_text(json.dumps(streams), encoding="utf-8")
         for path in (folder / MODEL_FILE, folder / STREAMS_FILE, folder):

@@ -54,8 +54,7 @@ class AttentionPooling(KeepsQuantization, arguments.KnownArguments, keras.layers
 
     def attend(self, inputs: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """As a call; returns (B, D), and the weights a, (B, T), both in the compute dtype."""
-        if mask is None:
-            mask = masks.implicit_mask(inputs)
+        mask = masks.implicit_mask(inputs, mask)
         arguments.check_vectors((None, None, self.width), inputs=inputs)
         arguments.check_masks(inputs.shape[:2], mask=mask)
         scores = ops.cast(self.context(self.inner(inputs))[..., 0], "float32")  # (B, T)

@@ -154,7 +154,7 @@ class BaseMultiHeadAttention(
         if value is None:
             value = query
             # Keras fills in `query_mask` only beside a second tensor argument.
-            query_mask = masks.implicit_mask(query) if query_mask is None else query_mask
+            query_mask = masks.implicit_mask(query, query_mask)
             value_mask = query_mask if value_mask is None else value_mask
         key = value if key is None else key
         given = {"query_mask": query_mask, "value_mask": value_mask, "key_mask": key_mask}

@@ -92,8 +92,7 @@ class ConvDecoderLayer(KeepsQuantization, arguments.KnownArguments, keras.layers
 
     def _forward(self, hidden, embedded, key, value, key_mask, training):
         """(B, T, D), and the attention weights, (B, T, S)."""
-        if key_mask is None:
-            key_mask = masks.implicit_mask(key)
+        key_mask = masks.implicit_mask(key, key_mask)
         if key_mask is None:
             key_mask = ops.ones(ops.shape(key)[:2], "bool")
         arguments.check_vectors((None, None, self.width), hidden=hidden)
@@ -188,8 +187,7 @@ class ConvDecoder(ConvStack):
         key_mask: Tensor | None = None,
         training: bool | None = None,
     ) -> Tensor:
-        if key_mask is None:
-            key_mask = masks.implicit_mask(key)
+        key_mask = masks.implicit_mask(key, key_mask)
         arguments.check_vectors((None, None, self.width), embedded=embedded)
         hidden = self.input_dense(embedded)
         for layer in self.layers:
@@ -200,8 +198,7 @@ class ConvDecoder(ConvStack):
         self, embedded: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """As a call without dropout; returns the attention weights of all layers too, (B, N, T, S)."""
-        if key_mask is None:
-            key_mask = masks.implicit_mask(key)
+        key_mask = masks.implicit_mask(key, key_mask)
         hidden, weights = self.input_dense(embedded), []
         for layer in self.layers:
             hidden, of_layer = layer.attend(hidden, embedded, key, value, key_mask)

@@ -44,8 +44,7 @@ class ConvEncoder(ConvStack):
     def call(
         self, embedded: Tensor, hidden_mask: Tensor | None = None, training: bool | None = None
     ) -> Tensor:
-        if hidden_mask is None:
-            hidden_mask = masks.implicit_mask(embedded)
+        hidden_mask = masks.implicit_mask(embedded, hidden_mask)
         arguments.check_vectors((None, None, self.width), embedded=embedded)
         arguments.check_masks(embedded.shape[:2], hidden_mask=hidden_mask)
         hidden = self.input_dense(embedded)

@@ -68,10 +68,8 @@ class DecoderLayer(TransformerLayer):
 
     def _forward(self, hidden, memory, hidden_mask, memory_mask, attention_mask, weights):
         """(B, T, D), and the weights of both attentions if they are asked for, or None."""
-        if hidden_mask is None:
-            hidden_mask = masks.implicit_mask(hidden)
-        if memory_mask is None:
-            memory_mask = masks.implicit_mask(memory)
+        hidden_mask = masks.implicit_mask(hidden, hidden_mask)
+        memory_mask = masks.implicit_mask(memory, memory_mask)
         arguments.check_vectors((None, None, self.width), hidden=hidden)
         arguments.check_vectors((hidden.shape[0], None, self.memory_width), memory=memory)
         arguments.check_masks(hidden.shape[:2], hidden_mask=hidden_mask)
@@ -183,10 +181,8 @@ class Decoder(TransformerStack):
         attention_mask: Tensor | None = None,
         training: bool | None = None,
     ) -> Tensor:
-        if hidden_mask is None:
-            hidden_mask = masks.implicit_mask(hidden)
-        if memory_mask is None:
-            memory_mask = masks.implicit_mask(memory)
+        hidden_mask = masks.implicit_mask(hidden, hidden_mask)
+        memory_mask = masks.implicit_mask(memory, memory_mask)
         for layer in self.layers:
             hidden = layer(
                 hidden,
@@ -210,10 +206,8 @@ class Decoder(TransformerStack):
         Returns:
             (B, T, D); of the self-attentions (B, N, H, T, T); of those to the memory (B, N, H, T, S).
         """
-        if hidden_mask is None:
-            hidden_mask = masks.implicit_mask(hidden)
-        if memory_mask is None:
-            memory_mask = masks.implicit_mask(memory)
+        hidden_mask = masks.implicit_mask(hidden, hidden_mask)
+        memory_mask = masks.implicit_mask(memory, memory_mask)
         weights = []
         for layer in self.layers:
             hidden, *of_layer = layer.attend(hidden, memory, hidden_mask, memory_mask, attention_mask)

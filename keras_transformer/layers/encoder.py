@@ -83,8 +83,7 @@ class EncoderLayer(TransformerLayer):
 
     def _forward(self, hidden, hidden_mask, attention_mask, use_causal_mask, weights):
         """(B, T, D), and the attention weights if they are asked for, or None."""
-        if hidden_mask is None:
-            hidden_mask = masks.implicit_mask(hidden)
+        hidden_mask = masks.implicit_mask(hidden, hidden_mask)
         arguments.check_vectors((None, None, self.width), hidden=hidden)
         arguments.check_masks(hidden.shape[:2], hidden_mask=hidden_mask)
         x = self.self_attention.before(hidden)
@@ -167,8 +166,7 @@ class Encoder(TransformerStack):
         use_causal_mask: bool = False,
         training: bool | None = None,
     ) -> Tensor:
-        if hidden_mask is None:
-            hidden_mask = masks.implicit_mask(hidden)
+        hidden_mask = masks.implicit_mask(hidden, hidden_mask)
         for layer in self.layers:
             hidden = layer(
                 hidden,
@@ -186,8 +184,7 @@ class Encoder(TransformerStack):
         use_causal_mask: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """As a call without dropout; returns the attention weights of all layers too, (B, N, H, T, T)."""
-        if hidden_mask is None:
-            hidden_mask = masks.implicit_mask(hidden)
+        hidden_mask = masks.implicit_mask(hidden, hidden_mask)
         weights = []
         for layer in self.layers:
             hidden, of_layer = layer.attend(hidden, hidden_mask, attention_mask, use_causal_mask)

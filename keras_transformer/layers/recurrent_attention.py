@@ -73,8 +73,7 @@ class RecurrentAttention(KeepsQuantization, arguments.KnownArguments, keras.laye
     def call(
         self, query: Tensor, keys: Tensor, values: Tensor | None = None, keys_mask: Tensor | None = None
     ) -> Tensor:
-        if keys_mask is None:
-            keys_mask = masks.implicit_mask(keys)
+        keys_mask = masks.implicit_mask(keys, keys_mask)
         arguments.check_vectors((None, self.query_width), query=query)
         arguments.check_vectors((None, None, self.key_width), keys=keys)
         _check_sources(query, keys, values, keys_mask)
@@ -157,8 +156,7 @@ class FinalState(arguments.KnownArguments, keras.layers.Layer):
     def call(
         self, query: Tensor, keys: Tensor, values: Tensor | None = None, keys_mask: Tensor | None = None
     ) -> Tensor:
-        if keys_mask is None:
-            keys_mask = masks.implicit_mask(keys)
+        keys_mask = masks.implicit_mask(keys, keys_mask)
         arguments.check_vectors((None, None), query=query)
         arguments.check_vectors((None, None, None), keys=keys)
         _check_sources(query, keys, values, keys_mask)

@@ -93,8 +93,7 @@ class RecurrentDecoder(KeepsQuantization, arguments.KnownArguments, keras.layers
     def call(
         self, inputs: Tensor, memory: Tensor, memory_mask: Tensor | None = None, training: bool | None = None
     ) -> Tensor:
-        if memory_mask is None:
-            memory_mask = masks.implicit_mask(memory)
+        memory_mask = masks.implicit_mask(memory, memory_mask)
         arguments.check_vectors((None, None, self.width), inputs=inputs)
         arguments.check_vectors((inputs.shape[0], None, self.memory_width), memory=memory)
         arguments.check_masks(memory.shape[:2], memory_mask=memory_mask)

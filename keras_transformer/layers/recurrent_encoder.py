@@ -96,8 +96,7 @@ class RecurrentEncoder(KeepsQuantization, arguments.KnownArguments, keras.layers
             (B, S, D), and for each layer the list of its final states, (B, D): after the last real token,
             and, of the backward direction, after the first.
         """
-        if mask is None:
-            mask = masks.implicit_mask(inputs)
+        mask = masks.implicit_mask(inputs, mask)
         if mask is None:
             mask = ops.ones(ops.shape(inputs)[:2], "bool")
         arguments.check_vectors((None, None, self.width), inputs=inputs)

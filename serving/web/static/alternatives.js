@@ -1,17 +1,19 @@
 // Other translations of a sentence, with their scores.
 
+import { say } from "./words.js";
+
 export function show(box, found, chosen, choose) {
   box.replaceChildren();
   if (found?.problem) {
     const line = document.createElement("p");
     line.className = "quiet";
-    line.textContent = found.problem;
+    line.textContent = say(found.problem);
     box.append(line);
     return;
   }
   if (!found) return;
   const list = document.createElement("ol");
-  list.setAttribute("aria-label", "Translations and their log-probabilities");
+  list.setAttribute("aria-label", say("Translations and their log-probabilities"));
   for (const { text, score } of found) {
     const button = document.createElement("button");
     button.type = "button";
@@ -21,7 +23,8 @@ export function show(box, found, chosen, choose) {
     words.textContent = text;
     const figure = document.createElement("span");
     figure.className = "quiet score";
-    figure.title = "log-probability";
+    figure.dir = "ltr"; // else the minus would stand behind the number
+    figure.title = say("log-probability");
     figure.textContent = score.toFixed(2).replace("-", "\u2212");
     const bar = document.createElement("span");
     bar.className = "bar";

@@ -4,6 +4,7 @@ import * as alternatives from "./alternatives.js";
 import * as api from "./api.js";
 import { Output } from "./output.js";
 import { memory, start as startTheme } from "./theme.js";
+import { language, say, translatePage } from "./words.js";
 
 const TYPING = 250; // milliseconds without a key until a text is sent
 const SETTLED = 350; // until more is asked of the one sentence that there is
@@ -27,7 +28,7 @@ function later(name, milliseconds, work) {
 
 function banner(message, isBad = false) {
   $("banner").hidden = !message;
-  $("banner").textContent = message;
+  $("banner").textContent = message && say(message);
   $("banner").classList.toggle("bad", isBad);
 }
 
@@ -42,13 +43,25 @@ async function loadModels() {
   models = await api.models();
   const kept = $("model").value || memory.get("model");
   $("model").replaceChildren(...models.map((model) => {
-    const named = model.source === model.name ? model.name
-      : `${model.names[0]} \u2192 ${model.names[1]}`;
+    const pair = model.source === model.name ? model.name : named(model).join(" \u2192 ");
     const twice = models.filter((other) => other.source === model.source && other.target === model.target);
-    return new Option(twice.length > 1 ? `${named} (${model.name})` : named, model.name);
+    return new Option(twice.length > 1 ? `${pair} (${model.name})` : pair, model.name);
   }));
   if (models.some((model) => model.name === kept)) $("model").value = kept;
   showModel();
+}
+
+// What the visitor calls both languages of a model.
+function named(model) {
+  if (language === "en") return model.names;
+  const names = new Intl.DisplayNames(language, { type: "language" });
+  return [model.source, model.target].map((code, place) => {
+    try {
+      return names.of(code);
+    } catch {
+      return model.names[place];
+    }
+  });
 }
 
 function current() {
@@ -63,8 +76,8 @@ function reverse() {
 function showModel() {
   const model = current();
   const hasLanguages = model.source !== model.name;
-  $("source-name").textContent = hasLanguages ? model.names[0] : "Text";
-  $("target-name").textContent = hasLanguages ? model.names[1] : "Translation";
+  $("source-name").textContent = hasLanguages ? named(model)[0] : say("Text");
+  $("target-name").textContent = hasLanguages ? named(model)[1] : say("Translation");
   source.lang = hasLanguages ? model.source : "";
   $("output").lang = hasLanguages ? model.target : "";
   $("swap").hidden = !reverse();
@@ -75,7 +88,7 @@ function showModel() {
 function typed() {
   $("mirror").textContent = `${source.value}\u200b`; // room for the line that begins
   const count = [...source.value].length;
-  const digits = (number) => number.toLocaleString("en");
+  const digits = (number) => number.toLocaleString(language);
   $("count").textContent = limit < 0 ? digits(count) : `${digits(count)} / ${digits(limit)}`;
   $("clear").hidden = !source.value;
   $("empty").hidden = Boolean(source.value.trim());
@@ -98,8 +111,8 @@ async function translate() {
   $("output").classList.add("stale");
   $("output").setAttribute("aria-busy", "true");
   $("progress").hidden = false;
-  $("status").textContent = "Translating\u2026";
-  later("slow", SLOW, () => { $("status").textContent = "Still translating\u2026"; });
+  $("status").textContent = say("Translating\u2026");
+  later("slow", SLOW, () => { $("status").textContent = say("Still translating\u2026"); });
   try {
     for await (const found of api.translate(fields(source.value), request.signal)) {
       if (request !== asked) return;
@@ -110,7 +123,7 @@ async function translate() {
       }
       output.put(found);
       const total = output.sentences.length;
-      if (total > 1) $("status").textContent = `${output.done} of ${total} sentences`;
+      if (total > 1) $("status").textContent = say(`${output.done} of ${total} sentences`);
       $("copy").hidden = false;
     }
     if (output.done < output.sentences.length) throw new api.Refused("The answer broke off.", 0);
@@ -130,7 +143,7 @@ function settle(message) {
   $("progress").hidden = true;
   $("output").classList.remove("stale");
   $("output").setAttribute("aria-busy", "false");
-  $("status").textContent = message;
+  $("status").textContent = message && say(message);
   $("copy").hidden = !output.done;
 }
 
@@ -142,7 +155,7 @@ function failed(error) {
   settle("Not translated");
   if (error.status === 403) $("key-form").hidden = false;
   if (error.passes) {
-    banner(`${error.message} Trying again\u2026`);
+    banner(`${say(error.message)} ${say("Trying again\u2026")}`);
     later("retry", error.wait ? 1000 * error.wait : RETRY, recover);
   } else {
     banner(error.message, true);
@@ -173,7 +186,7 @@ async function look(place) {
     });
     const why = sentence.details && (sentence.details.links === null
       ? "Words and attention of this sentence do not fit together." : sentence.details.links.problem);
-    if (why) $("link").textContent = why;
+    if (why) $("link").textContent = say(why);
   };
   show();
   if (sentence.details) return;
@@ -227,10 +240,10 @@ async function copy() {
   const { text } = output;
   try {
     await navigator.clipboard.writeText(text);
-    $("status").textContent = "Copied";
+    $("status").textContent = say("Copied");
   } catch {
     getSelection().selectAllChildren($("output"));
-    $("status").textContent = "Selected: copy it with your keyboard";
+    $("status").textContent = say("Selected: copy it with your keyboard");
   }
 }
 
@@ -281,5 +294,6 @@ for (const kind of ["pointerover", "click"]) $("output").addEventListener(kind, 
 $("output").addEventListener("pointerleave", () => output.unmark());
 $("output").addEventListener("keydown", press);
 $("output").addEventListener("blur", () => output.unmark());
+translatePage();
 startTheme($("theme"));
 begin().catch(failed);

@@ -1,6 +1,9 @@
 // Light, dark, or as the system has it; remembered where the browser allows that.
 
-const ORDER = ["system", "light", "dark"];
+import { say } from "./words.js";
+
+const SAID = { system: "Colours: as the system", light: "Colours: light", dark: "Colours: dark" };
+const ORDER = Object.keys(SAID);
 
 export const memory = {
   get(name) {
@@ -21,7 +24,7 @@ export function start(button) {
   let theme = memory.get("theme") ?? ORDER[0];
   const show = () => {
     document.documentElement.dataset.theme = theme;
-    button?.setAttribute("aria-label", `Colours: ${theme === "system" ? "as the system" : theme}`);
+    button?.setAttribute("aria-label", say(SAID[theme]));
   };
   button?.addEventListener("click", () => {
     theme = ORDER[(ORDER.indexOf(theme) + 1) % ORDER.length];

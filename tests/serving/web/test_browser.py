@@ -319,3 +319,37 @@ def test_languages_are_swapped_with_the_texts(address, open_page):
     assert page.input_value("#source") == "Eins." and page.input_value("#model") == "back"
     page.reload()
     until(page, "document.querySelector('#model').value === 'back'")  # it is remembered
+
+
+LOCALES = {
+    "ko-KR": ("번역문", "번역됨", "독일어", "텍스트는 20,000자까지입니다. 입력: 20,001자."),
+    "ja-JP": ("訳文", "翻訳しました", "ドイツ語", "テキストは 20,000 文字までです。入力：20,001 文字。"),
+    "ar-EG": ("الترجمة", "تمت الترجمة", "الألمانية", None),
+    "hi-IN": ("अनुवाद", "अनुवाद हो गया", "जर्मन", None),
+    "th-TH": ("คำแปล", "แปลแล้ว", "เยอรมัน", None),
+    "tr-TR": ("Translation", "Translated", "German", None),  # not spoken here
+}
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_the_page_speaks_its_visitors_language(address, open_page, locale):
+    title, done, german_, too_long = LOCALES[locale]
+    page = open_page(address, "phone", locale=locale)
+    language = locale[:2] if locale != "tr-TR" else "en"
+    right = language == "ar"
+    page.select_option("#model", "wide")
+    assert page.inner_text("#target-name").lower() == title.lower()
+    page.select_option("#model", "german")
+    assert page.inner_text("#target-name").lower() == german_.lower()
+    assert page.evaluate("document.documentElement.lang") == language
+    assert page.evaluate("getComputedStyle(document.body).direction") == ("rtl" if right else "ltr")
+    page.fill("#source", "A cat.")
+    until(page, "text => document.querySelector('#status').textContent === text", done)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    if language != "en":
+        shown = page.inner_text("body") + page.get_attribute("#source", "placeholder")
+        for word in ("Translat", "Type", "Point at", "sentence", "Clear", "Copy", "Model"):
+            assert word not in shown, shown
+    if too_long:
+        page.fill("#source", "a" * 20_001)
+        until(page, "text => document.querySelector('#banner').textContent === text", too_long)
