@@ -18,10 +18,12 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import prediction_log_pb2
 
-from serving import checksums, manifest, op_closure, versions, whole_folder
+from serving import checksums, manifest, op_closure, small_graph, versions, whole_folder
 
 WARM_UP_FILE = "assets.extra/tf_serving_warmup_requests"
 REMOVED_PREFIX = ".removed-"
+# What is exported is not trained.
+OPTIONS = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
 
 
 def choose_version(base, version=None) -> int:
@@ -111,7 +113,8 @@ def write(signatures, resources, warm_up, base, version=None, samples=(), facts=
         # A module of its own holds what the graphs read, and no other function.
         module = tf.Module()
         module.resources = resources
-        tf.saved_model.save(module, str(beside), signatures=signatures)
+        tf.saved_model.save(module, str(beside), signatures, OPTIONS)
+        small_graph.rewrite(beside)
         op_closure.check(beside / "saved_model.pb", compiled="xla" in (facts or {}))
         write_warm_up(warm_up, beside / WARM_UP_FILE)
         manifest.write_samples(beside, signatures, samples)

@@ -124,8 +124,11 @@ class Rules:
         if search.no_repeat_ngram_size:
             logits = logits + BANNED * ops.cast(self._completes_ngram(ids, index, size), "float32")
         # Twice: where the rules leave nothing at all, another token still comes before these.
-        banned = 2 * BANNED * np.isin(np.arange(size), [search.pad_id, search.start_id]).astype("float32")
-        banned, tokens = ops.convert_to_tensor(banned), ops.arange(size)
+        special = [search.pad_id, search.start_id]
+        first = min(max(special) + 1, size)
+        banned = (2 * BANNED * np.isin(np.arange(first), special)).astype("float32")
+        # Zeros that are made at each step: as a constant each loop of an export would hold V numbers.
+        banned, tokens = ops.pad(ops.convert_to_tensor(banned), [[0, size - first]]), ops.arange(size)
         if search.min_length > 1 or search.min_ratio > 0:
             is_end = ops.cast(tokens == search.end_id, "float32")
             # One number if all rows have one limit: an addition of (V,), not of (R, V).

@@ -10,6 +10,7 @@ from keras_transformer import decoding, tokenizers
 from keras_transformer.installation import needs
 from keras_transformer.pipelines.compiled_search import CompiledSearch
 from keras_transformer.pipelines.guards import Limits
+from keras_transformer.pipelines.shared_decoding import SharedDecoding
 from keras_transformer.pipelines.signatures import Served
 from keras_transformer.pipelines.text_graphs import detokenized, distinct
 from keras_transformer.saving.checkpoints import checkpoint_path
@@ -38,6 +39,7 @@ class Pipeline(tf.Module):
         model_name: what a run folder is of, for messages.
         tokenizer_name: the folder in tokenizer/ that holds its tokenizer; None if it has none of its own.
         run_folder: where it was loaded from, or None.
+        shared: its decoding inside a graph; None if it does not decode.
         compiled: what XLA compiles of its search in an export; None for a plain graph.
     """
 
@@ -50,6 +52,7 @@ class Pipeline(tf.Module):
         super().__init__(name=name)
         self.model = model
         self.run_folder: str | None = None
+        self.shared = SharedDecoding(model) if self.decodes else None
         self.compiled: CompiledSearch | None = None
         # A tf.Module does not see the variables inside Keras's; without them an export has none.
         self.tf_variables = [variable.value for variable in model.variables]
@@ -98,9 +101,11 @@ class Pipeline(tf.Module):
 
     def _n_best_ids(self, inputs, search, prefix_ids=None, seed=None):
         """Ids (B, N, L) and scores (B, N): `decoding.generate_n_best`, of its own search the compiled one."""
-        if self.compiled is None or search is not self.search or prefix_ids is not None:
-            return decoding.generate_n_best(self.model, inputs, search, prefix_ids, seed)
-        return self.compiled(self.model, inputs, search, seed)
+        if self.compiled is not None and search is self.search and prefix_ids is None:
+            return self.compiled(self.model, inputs, search, seed)
+        if tf.inside_function() and prefix_ids is None:
+            return self.shared.n_best(inputs, search, seed)
+        return decoding.generate_n_best(self.model, inputs, search, prefix_ids, seed)
 
     def of_run(self, run_folder: str | Path) -> Self:
         """This, with the name of the folder that it was loaded from."""

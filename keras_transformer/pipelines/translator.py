@@ -205,7 +205,8 @@ class Translator(Pipeline):
             found = {"ids": ids, "scores": scores}
         else:
             kept = None if attention is True else attention
-            found = decoding.generate_with_attention(self.model, *arguments, kept, seed)._asdict()
+            model = self.shared if tf.inside_function() else self.model
+            found = decoding.generate_with_attention(model, *arguments, kept, seed)._asdict()
         return text_graphs.ended_at_once(found, _is_empty(source_ids))
 
     def _decode(self, inputs, attention=False):

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transformer.special_ids import END_ID, PAD_ID, START_ID, UNKNOWN_ID
-from keras_transformer.tokenizers.text import content, known, valid_text, write_config
+from keras_transformer.tokenizers.text import content, known, shared_texts, valid_text, write_config
 from keras_transformer.types import StrPath, Tensor
 
 
@@ -32,12 +32,8 @@ class LookedUpTokenizer(tf.Module):
         self.adds_start = adds_start
         # NumPy, not a list: tf.Module would wrap a list and track each entry.
         self._pieces = np.array(vocabulary, dtype=object)
-        first = max(PAD_ID, UNKNOWN_ID, START_ID, END_ID) + 1
-        ids = tf.range(first, len(vocabulary), dtype=tf.int32)
-        self._ids = tf.lookup.StaticHashTable(
-            tf.lookup.KeyValueTensorInitializer(tf.constant(self._pieces[first:], tf.string), ids),
-            default_value=UNKNOWN_ID,
-        )
+        self._texts = shared_texts(self._pieces)
+        self._ids = tf.lookup.StaticHashTable(_Ids(self._texts), default_value=UNKNOWN_ID)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.vocabulary_size:,} pieces)"
@@ -77,12 +73,32 @@ class LookedUpTokenizer(tf.Module):
 
     def id_to_piece(self, ids: Tensor) -> tf.Tensor:
         """Ids of any shape -> their pieces, strings of the same shape."""
-        return tf.gather(tf.constant(self._pieces), known(ids, self.vocabulary_size))
+        return tf.gather(self._texts, known(ids, self.vocabulary_size))
 
     def save(self, folder: StrPath) -> None:
         """Writes `tokenizer.json`, vocabulary included, into `folder`."""
         options: dict[str, Any] = {"adds_start": True} if self.adds_start else {}
         write_config(folder, kind=self.kind, vocabulary=list(self._pieces), **options)
+
+
+class _Ids(tf.lookup.KeyValueTensorInitializer):
+    """Fills a table with pieces and their ids; the first four are read in no text."""
+
+    def __init__(self, texts):
+        super().__init__(texts, _ids(texts))
+        self._texts = texts
+
+    def initialize(self, table):
+        # Computed, so that no export holds them.
+        ids = _ids(self._texts)
+        return tf.raw_ops.LookupTableImportV2(
+            table_handle=table.resource_handle, keys=self._texts, values=ids
+        )
+
+
+def _ids(texts):
+    ids = tf.range(texts.shape[0], dtype=tf.int32)
+    return tf.where(ids > max(PAD_ID, UNKNOWN_ID, START_ID, END_ID), ids, UNKNOWN_ID)
 
 
 def _check(vocabulary):

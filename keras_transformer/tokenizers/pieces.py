@@ -55,7 +55,7 @@ class PieceTokenizer(LookedUpTokenizer):
 
     def _text_of(self, ids):
         ids = whole_characters(tf.ragged.boolean_mask(ids, ids != UNKNOWN_ID), self._byte_values)
-        text = self._tokenizer.detokenize(tf.gather(tf.constant(self._pieces), ids))
+        text = self._tokenizer.detokenize(tf.gather(self._texts, ids))
         text = tf.strings.regex_replace(valid_text(text), SPACE, " ")
         return tf.strings.regex_replace(text, BLANK_ENDS, "")
 

@@ -1,10 +1,13 @@
 """Sub-words of a SentencePiece model (BPE or unigram) in the TensorFlow graph."""
 
+import functools
 import hashlib
 import io
 import re
+import weakref
 from collections.abc import Iterable
 from pathlib import Path
+from typing import ClassVar
 
 import tensorflow as tf
 import tensorflow_text
@@ -202,7 +205,7 @@ def opened(model: bytes, out_type: tf.DType = tf.int32) -> tensorflow_text.Sente
     """
     try:
         tokenizer = tensorflow_text.SentencepieceTokenizer(model=model, out_type=out_type)
-        tokenizer._model_resource = _LastingModel(model)
+        tokenizer._model_resource = _LastingModel.of(model)
         tokenizer.vocab_size()  # the first that reads it
     except tf.errors.OpError as error:
         raise ValueError(
@@ -217,17 +220,37 @@ class _LastingModel(tf.saved_model.experimental.TrackableResource):
 
     The model of tensorflow-text's own class belongs to a cached kernel and goes with it whenever
     Keras or TensorFlow clears the kernel cache: "Resource ... does not exist" (tensorflow/text#570).
-    A model with a name belongs to the process. Equal models share one.
+    A model with a name belongs to the process. Equal models share one, and an export holds it once: its graph
+    makes the resource in two places, for Python and for servers, by one function.
     """
 
-    def __init__(self, model: bytes):
+    _opened: ClassVar[weakref.WeakValueDictionary] = weakref.WeakValueDictionary()
+
+    def __init__(self, model: bytes, digest: str):
         super().__init__()
-        self._model = model
+
+        def create():
+            name = f"sentencepiece_{digest}"
+            return gen_sentencepiece_tokenizer.sentencepiece_op(model=model, shared_name=name)
+
+        self._create = create
+        self._function = functools.cache(tf.function(create, autograph=False).get_concrete_function)
         _ = self.resource_handle  # Reading it creates the resource.
 
+    @classmethod
+    def of(cls, model: bytes) -> "_LastingModel":
+        digest = hashlib.sha256(model).hexdigest()
+        found = cls._opened.get(digest)
+        if found is None:
+            found = cls._opened[digest] = cls(model, digest)
+        return found
+
     def _create_resource(self):
-        name = "sentencepiece_" + hashlib.sha256(self._model).hexdigest()
-        return gen_sentencepiece_tokenizer.sentencepiece_op(model=self._model, shared_name=name)
+        if tf.executing_eagerly():
+            return self._create()
+        with tf.init_scope():
+            function = self._function()
+        return function()
 
 
 def _training_error(message: str, vocabulary_size: int) -> ValueError:

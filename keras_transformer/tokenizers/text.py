@@ -1,7 +1,9 @@
 """Texts and ids before and after a tokenizer's own work."""
 
+import hashlib
 import json
 import re
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -79,6 +81,21 @@ def whole_characters(ids: tf.RaggedTensor, values: np.ndarray) -> tf.RaggedTenso
     cut = tf.where(follows[0] & follows[1] & (third >= 0xF0), 3, cut)
     kept = ids.row_lengths() - tf.cast(cut, tf.int64)
     return tf.ragged.boolean_mask(ids, tf.ragged.range(ids.row_lengths()) < kept[:, None])
+
+
+# Of tokenizers that are in use.
+_texts: weakref.WeakValueDictionary[bytes, Any] = weakref.WeakValueDictionary()
+
+
+def shared_texts(pieces: Iterable[str]) -> tf.Tensor:
+    """Pieces as strings (V,), one tensor for equal ones: an export holds it once, whoever reads it."""
+    texts = [piece.encode() for piece in pieces]
+    digest = hashlib.sha256(b"\0".join(b"%d %b" % (len(text), text) for text in texts)).digest()
+    found = _texts.get(digest)
+    if found is None:
+        with tf.init_scope():
+            found = _texts[digest] = tf.constant(texts, tf.string)
+    return found
 
 
 def trainable(sentences: Iterable[str]) -> Iterator[str]:

@@ -7,7 +7,7 @@ import tensorflow as tf
 import tensorflow_text
 
 from keras_transformer.special_ids import PAD_ID
-from keras_transformer.tokenizers.text import valid_text, write_config
+from keras_transformer.tokenizers.text import shared_texts, valid_text, write_config
 from keras_transformer.types import StrPath, Tensor
 
 SUFFIX = "##"
@@ -68,6 +68,7 @@ class WordPieceTokenizer(tf.Module):
         self.lowercase = lowercase
         self.strip_accents = strip_accents
         self._pieces = np.array(vocabulary, dtype=object)
+        self._texts = shared_texts(self._pieces)
         self._tokenizer = tensorflow_text.FastWordpieceTokenizer(
             list(vocabulary),
             suffix_indicator=SUFFIX,
@@ -127,7 +128,7 @@ class WordPieceTokenizer(tf.Module):
         if tf.executing_eagerly() and not tf.reduce_all(is_known):
             wrong = int(tf.boolean_mask(ids, ~is_known)[0])
             raise ValueError(f"`ids` must be from 0 to {self.vocabulary_size - 1}. Received: {wrong}.")
-        return tf.gather(tf.constant(self._pieces), tf.where(is_known, ids, self.unknown_id))
+        return tf.gather(self._texts, tf.where(is_known, ids, self.unknown_id))
 
     def save(self, folder: StrPath) -> None:
         """Writes `tokenizer.json`, vocabulary included, into `folder`; makes it if missing."""

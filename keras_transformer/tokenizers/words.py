@@ -21,4 +21,4 @@ class WordTokenizer(LookedUpTokenizer):
         return tf.strings.split(text)
 
     def _text_of(self, ids):
-        return tf.strings.reduce_join(tf.gather(tf.constant(self._pieces), ids), axis=-1, separator=" ")
+        return tf.strings.reduce_join(tf.gather(self._texts, ids), axis=-1, separator=" ")

@@ -31,6 +31,16 @@ def test_the_command_prints_where_the_export_is_and_nothing_else(export_command)
     assert len(command.stdout.splitlines()) == 1
 
 
+def test_what_several_signatures_need_is_in_the_graph_once(exported):
+    (meta_graph,) = op_closure.read(exported / "saved_model.pb").meta_graphs
+    functions = meta_graph.graph_def.library.function
+    names = [function.signature.name for function in functions]
+    assert sum("decode_step" in name for name in names) == 1  # there is one room, of 13 positions
+    nodes = [*meta_graph.graph_def.node, *(node for function in functions for node in function.node_def)]
+    assert sum(node.op == "SentencepieceOp" for node in nodes) == 1
+    assert not any("_output_shapes" in node.attr for node in functions[0].node_def)
+
+
 def test_a_version_folder_holds_what_tf_serving_reads_and_no_leftovers(exported):
     files = {str(path.relative_to(exported)) for path in exported.rglob("*") if path.is_file()}
     assert files == {

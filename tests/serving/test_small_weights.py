@@ -60,7 +60,7 @@ def test_the_command_tells_sizes_and_the_change_of_answers_and_of_measures(made)
 def test_loaders_of_python_and_of_a_session_answer_with_the_rounded_weights(made):
     run, folder, _ = made
     (sample, *_) = samples = json.loads((folder / manifest.SAMPLES_FILE).read_text())
-    assert replay.answer(tf, str(folder), samples) == [sample["outputs"] for sample in samples]
+    assert same(replay.answer(tf, str(folder), samples), [sample["outputs"] for sample in samples])
     # As in TF Serving: no function but that of the graph restores.
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         loaded = tf.compat.v1.saved_model.load(session, ["serve"], str(folder))

@@ -47,3 +47,26 @@ def test_a_text_that_has_any_begins_with_the_start_where_that_is_said(tmp_path, 
         assert graph(tf.constant(["", "dog"])).to_list() == [[], [2, dog]]
         assert text(tokenizer, [2, dog, dog]) == ["dog dog"]
     assert tokenizers.load(tmp_path).adds_start
+
+
+def test_a_graph_holds_no_pieces_and_equal_vocabularies_are_one_tensor(tmp_path):
+    vocabulary = [*SPECIAL, *(f"word{number}" for number in range(200))]
+    made = [tokenizers.WordTokenizer(vocabulary), tokenizers.PieceTokenizer(MODEL, vocabulary)]
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32)], autograph=False)
+    def graph(ids):
+        return [(x.id_to_piece(ids), x.detokenize(ids), x.tokenize(x.id_to_piece(ids)[0])) for x in made]
+
+    found = graph(tf.constant([[7, 150]]))
+    assert [x[1].numpy().tolist() for x in found] == [[b"word3 word146"], [b"word3word146"]]
+    assert found[0][2].to_list() == [[7], [150]]
+    concrete = graph.get_concrete_function()
+    large = [x for x in concrete.captured_inputs if x.dtype == tf.string]
+    assert [x.shape.as_list() for x in large] == [[204]]
+    constants = [node for node in concrete.graph.as_graph_def().node if node.op == "Const"]
+    assert max(tf.make_ndarray(node.attr["value"].tensor).size for node in constants) < 204
+
+
+def test_equal_sentencepiece_models_are_one_resource():
+    first, second = (tokenizers.PieceTokenizer(MODEL, [*SPECIAL, "dog"]) for _ in range(2))
+    assert first._tokenizer._model_resource is second._tokenizer._model_resource
