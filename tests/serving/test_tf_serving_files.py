@@ -26,6 +26,7 @@ FIELD = descriptor_pb2.FieldDescriptorProto
 # The fields of session_bundle_config.proto and monitoring_config.proto: tensorflow-serving-api has
 # the classes of neither. Message -> {field: (number, type, whether repeated)}.
 INT64, STRING = ".google.protobuf.Int64Value", ".google.protobuf.StringValue"
+BOOL = ".google.protobuf.BoolValue"
 MESSAGES = {
     "BatchingParameters": {
         "max_batch_size": (1, INT64, False),
@@ -35,6 +36,9 @@ MESSAGES = {
         "thread_pool_name": (5, STRING, False),
         "allowed_batch_sizes": (6, FIELD.TYPE_INT64, True),
         "pad_variable_length_inputs": (7, FIELD.TYPE_BOOL, False),
+        # The text form needs no numbers: these two are not those of TF Serving.
+        "enable_large_batch_splitting": (8, BOOL, False),
+        "max_execution_batch_size": (9, INT64, False),
     },
     "PrometheusConfig": {"enable": (1, FIELD.TYPE_BOOL, False), "path": (2, FIELD.TYPE_STRING, False)},
     "MonitoringConfig": {"prometheus_config": (1, ".t.PrometheusConfig", False)},
