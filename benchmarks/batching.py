@@ -49,7 +49,7 @@ def main(arguments=None):
         owner = tf.saved_model.load(str(folder))
         alone = owner.signatures[options.signature]
         parameters = (folder / batching.FILE).read_text(encoding="utf-8")
-        together = joined(alone, numbers(parameters) | {"num_batch_threads": options.threads})
+        together = joined(alone, settings_of(parameters) | {"num_batch_threads": options.threads})
         warm_up(alone, folder, texts)
         for clients in options.clients:
             figures = []
@@ -61,11 +61,12 @@ def main(arguments=None):
             print(f"| {folder.parent.name} | {clients} | {' | '.join(figures)} |", flush=True)
 
 
-def numbers(parameters: str) -> dict[str, int]:
-    """What a file of batching parameters sets, {name: number}; of a list the last."""
-    found = re.findall(r"^(\w+)(?:\s*{\s*value)?\s*:\s*(\d+|true|false)", parameters, re.MULTILINE)
-    words = {"true": 1, "false": 0}
-    return {name: words[value] if value in words else int(value) for name, value in found}
+def settings_of(parameters: str) -> dict:
+    """What a file of batching parameters sets, as far as BatchFunction has it: {name: number or list}."""
+    found = re.findall(r"^(\w+)[^\n#]*?(\d+)", parameters, re.MULTILINE)
+    settings = {name: int(value) for name, value in found}
+    sizes = [int(value) for name, value in found if name == "allowed_batch_sizes"]
+    return settings | ({"allowed_batch_sizes": sizes} if sizes else {})
 
 
 def joined(function, settings):
@@ -73,26 +74,14 @@ def joined(function, settings):
 
     Args:
         function: of named tensors, (B, ...) each, and its answer.
-        settings: `numbers` of batching parameters, with num_batch_threads.
+        settings: arguments of `tf.nondifferentiable_batch_function`.
     """
     import tensorflow as tf
 
-    limit, number = settings["max_batch_size"], next(QUEUES)
-    specs = tf.nest.flatten(function.structured_input_signature)
-    names = [spec.name for spec in specs]
-    outputs = sorted(function.structured_outputs)
-    # BatchFunction's name of max_execution_batch_size is the last of the allowed sizes.
-    executed = settings.get("max_execution_batch_size", limit)
+    specs, number = tf.nest.flatten(function.structured_input_signature), next(QUEUES)
+    names, outputs = [spec.name for spec in specs], sorted(function.structured_outputs)
 
-    @tf.nondifferentiable_batch_function(
-        num_batch_threads=settings["num_batch_threads"],
-        max_batch_size=limit,
-        batch_timeout_micros=settings["batch_timeout_micros"],
-        max_enqueued_batches=settings["max_enqueued_batches"],
-        allowed_batch_sizes=list(range(1, executed + 1)),
-        enable_large_batch_splitting=bool(settings.get("enable_large_batch_splitting", False)),
-        autograph=False,
-    )
+    @tf.nondifferentiable_batch_function(**settings, autograph=False)
     def batch(*inputs):
         found = function(**dict(zip(names, inputs, strict=True)))
         return [found[name] for name in outputs]

@@ -13,17 +13,14 @@ QUEUE = 16
 
 TEMPLATE = """\
 # For a server with --enable_batching --enable_per_model_batching_parameters.
-# No more than the model's max_rows, and no less: a request with more rows than this is refused.
-max_batch_size {{ value: {max_rows} }}
+# A request with more rows than this is refused.
+max_batch_size {{ value: {most} }}
 batch_timeout_micros {{ value: {wait} }}
 max_enqueued_batches {{ value: {queue} }}
 # Padding repeats the first id of a request; the graph reads no id behind an end token.
 pad_variable_length_inputs: true
-"""
-SPLITTING = """\
-# XLA compiled no more rows than these. The graph fills batches up by itself: no allowed_batch_sizes.
-enable_large_batch_splitting {{ value: true }}
-max_execution_batch_size {{ value: {compiled} }}
+# Never true: the parts of a request are put together without a look at their widths, which may differ.
+enable_large_batch_splitting {{ value: false }}
 """
 
 
@@ -38,6 +35,7 @@ def parameters(inputs, facts) -> str | None:
     # One image that is broken would have all others of its batch refused.
     if max_rows is None or any(name.endswith("_bytes") for name in inputs):
         return None
-    text = TEMPLATE.format(max_rows=max_rows, wait=WAIT, queue=QUEUE)
-    compiled = facts.get("xla", {}).get("rows", [max_rows])[-1]
-    return text if compiled == max_rows else text + SPLITTING.format(compiled=compiled)
+    compiled = facts.get("xla", {}).get("rows", [])
+    # Larger batches would go through the plain graph.
+    text = TEMPLATE.format(most=compiled[-1] if compiled else max_rows, wait=WAIT, queue=QUEUE)
+    return text + "".join(f"allowed_batch_sizes: {rows}\n" for rows in compiled)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks.batching import joined, numbers
+from benchmarks.batching import joined, settings_of
 from keras_transformer.pipelines import guards
 from keras_transformer.special_ids import END_ID
 from serving import batching
@@ -28,17 +28,13 @@ def parameters(inputs=("text",), **facts):
 def test_every_row_of_a_largest_request_fits_into_a_batch():
     found = parse("BatchingParameters", parameters())
     assert found.max_batch_size.value == LIMITS["max_rows"] and found.pad_variable_length_inputs
-    assert not found.allowed_batch_sizes and not found.HasField("enable_large_batch_splitting")
+    assert not found.allowed_batch_sizes and not found.enable_large_batch_splitting.value
 
 
-def test_batches_have_no_more_rows_than_xla_compiled():
+def test_batches_have_the_numbers_of_rows_that_xla_compiled():
     found = parse("BatchingParameters", parameters(xla={"rows": [1, 8, 32]}))
-    assert found.max_batch_size.value == LIMITS["max_rows"]
-    assert found.enable_large_batch_splitting.value and found.max_execution_batch_size.value == 32
-    # TF Serving takes no allowed sizes that end below max_batch_size; the graph fills rows up by itself.
-    assert not found.allowed_batch_sizes
-    found = parse("BatchingParameters", parameters(xla={"rows": [1, LIMITS["max_rows"]]}))
-    assert not found.HasField("enable_large_batch_splitting")
+    # TF Serving wants the last of them to be the largest batch.
+    assert list(found.allowed_batch_sizes) == [1, 8, 32] and found.max_batch_size.value == 32
 
 
 def test_a_model_of_images_is_never_joined():
@@ -59,7 +55,7 @@ def at_once(function, requests):
 def together(function, **changed):
     """The signature joined, with enough time to gather whatever the machine does."""
     settings = {"num_batch_threads": 1, "batch_timeout_micros": 300_000, **changed}
-    return joined(function, numbers(parameters()) | settings)
+    return joined(function, settings_of(parameters()) | settings)
 
 
 def test_the_joined_requests_of_clients_are_answered_as_alone():
@@ -71,13 +67,10 @@ def test_the_joined_requests_of_clients_are_answered_as_alone():
         return {"length": tf.strings.length(text)}
 
     requests = [{"text": tf.constant(["5" * count] * count)} for count in (1, 2, 3)]
-    found = at_once(together(length.get_concrete_function(), max_batch_size=6), requests)
-    assert [answer["length"] for answer in found] == [[1], [2, 2], [3, 3, 3]] and rows == [6]
-
-    del rows[:]
-    split = dict(max_batch_size=8, enable_large_batch_splitting=True, max_execution_batch_size=3)
-    (answer,) = at_once(together(length.get_concrete_function(), **split), [{"text": tf.constant(["5"] * 8)}])
-    assert answer["length"] == [1] * 8 and sorted(rows) == [2, 3, 3]
+    found = at_once(
+        together(length.get_concrete_function(), max_batch_size=8, allowed_batch_sizes=[1, 8]), requests
+    )
+    assert [answer["length"] for answer in found] == [[1], [2, 2], [3, 3, 3]] and rows == [6 + 2]  # filled up
 
 
 @pytest.fixture(scope="module")
