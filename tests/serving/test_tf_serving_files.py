@@ -90,7 +90,7 @@ def test_the_batching_parameters_are_those_that_versions_bring_and_threads():
     found, own = (parse("BatchingParameters", x) for x in (text, batching.parameters(["text"], FACTS)))
     assert found.num_batch_threads.value >= 1 and not own.HasField("num_batch_threads")
     for name in ("max_batch_size", "batch_timeout_micros", "max_enqueued_batches"):
-        assert getattr(found, name) == getattr(own, name)
+        assert getattr(found, name).value == getattr(own, name).value
     assert not found.enable_large_batch_splitting.value
     assert found.max_batch_size.value <= Limits().max_rows
     with pytest.raises(text_format.ParseError):
