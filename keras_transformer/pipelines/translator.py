@@ -174,7 +174,8 @@ class Translator(Pipeline):
 
         # XLA compiles one search for all signatures, which keeps no attention: it is looked at afterwards.
         decoded = self._decode(inputs, kept if self.compiled is None else False)
-        length = tf.reduce_max(tf.reduce_sum(tf.cast(decoded["ids"][:, 0] != PAD_ID, tf.int32), axis=1))
+        lengths = tf.reduce_sum(tf.cast(decoded["ids"][:, 0] != PAD_ID, tf.int32), axis=1)
+        length = tf.reduce_max(tf.concat([[1], lengths], axis=0))  # of no rows as well
         target_ids = decoded["ids"][:, 0, :length]
         if self.compiled is None:
             attention = decoded["attention"][:, 0, :length]
