@@ -50,7 +50,8 @@ def main(arguments=None):
         alone = owner.signatures[options.signature]
         parameters = (folder / batching.FILE).read_text(encoding="utf-8")
         together = joined(alone, settings_of(parameters) | {"num_batch_threads": options.threads})
-        warm_up(alone, folder, texts)
+        for function in (alone, together):
+            warm_up(function, folder, texts)
         for clients in options.clients:
             figures = []
             for function in (alone, together):
