@@ -1,7 +1,7 @@
 """Time and memory of decoding against the length of the output: python -m benchmarks.decoding_length
 
 A model of 4 + 4 layers of 256 with random weights decodes exactly 16, 32, ..., 512 tokens. Time should grow
-in proportion to the tokens, and memory should not grow from call to call.
+in proportion to the tokens, and memory should not grow from call to call. With --xla the search is compiled.
 """
 
 import resource
@@ -24,13 +24,14 @@ LENGTHS = (16, 32, 64, 128, 256, 512)
 VOCABULARY, SOURCE_LENGTH = 10_000, 20
 
 
-def measure(model, search, batch_size, repeats):
+def measure(model, search, batch_size, repeats, xla):
     """Median seconds of a call, and how much the peak memory grows after the first call, KiB."""
     source = np.random.default_rng(0).integers(4, VOCABULARY, (batch_size, SOURCE_LENGTH)).astype("int32")
     decode = tf.function(
         lambda source_ids: decoding.generate(model, {"source_ids": source_ids}, search)[0],
         input_signature=[tf.TensorSpec([None, None], tf.int32)],
         autograph=False,
+        jit_compile=xla or None,
     )
     ids = decode(source).numpy()
     assert (ids != 0).all(), "every position must be decoded"
@@ -47,6 +48,7 @@ def main():
     """Measures, prints a table and draws it."""
     parser = command_line.parser("benchmarks.decoding_length", __doc__)
     parser.add_argument("--batch_size", type=int, default=8, help="texts")
+    parser.add_argument("--xla", action="store_true", help="whether XLA compiles the search")
     parser.add_argument("--repeats", type=int, default=5, help="calls, of which the median counts")
     parser.add_argument("--picture", type=str, help="file to draw to")
     options = parser.parse_args()
@@ -60,14 +62,16 @@ def main():
         "beam 4": lambda length: decoding.BeamSearch(length, min_length=length, alpha=0.0),
     }
     print(f"TensorFlow {tf.__version__}, Keras {keras.__version__}; python -m benchmarks.decoding_length")
-    print(f"batch {options.batch_size}, {options.repeats} calls after the first\n")
+    way = ", compiled by XLA" if options.xla else ""
+    print(f"batch {options.batch_size}, {options.repeats} calls after the first{way}\n")
     print("| search | tokens | seconds | ms a token | memory growth, MiB |")
     print("|---|---|---|---|---|")
     curves = {}
     for name, search in searches.items():
         curves[name] = []
         for length in LENGTHS:
-            seconds, growth = measure(model, search(length), options.batch_size, options.repeats)
+            settings = (options.batch_size, options.repeats, options.xla)
+            seconds, growth = measure(model, search(length), *settings)
             curves[name].append(seconds)
             each = 1000 * seconds / length
             print(f"| {name} | {length} | {seconds:.3f} | {each:.2f} | {growth / 2**10:.1f} |")

@@ -140,14 +140,15 @@ def export_elsewhere(options, search) -> None:
     # What is chosen when the model is used, or is not a part of it.
     given = [
         name
-        for name in ("version", "ensemble", "layer", "head", "keep", "xla")
+        for name in ("version", "ensemble", "layer", "head", "keep", "xla", "xla_rows", "xla_lengths")
         # A head may be 0, which is False for Python's `in`.
         if options[name] is not False and options[name] not in (None, [])
     ]
     given += ["search"] * (search != SearchOptions()) + ["limits"] * (Limits.read(options) != Limits())
     if given:
         raise ValueError(
-            f"A model of the format {options.format} has no versions, ensemble, alignment, search or limits. "
+            f"A model of the format {options.format} has no versions, ensemble, alignment, "
+            "compiled shapes, search or limits. "
             f"Received: {', '.join(given)}."
         )
     with quiet.start_up():

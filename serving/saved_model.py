@@ -4,6 +4,7 @@
     DIR/VERSION/assets.extra/                   requests that TF Serving plays before it says "available";
                                                 requests with their answers, for `serving.verify`
     DIR/VERSION/manifest.json                   what the model is, see `serving.manifest`
+    DIR/VERSION/batching_params.pbtxt           how requests may be joined, see `serving.batching`
     DIR/VERSION/SHA256SUMS                      sha256sum --check SHA256SUMS
 
 TF Serving looks for new versions every second: see `whole_folder`.
@@ -18,7 +19,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import prediction_log_pb2
 
-from serving import checksums, manifest, op_closure, small_graph, versions, whole_folder
+from serving import batching, checksums, manifest, op_closure, small_graph, versions, whole_folder
 
 WARM_UP_FILE = "assets.extra/tf_serving_warmup_requests"
 REMOVED_PREFIX = ".removed-"
@@ -117,6 +118,9 @@ def write(signatures, resources, warm_up, base, version=None, samples=(), facts=
         small_graph.rewrite(beside)
         op_closure.check(beside / "saved_model.pb", compiled="xla" in (facts or {}))
         write_warm_up(warm_up, beside / WARM_UP_FILE)
+        specs = tf.nest.flatten([function.structured_input_signature for function in signatures.values()])
+        if (parameters := batching.parameters([spec.name for spec in specs], facts or {})) is not None:
+            (beside / batching.FILE).write_text(parameters, encoding="utf-8")
         manifest.write_samples(beside, signatures, samples)
         while True:
             # Only now: another export may have taken the number meanwhile.

@@ -25,12 +25,13 @@ from serving.xla import SERVER_FLAG
 # All files that an export has. Anything else is refused, whatever the checksums say: beside saved_model.pb a
 # saved_model.cpb would be loaded in its place.
 FILES = re.compile(
-    r"SHA256SUMS|manifest\.json|saved_model\.pb|fingerprint\.pb|"
+    r"SHA256SUMS|manifest\.json|batching_params\.pbtxt|saved_model\.pb|fingerprint\.pb|"
     r"variables/variables\.(index|data-\d{5}-of-\d{5})|"
     r"assets\.extra/(tf_serving_warmup_requests|samples\.json)"
 )
 # Bytes. A protocol buffer has at most 2 GiB; what is read whole has to be much smaller.
-MAX_SIZES = {"saved_model.pb": 2**31, "manifest.json": 2**24, "SHA256SUMS": 2**20, "fingerprint.pb": 2**20}
+SMALL = ("SHA256SUMS", "fingerprint.pb", "batching_params.pbtxt")
+MAX_SIZES = {"saved_model.pb": 2**31, "manifest.json": 2**24, **dict.fromkeys(SMALL, 2**20)}
 MAX_SAMPLES_SIZE = 2**26
 # Relative and absolute: other processors add in another order.
 TOLERANCE = 1e-3

@@ -57,6 +57,8 @@ class Shapes:
             rows = [count for count in ROWS if count <= max_rows]
         if lengths is None:
             lengths = [] if longest is None else sorted({min(LENGTH, longest), longest})
+        elif longest is not None and not lengths:
+            raise ValueError("`xla_lengths` must have a number of tokens at least. Received: none.")
         pipeline.compiled = CompiledSearch(rows, lengths)
         for name, sizes, most in (("xla_rows", rows, max_rows), ("xla_lengths", lengths, longest)):
             if sizes and sizes[-1] > most:

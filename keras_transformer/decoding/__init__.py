@@ -12,7 +12,7 @@ from keras_transformer.decoding.generate import (
 )
 from keras_transformer.decoding.history import History
 from keras_transformer.decoding.sampling import Greedy, Sampling
-from keras_transformer.decoding.score import perplexity, score
+from keras_transformer.decoding.score import attention_to_source, perplexity, score
 from keras_transformer.decoding.search import Result, Search
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Result",
     "Sampling",
     "Search",
+    "attention_to_source",
     "generate",
     "generate_n_best",
     "generate_with_attention",

@@ -47,13 +47,38 @@ def score(
 
 def _score(model, arrays, start_id, pad_id):
     inputs, target_ids = arrays["inputs"], arrays["target_ids"]
-    start = ops.full_like(target_ids[:, :1], start_id)
-    seen = ops.concatenate([start, target_ids[:, :-1]], axis=1)
+    seen = _seen(target_ids, start_id)
     logits = ops.cast(model({**inputs, "target_ids": seen}, training=False), "float32")
     chosen = ops.take_along_axis(logits, target_ids[..., None], axis=-1)[..., 0]
     log_probs = chosen - ops.logsumexp(logits, axis=-1)
     by_token = ops.where(target_ids == pad_id, 0.0, log_probs)
     return by_token, ops.sum(by_token, axis=1)
+
+
+def _seen(target_ids, start_id):
+    """What a model has seen when it predicts each of the targets (B, T)."""
+    return ops.concatenate([ops.full_like(target_ids[:, :1], start_id), target_ids[:, :-1]], axis=1)
+
+
+def attention_to_source(model: Any, inputs: Mapping[str, Any], target_ids: Any) -> Any:
+    """Attention of given targets to their sources, in one pass: what a search keeps step by step.
+
+    Args:
+        model: as for `score`, with attention; of an `Ensemble` the first model's.
+        inputs: {"source_ids": (B, S)}.
+        target_ids: int, (B, T), as `generate` returns them.
+
+    Returns:
+        (B, T, layers, heads, S), zeros at padding, and of a model without attention.
+    """
+    model = getattr(model, "models", [model])[0]
+    source_ids, target_ids = (ops.convert_to_tensor(x) for x in (inputs["source_ids"], target_ids))
+    if getattr(model, "attention_name", None) == "none":
+        return ops.zeros((*ops.shape(target_ids), 1, 1, ops.shape(source_ids)[1]))
+    given = {"source_ids": source_ids, "target_ids": _seen(target_ids, START_ID)}
+    weights = model.attention_weights(given)["cross"]  # (B, layers, heads, T, S)
+    is_real = ops.cast(target_ids != PAD_ID, weights.dtype)
+    return ops.transpose(weights, (0, 3, 1, 2, 4)) * is_real[:, :, None, None, None]
 
 
 def perplexity(model: Any, batches: Iterable[tuple[Mapping, Any]], pad_id: int = PAD_ID) -> float:

@@ -8,6 +8,7 @@ names the limit. A text that is too long is cut, as the model cuts what it has n
 from typing import Protocol
 
 from keras_transformer.installation import needs
+from keras_transformer.special_ids import END_ID, PAD_ID
 from keras_transformer.tokenizers import Tokenizer
 from keras_transformer.types import Tensor
 
@@ -60,9 +61,14 @@ def target(strings: Tensor, tokenizer: Tokenizer, limits: Limits) -> tf.Tensor:
 
 
 def ids(source_ids: Tensor, max_length: int, limits: Limits) -> tf.Tensor:
-    """Ids (B, S), if neither B nor S is too large."""
+    """Ids (B, S), if neither B nor S is too large, with padding behind an end token whatever stands there.
+
+    TF Serving pads requests that it joins with the first id of each.
+    """
     source_ids = rows(source_ids, limits)
-    return _checked(source_ids, tf.shape(source_ids)[1], max_length, "A row must have at most {} ids")
+    source_ids = _checked(source_ids, tf.shape(source_ids)[1], max_length, "A row must have at most {} ids")
+    is_behind = tf.cumsum(tf.cast(source_ids == END_ID, tf.int32), axis=1, exclusive=True) > 0
+    return tf.where(is_behind, PAD_ID, source_ids)
 
 
 def images(encoded: Tensor, limits: Limits) -> tf.Tensor:

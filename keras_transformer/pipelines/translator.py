@@ -167,18 +167,26 @@ class Translator(Pipeline):
             "translation" (B,), "source_tokens" (B, S) and "target_tokens" (B, T), strings with the end token,
             empty at padding; "attention" float32 (B, T, S), rows of padding are zero.
         """
-        source_ids = self.source_ids(text)
-        # Reduced at each step: only (B, N, L, S) is kept.
-        decoded = self._decode(
-            {"source_ids": source_ids},
-            lambda state: decoding.soft_alignment(self.model.attention(state), layer, head),
-        )
-        length = tf.reduce_max(tf.reduce_sum(tf.cast(decoded["ids"][:, 0] != PAD_ID, tf.int32), axis=1))
+        inputs = {"source_ids": self.source_ids(text)}
+
+        def kept(state):  # reduced at each step: only (B, N, L, S) is kept
+            return decoding.soft_alignment(self.model.attention(state), layer, head)
+
+        # XLA compiles one search for all signatures, which keeps no attention: it is looked at afterwards.
+        decoded = self._decode(inputs, kept if self.compiled is None else False)
+        lengths = tf.reduce_sum(tf.cast(decoded["ids"][:, 0] != PAD_ID, tf.int32), axis=1)
+        length = tf.reduce_max(tf.concat([[1], lengths], axis=0))  # of no rows as well
+        target_ids = decoded["ids"][:, 0, :length]
+        if self.compiled is None:
+            attention = decoded["attention"][:, 0, :length]
+        else:
+            attention = decoding.attention_to_source(self.model, inputs, target_ids)
+            attention = decoding.soft_alignment(attention, layer, head)
         return {
             "translation": decoded["texts"][:, 0],
-            "source_tokens": text_graphs.pieces(self.source_tokenizer, source_ids),
-            "target_tokens": text_graphs.pieces(self.target_tokenizer, decoded["ids"][:, 0, :length]),
-            "attention": tf.cast(decoded["attention"][:, 0, :length], tf.float32),
+            "source_tokens": text_graphs.pieces(self.source_tokenizer, inputs["source_ids"]),
+            "target_tokens": text_graphs.pieces(self.target_tokenizer, target_ids),
+            "attention": tf.cast(attention, tf.float32),
         }
 
     def tokens(self, source_ids: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

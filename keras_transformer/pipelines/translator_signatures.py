@@ -163,7 +163,7 @@ def warm_up(translator: Any, signatures: dict, limits: Limits) -> Iterator[tuple
     for pairs in ([short], [long], ([short, long] * 4)[: limits.max_rows]):
         yield from _requests(translator, signatures, *map(list, zip(*pairs, strict=True)))
     if translator.compiled is not None:
-        decoding = {name: function for name, function in signatures.items() if name not in ("score", "align")}
+        decoding = {name: function for name, function in signatures.items() if name != "score"}
         for texts in translator.compiled.requests(translator.source_ids):
             yield from _requests(translator, decoding, texts, texts)
 

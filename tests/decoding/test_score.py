@@ -1,5 +1,7 @@
 """Log-probabilities of given texts, and ensembles: what a search adds up is what `score` finds."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from keras import ops
@@ -82,6 +84,17 @@ def test_score_by_token_is_the_log_probability_of_each(model):
         expected = [log_softmax(logits[b, t])[token] if token != PAD else 0.0 for t, token in enumerate(row)]
         np.testing.assert_allclose(by_token[b], expected, atol=1e-5)
     np.testing.assert_allclose(sums, by_token.sum(axis=1), rtol=1e-6)
+
+
+def test_attention_to_the_source_is_what_a_search_keeps(ensemble, model):
+    found = decoding.generate_with_attention(model, SOURCE, decoding.Greedy(7))
+    expected = checks.as_array(found.attention)[:, 0]
+    for asked in (model, ensemble):  # of an ensemble the first model's
+        again = checks.as_array(decoding.attention_to_source(asked, SOURCE, found.ids[:, 0]))
+        np.testing.assert_allclose(again, expected, atol=1e-5)
+    nothing = decoding.attention_to_source(SimpleNamespace(attention_name="none"), SOURCE, found.ids[:, 0])
+    assert nothing.shape == (*expected.shape[:2], 1, 1, expected.shape[-1])
+    assert not checks.as_array(nothing).any()
 
 
 def test_padding_of_the_text_changes_nothing_and_scores_zero(model):

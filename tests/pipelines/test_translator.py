@@ -221,8 +221,20 @@ def test_attention_alone_is_that_in_a_batch(translator, found):
     np.testing.assert_allclose(attention, best.attention, atol=1e-5)
 
 
-def test_align_gives_the_same_attention_padded(translator, found):
+@pytest.mark.parametrize("is_compiled", [False, True])
+def test_align_gives_the_same_attention_padded(translator, found, is_compiled, monkeypatch):
+    searches = []
+
+    def compiled(*arguments):
+        searches.append(arguments)
+        return decoding.generate_n_best(*arguments)
+
+    if is_compiled:
+        monkeypatch.setattr(
+            translator, "compiled", lambda model, inputs, search, seed: compiled(model, inputs, search)
+        )
     aligned = translator.align(tf.constant([TEXTS[2], TEXTS[0]]), layer=1)
+    assert len(searches) == is_compiled
     for row, index in enumerate((2, 0)):
         best = found[index][0]
         assert aligned["translation"][row].numpy().decode() == best.text

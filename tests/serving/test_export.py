@@ -47,6 +47,7 @@ def test_a_version_folder_holds_what_tf_serving_reads_and_no_leftovers(exported)
         "SHA256SUMS",
         "assets.extra/samples.json",
         "assets.extra/tf_serving_warmup_requests",
+        "batching_params.pbtxt",
         "fingerprint.pb",
         "manifest.json",
         "saved_model.pb",

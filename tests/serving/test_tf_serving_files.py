@@ -17,15 +17,18 @@ import yaml
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format, wrappers_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
+from serving import batching
 from serving.limits import Limits
 
 from .conftest import REPOSITORY
 
 FOLDER = REPOSITORY / "serving" / "tf_serving"
 FIELD = descriptor_pb2.FieldDescriptorProto
+FACTS = {"limits": {"max_rows": Limits().max_rows}}
 # The fields of session_bundle_config.proto and monitoring_config.proto: tensorflow-serving-api has
 # the classes of neither. Message -> {field: (number, type, whether repeated)}.
 INT64, STRING = ".google.protobuf.Int64Value", ".google.protobuf.StringValue"
+BOOL = ".google.protobuf.BoolValue"
 MESSAGES = {
     "BatchingParameters": {
         "max_batch_size": (1, INT64, False),
@@ -35,6 +38,8 @@ MESSAGES = {
         "thread_pool_name": (5, STRING, False),
         "allowed_batch_sizes": (6, FIELD.TYPE_INT64, True),
         "pad_variable_length_inputs": (7, FIELD.TYPE_BOOL, False),
+        # The text form needs no numbers, and this one may be another in TF Serving.
+        "enable_large_batch_splitting": (8, BOOL, False),
     },
     "PrometheusConfig": {"enable": (1, FIELD.TYPE_BOOL, False), "path": (2, FIELD.TYPE_STRING, False)},
     "MonitoringConfig": {"prometheus_config": (1, ".t.PrometheusConfig", False)},
@@ -80,12 +85,14 @@ def test_the_configuration_of_models_is_read_by_tf_servings_protocol_buffer(file
     assert dict(config.version_labels) == labels and set(labels.values()) == set(versions)
 
 
-def test_the_batching_parameters_follow_tf_servings_rules():
-    found = parse("BatchingParameters", (FOLDER / "batching_parameters.txt").read_text())
-    sizes = list(found.allowed_batch_sizes)
-    assert sizes == sorted(set(sizes)) and sizes[-1] == found.max_batch_size.value
-    assert found.max_batch_size.value <= Limits().max_rows and found.num_batch_threads.value >= 1
-    assert not found.pad_variable_length_inputs
+def test_the_batching_parameters_are_those_that_versions_bring_and_threads():
+    text = (FOLDER / "batching_parameters.txt").read_text()
+    found, own = (parse("BatchingParameters", x) for x in (text, batching.parameters(["text"], FACTS)))
+    assert found.num_batch_threads.value >= 1 and not own.HasField("num_batch_threads")
+    for name in ("max_batch_size", "batch_timeout_micros", "max_enqueued_batches"):
+        assert getattr(found, name).value == getattr(own, name).value
+    assert not found.enable_large_batch_splitting.value
+    assert found.max_batch_size.value <= Limits().max_rows
     with pytest.raises(text_format.ParseError):
         parse("BatchingParameters", "max_batch_sizes { value: 3 }")
 

@@ -36,6 +36,7 @@ def test_sizes_without_the_option_are_refused():
     [
         (xla.Shapes(), pipeline(decodes=False), "`xla` compiles a search.*kind tagger"),
         (xla.Shapes(xla_lengths=[9]), pipeline(most_ids=None), "`xla_lengths` are of texts"),
+        (xla.Shapes(xla_lengths=[]), pipeline(), "`xla_lengths` must have a number of tokens.*none"),
         (xla.Shapes(xla_rows=[1, 65]), pipeline(), "`xla_rows` must be at most 64.*Received: 65"),
         (xla.Shapes(xla_lengths=[32, 41]), pipeline(), "`xla_lengths` must be at most 40.*Received: 41"),
         (xla.Shapes(xla_rows=[1, 1]), pipeline(), "`xla_rows` must be positive integers in ascending order"),
@@ -44,6 +45,13 @@ def test_sizes_without_the_option_are_refused():
 def test_shapes_that_no_request_has_are_refused(shapes, of, message):
     with pytest.raises(ValueError, match=message):
         shapes.put_into(of, "tagger", max_rows=64)
+
+
+@pytest.mark.parametrize("option", ["xla_rows", "xla_lengths"])
+def test_sizes_for_another_runtime_are_refused(option, tmp_path):
+    arguments = ["--run", "r", "--output", str(tmp_path / "o"), "--format", "onnx", f"--{option}", "[1]"]
+    with pytest.raises(ValueError, match=f"of the format onnx has no .*Received: {option}"):
+        export.main(arguments)
 
 
 def test_the_shapes_of_before_are_small_ones_and_the_longest():
