@@ -12,6 +12,7 @@ import html
 import json
 import os
 import re
+import subprocess
 import sys
 import sysconfig
 import tempfile
@@ -91,7 +92,6 @@ def run(path):
     """Runs all cells in a folder of their own; returns the outputs by the cells' ids."""
     import nbclient
     import nbformat
-    from traitlets.config import Config
 
     environment = ROOT / ".venv"
     packages = sysconfig.get_path("purelib", vars={"base": str(environment)})
@@ -110,14 +110,14 @@ def run(path):
         options = {
             "kernel_name": "python3",
             "timeout": 600,
+            "startup_timeout": 600,
             "coalesce_streams": True,
             "resources": {"metadata": {"path": folder}},
-            # No ports, which everybody on the machine could talk to.
-            "config": Config(KernelManager={"transport": "ipc"}),
         }
         client = nbclient.NotebookClient(notebook, **options)
         try:
-            client.execute(env={**os.environ, **own})
+            # Of stderr what cells write is kept; the rest is TensorFlow's start.
+            client.execute(env={**os.environ, **own}, stderr=subprocess.DEVNULL)
         except nbclient.exceptions.CellExecutionError as error:
             sys.exit(f"error: {path.name}: {COLOURS.sub('', str(error))}")
     return {cell["id"]: cell["outputs"] for cell in notebook["cells"] if cell["cell_type"] == "code"}
