@@ -34,7 +34,7 @@ help:
 	@echo "make test-slow    the slow ones, before a release"
 	@echo "make test-jax     layers, models, losses and decoding on JAX, without TensorFlow"
 	@echo "make test-torch   the same on PyTorch"
-	@echo "make docs         the documentation as a site in build/website/site"
+	@echo "make docs         the documentation as a site in build/website/site; runs its notebooks (ten minutes)"
 	@echo "make lint         ruff check and ruff format --check"
 	@echo "make format       ruff format and the fixes ruff can make"
 	@echo "make constraints  pin the newest versions that setup.py and requirements/*.in allow"
@@ -87,7 +87,7 @@ test-jax: $(STAMP_JAX)
 test-torch: $(STAMP_TORCH)
 	KERAS_BACKEND=torch $(VENV_TORCH)/bin/python -m pytest -m "not slow" $(ANY_BACKEND)
 
-docs: $(STAMP_DOCS)
+docs: $(STAMP) $(STAMP_DOCS)
 	$(VENV_DOCS)/bin/python -m website.build
 
 lint: $(STAMP)

@@ -1,8 +1,9 @@
 """The documentation as a site: `make docs`, or python -m website.build [--output FOLDER].
 
-MkDocs builds it from the pages as they lie in the repository, and from the docstrings, which are read and
-not imported. Without network, and any warning ends it: a link that leads nowhere, an anchor that is not
-there, a name without a docstring. The result, `build/website/site/VERSION/`, needs a server for files alone.
+MkDocs builds it from the pages as they lie in the repository, from the notebooks, which are run, and from the
+docstrings, which are read and not imported. Without network, and any warning ends it: a link that leads
+nowhere, an anchor that is not there, a name without a docstring; and so does a cell that fails. The result,
+`build/website/site/VERSION/`, needs a server for files alone.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import yaml
 
-from website import reference
+from website import notebooks, reference
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build/website"
@@ -48,20 +49,26 @@ def copy(name, source):
         shutil.copy(ROOT / name, source / name)
 
 
-def stage(source):
+def stage(source, outputs):
     """Puts all pages where MkDocs reads them, and the programs and folders that they link to.
 
+    Args:
+        source: the folder.
+        outputs: of the notebooks, see `notebooks.write`.
+
     Returns:
-        The pages of the models.
+        The entries of the menu for the notebooks, and the pages of the models.
     """
     shutil.rmtree(source, ignore_errors=True)
     for name in [*PAGES, *FOLDERS]:
         copy(name, source)
     shutil.copy(ROOT / "website/site.css", source / "site.css")
+    entries = notebooks.write(source / "docs/notebooks", outputs)
     for page in list(source.rglob("*.md")):
 
         def target(found, page=page):
             label, path, anchor = found.groups()
+            path = re.sub(r"\.ipynb$", ".md", path)  # the page of a notebook
             linked = (page.parent / path).resolve()
             name = linked.relative_to(source)
             if (ROOT / name).is_dir():
@@ -73,7 +80,7 @@ def stage(source):
             return f"[{label}]({path}{anchor or ''})"
 
         page.write_text(LINK.sub(target, page.read_text(encoding="utf-8")), encoding="utf-8")
-    return sorted((source / "docs/models").glob("*.md"))
+    return entries, sorted((source / "docs/models").glob("*.md"))
 
 
 def title(page):
@@ -86,11 +93,13 @@ def main(arguments=None):
     parser.add_argument("--output", type=Path, default=BUILD / "site", help="the folder that is written")
     output = parser.parse_args(arguments).output.resolve()
     source = BUILD / "source"
-    models = [{title(page): str(page.relative_to(source))} for page in stage(source)]
+    entries, pages = stage(source, notebooks.executed(BUILD / "notebooks"))
+    models = [{title(page): str(page.relative_to(source))} for page in pages]
     api = reference.write(ROOT, source)
     settings = yaml.safe_load((ROOT / "website/mkdocs.yml").read_text(encoding="utf-8"))
     about = ["docs/architecture.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]
     settings["nav"] += [
+        {"Notebooks": ["docs/notebooks.md", *entries]},
         {"Models": ["docs/models.md", *models]},
         {"API": api},
         {"Measured": "benchmarks/README.md"},

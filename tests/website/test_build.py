@@ -12,8 +12,8 @@ PYTHON = ROOT / ".venv-docs/bin/python"
 
 
 def test_pages_link_to_what_is_staged(tmp_path):
-    models = build.stage(tmp_path / "source")
-    assert {page.stem for page in models} == set(diagrams.DIAGRAMS)
+    entries, models = build.stage(tmp_path / "source", {})
+    assert entries and {page.stem for page in models} == set(diagrams.DIAGRAMS)
     pages = list((tmp_path / "source").rglob("*.md"))
     assert len(pages) > 25
     for page in pages:
