@@ -137,8 +137,7 @@ def test_nobody_reads_and_the_command_ends_quietly(capsys, monkeypatch, argument
         patch.setattr(sys, "argv", ["keras-transformer", *arguments])
         with pytest.raises(SystemExit) as end:
             commands.main()
-        # As a program that SIGPIPE ends; argparse of Python 3.11.4 and later says nothing of a line that it cannot
-        # write.
+        # As a program that SIGPIPE ends; argparse of later 3.11 says nothing of a line that it cannot write.
         silent = arguments[0] == "verify" and not is_buffered
         assert end.value.code in ((0, 141) if silent else (141,))
         sys.stdout.flush()  # what Python does in the end
