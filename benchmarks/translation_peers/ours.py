@@ -4,6 +4,7 @@ from command_line import quiet
 
 with quiet.start_up():
     import tensorflow as tf
+    import tensorflow_text  # noqa: F401  registers the tokenizers' operations
 
     from benchmarks.training_peers.keras_training import limit_threads
     from benchmarks.translation_peers import child
