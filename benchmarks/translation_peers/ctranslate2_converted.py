@@ -21,7 +21,12 @@ def make(specification):
         pieces = [tokenizer.convert_ids_to_tokens(ids) for ids in tokenizer(texts).input_ids]
         limit = specification["max_length"]
         results = translator.translate_batch(
-            pieces, beam_size=1, length_penalty=0, max_decoding_length=limit, return_scores=True
+            pieces,
+            beam_size=1,
+            length_penalty=0,
+            min_decoding_length=0,  # an end at once is an answer
+            max_decoding_length=limit,
+            return_scores=True,
         )
         ids = [tokenizer.convert_tokens_to_ids(result.hypotheses[0]) for result in results]
         texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
