@@ -45,8 +45,8 @@ def check(expected, found) -> None:
         expected: sums of the manifest; parts that it does not have are not checked.
         found: sums of the parts that are there.
     """
-    for name in found.keys() & expected.keys():
-        if expected[name] != found[name]:
+    for name in found:
+        if name in expected and expected[name] != found[name]:
             raise ValueError(
                 f"The {name} must have the sum of the certificate, {expected[name]!r:.80}. "
                 f"Received: other {name}, {found[name]}."

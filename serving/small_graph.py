@@ -24,6 +24,13 @@ def rewrite(folder) -> None:
                 captured = of_python[function.signature.name].bound_inputs
                 called_by_names = len(function.signature.input_arg) - len(captured)
             make_small(function, called_by_names)
+        # TensorFlow writes them in any order: so texts of equal tokenizers have one sum in the certificate.
+        functions = sorted(
+            meta_graph.graph_def.library.function, key=lambda function: function.signature.name
+        )
+        ordered = [type(function).FromString(function.SerializeToString()) for function in functions]
+        del meta_graph.graph_def.library.function[:]
+        meta_graph.graph_def.library.function.extend(ordered)
     path.write_bytes(saved_model.SerializeToString(deterministic=True))
     fingerprinting_utils.write_fingerprint(str(folder))
 

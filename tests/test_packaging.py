@@ -15,7 +15,7 @@ from keras_transformer_programs import PROGRAMS, installation
 from tests.source_code import LIBRARY, PACKAGES, ROOT
 
 # What is not ours and may be installed by its name.
-OTHERS = {"tensorflow", "torch==2.13.0", "numpy"}
+OTHERS = {"tensorflow", "torch==2.13.0", "numpy", "sentencepiece", "jupyterlab"}
 
 
 def test_the_constraints_name_versions_and_no_places():

@@ -45,6 +45,17 @@ def tokenizer(request, trained):
     return trained[request.param]
 
 
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(kind, marks=pytest.mark.slow) if kind in ("unigram", "bytes") else kind for kind in KINDS
+    ],
+)
+def usual(request, trained):
+    """As `tokenizer`; the second of each class before a release."""
+    return trained[request.param]
+
+
 @pytest.fixture(scope="module", params=KINDS[:2])
 def sub_words(request, trained):
     return trained[request.param]
@@ -296,7 +307,9 @@ def test_pieces_have_the_shape_of_their_ids_and_join_to_the_text(tokenizer):
 # In graphs
 
 
-def test_eager_function_and_data_set_agree(tokenizer):
+def test_eager_function_and_data_set_agree(usual):
+    tokenizer = usual
+
     def there_and_back(text):
         ids = tokenizer.tokenize(text)
         return ids.to_tensor(), tokenizer.detokenize(ids), tokenizer.id_to_piece(ids.to_tensor())
@@ -310,7 +323,9 @@ def test_eager_function_and_data_set_agree(tokenizer):
         np.testing.assert_array_equal(from_dataset, expected)
 
 
-def test_a_saved_model_carries_the_tokenizer(tokenizer, tmp_path):
+def test_a_saved_model_carries_the_tokenizer(usual, tmp_path):
+    tokenizer = usual
+
     class Echo(tf.Module):
         def __init__(self):
             super().__init__()

@@ -33,7 +33,14 @@ def assert_equal(results, expected, atol):
         np.testing.assert_allclose(result, value, atol=atol)
 
 
-@pytest.mark.parametrize("options", [{}, {"run_eagerly": False}, {"run_eagerly": False, "jit_compile": True}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        pytest.param({"run_eagerly": False}, marks=pytest.mark.slow),
+        {"run_eagerly": False, "jit_compile": True},
+    ],
+)
 def test_micro_batches_change_neither_the_loss_nor_the_update(options):
     batch = replicas.make_batch()
     whole, parts = make(), make(num_micro_batches=4, **options)

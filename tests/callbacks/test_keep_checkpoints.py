@@ -61,7 +61,7 @@ def test_a_full_disk_leaves_what_was_there(model, tmp_path, monkeypatch):
     run(KeepCheckpoints(tmp_path, last=1), model, [5])
     index = (tmp_path / INDEX_FILE).read_text()
 
-    def full(path):
+    def full(path, **_):
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 

@@ -56,7 +56,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path, monkeypatch):
     fit(make_model(), tmp_path, epochs=2)
     model, epoch = restore(tmp_path)
 
-    def full(path):
+    def full(path, **_):
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 

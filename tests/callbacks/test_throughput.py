@@ -33,7 +33,7 @@ class Turn(keras.callbacks.Callback):
         self.clock.now += 100.0
 
 
-@pytest.mark.parametrize("validates", [True, False])
+@pytest.mark.parametrize("validates", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_tokens_are_counted_over_the_time_of_the_steps(monkeypatch, validates):
     clock = Clock()
     monkeypatch.setattr("keras_transformer.callbacks.throughput.time", clock)

@@ -51,6 +51,7 @@ def test_dropout_acts_in_training_only():
     assert np.abs(logits - checks.as_array(plain(IMAGES, training=True))).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_fit_tells_rows_from_columns():
     rng = np.random.default_rng(1)
     images, labels = np.zeros((120, 6, 6, 1), "float32"), rng.integers(0, 2, 120)

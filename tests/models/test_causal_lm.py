@@ -63,6 +63,7 @@ def test_the_smallest_size_of_gpt_2_is_the_default():
     assert sizes == (12, 768, 12, 3072) and model.norm_first and model.tie_embeddings
 
 
+@pytest.mark.slow
 def test_it_learns_to_count():
     ids = np.array([[2, 4, 5, 6, 7], [2, 9, 10, 11, 12], [2, 6, 7, 8, 0]], "int32")
     labels = np.array([[4, 5, 6, 7, 3], [9, 10, 11, 12, 3], [6, 7, 8, 3, 0]], "int32")

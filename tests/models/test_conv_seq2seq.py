@@ -89,6 +89,7 @@ def test_number_of_parameters(embedding_dim, share_embeddings):
     assert model.count_params() == expected
 
 
+@pytest.mark.slow
 def test_it_learns_to_copy():
     rng = np.random.default_rng(1)
     words = rng.integers(4, SOURCE_VOCABULARY, (24, 4)).astype("int32")

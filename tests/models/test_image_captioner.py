@@ -155,7 +155,8 @@ def test_attention_of_a_search_is_a_distribution_over_the_grid_at_each_word(make
 # Training
 
 
-@pytest.mark.parametrize("make", [gru, pytest.param(transformer, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("make", [gru, transformer])
+@pytest.mark.slow
 def test_it_learns_to_say_where_the_light_is(make):
     rng = np.random.default_rng(1)
     places = rng.integers(0, 4, 96)

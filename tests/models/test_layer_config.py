@@ -90,7 +90,11 @@ def test_all_other_choices_together(name, tmp_path):
     is_saved_and_decodes(build(**MODERN), inputs, tmp_path)
 
 
-@pytest.mark.parametrize("options", [MODERN, {"positions": "relative_keys_values"}], ids=["modern", "shaw"])
+@pytest.mark.parametrize(
+    "options",
+    [pytest.param(MODERN, marks=pytest.mark.slow), {"positions": "relative_keys_values"}],
+    ids=["modern", "shaw"],
+)
 def test_beams_have_the_scores_of_whole_passes(options):
     model = checks.built(lambda: translator(**options), (INPUTS,))
     source = zoo_checks.given(INPUTS)

@@ -59,7 +59,7 @@ def translator(run):
     return Translator.from_run(run, decoding.BeamSearch(MAX_LENGTH, n_best=3))
 
 
-@pytest.mark.parametrize("weight", [0.0, 5.0])
+@pytest.mark.parametrize("weight", [5.0, pytest.param(0.0, marks=pytest.mark.slow)])
 def test_both_directions_are_weighed_by_token(translator, weight):
     found = translator.hypotheses(SOURCES)
     ranked = reranking.noisy_channel(translator, translator, SOURCES, found, weight, batch_size=2)

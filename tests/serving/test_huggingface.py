@@ -78,7 +78,13 @@ def weights(model):
     return {path: keras.ops.convert_to_numpy(value) for path, value in weight_paths(model).items()}
 
 
-@pytest.mark.parametrize("name", ["one vocabulary, sines between cosines", "two vocabularies, sines first"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "one vocabulary, sines between cosines",
+        pytest.param("two vocabularies, sines first", marks=pytest.mark.slow),
+    ],
+)
 def test_what_is_imported_again_has_the_same_logits_and_texts(name, tokenizer, other_tokenizer, tmp_path):
     sides, options = (tokenizer, tokenizer), {}
     if name.startswith("two"):

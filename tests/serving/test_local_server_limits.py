@@ -54,6 +54,7 @@ def test_what_finds_the_queue_full_is_refused_and_what_was_queued_is_answered(re
         client.close()
 
 
+@pytest.mark.slow
 def test_of_thousands_at_once_each_is_answered_or_refused():
     with served(Played(echo), threads=1, queue=3) as server:
         double = types.SimpleNamespace(client=lambda *names: Client(server.grpc, *names, retries=0))

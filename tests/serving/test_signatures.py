@@ -311,6 +311,18 @@ def test_the_warm_up_asks_each_signature_for_the_short_the_long_and_a_batch(expo
         assert short < MAX_LENGTH and longest == [MAX_LENGTH] * 2
 
 
+def test_the_command_hands_on_its_options(monkeypatch):
+    handed = []
+    monkeypatch.setattr(export, "export", lambda *arguments: handed.extend(arguments))
+    options = "--version 7 --beam 2 --n_best 2 --max_length 9 --ensemble b --layer 0 --head 1"
+    options += " --checkpoint best --max_rows 5 --keep 3 --weights int8 --test_files d e"
+    export.main(["--run", "a", "--output", "out", *options.split()])
+    search, limits = SearchOptions(beam=2, n_best=2, max_length=9), Limits(max_rows=5)
+    files = ["int8", ["d", "e"]]
+    assert handed == ["a", "out", 7, search, ["b"], 0, 1, "best", limits, 3, *files, None]
+
+
+@pytest.mark.slow
 def test_the_command_hands_on_the_search_the_ensemble_and_the_attention(run_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(manifest, "write_samples", lambda *_: None)
     common = ["--run", str(run_folder), "--output", str(tmp_path / "model"), "--max_length", "2"]

@@ -41,7 +41,7 @@ def weights_of(run):
     ("options", "epochs"),
     [
         pytest.param([], [1, 2, 3], marks=pytest.mark.slow),
-        (["--num", "2"], [2, 3]),
+        pytest.param(["--num", "2"], [2, 3], marks=pytest.mark.slow),
         pytest.param(["--select", "best", "--num", "1"], [2], marks=pytest.mark.slow),
         (["--select", "best", "--num", "2"], [2, 3]),
         (["--checkpoints", "epoch-00003.keras", "epoch-00001.keras"], [1, 3]),

@@ -98,7 +98,7 @@ def test_any_change_of_a_file_is_one_line_or_an_answer(copy, name):
     path = copy / name
     content = path.read_bytes()
 
-    @settings(max_examples={"model.keras": 15, "config.yaml": 15}.get(name, 80), deadline=None, database=None)
+    @settings(max_examples={"model.keras": 15, "config.yaml": 8}.get(name, 80), deadline=None, database=None)
     @given(changed(content))
     def check(broken):
         path.write_bytes(broken)

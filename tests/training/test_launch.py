@@ -84,6 +84,7 @@ def assert_same_training(run, expected):
         np.testing.assert_allclose(weight, other, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_two_workers_train_as_one_process(start, alone, tmp_path):
     process = start(tmp_path / "run")
     printed, _ = process.communicate(timeout=500)

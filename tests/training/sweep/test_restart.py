@@ -121,6 +121,7 @@ def test_a_budget_ends_the_sweep_after_the_running_trial_and_survives_a_kill(tmp
     assert trainings.ended[3:] == ["03", "04"]
 
 
+@pytest.mark.slow
 def test_bayesian_search_finds_what_is_good_and_tries_nothing_twice(tmp_path):
     tuner = fakes.search(fakes.make("bayesian", max_trials=12), tmp_path / "sweep", fakes.Trainings())
     values = [str(tuner.values_of(trial)) for trial in tuner.oracle.trials.values()]
