@@ -38,7 +38,7 @@ def assert_equal(results, expected, atol):
     [
         {},
         pytest.param({"run_eagerly": False}, marks=pytest.mark.slow),
-        {"run_eagerly": False, "jit_compile": True},
+        pytest.param({"run_eagerly": False, "jit_compile": True}, marks=pytest.mark.slow),
     ],
 )
 def test_micro_batches_change_neither_the_loss_nor_the_update(options):

@@ -31,6 +31,7 @@ def test_more_padding_changes_nothing():
         np.testing.assert_allclose(found[:, : expected.shape[1]], expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_it_learns_to_look_at_the_word_that_decides():
     keras.utils.set_random_seed(0)
     rng = np.random.default_rng(0)

@@ -134,15 +134,14 @@ def test_number_of_parameters(share_embeddings, embedding_dim):
     assert model.count_params() == encoder + decoder + attention + 2 * D * E + embeddings
 
 
-@pytest.mark.parametrize("make", [small, pytest.param(bottleneck, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [small, bottleneck])
 def test_model_learns_three_sentences_by_heart(make):
     zoo_checks.learns(make(hidden_dim=16), INPUTS, LABELS, epochs=40, below=0.3, rate=0.03)
 
 
-# To XLA, the others are the same loop with less in it.
-@pytest.mark.parametrize(
-    "make", [small_other, *(pytest.param(make, marks=pytest.mark.slow) for make in (small, bottleneck))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [small_other, small, bottleneck])
 def test_gradient_can_be_compiled_by_xla(make):
     model, probe = checks.shared(make, (INPUTS,)), checks.numbers(B, T, VOCABULARY)
     expected = checks.weight_gradients(model, (INPUTS,), probe)

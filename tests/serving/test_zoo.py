@@ -110,7 +110,8 @@ def test_captioners_describe_image_bytes_as_in_python(zoo_run, tmp_path, model):
     assert best["caption"] == [row[0] for row in nbest["captions"]]
 
 
-@pytest.mark.parametrize("kind", ["attention_cnn", pytest.param("vit", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["attention_cnn", "vit"])
 def test_classifiers_name_the_class_of_image_bytes_as_in_python(zoo_run, tmp_path, kind):
     run = zoo_run(kind)
     folder = export.export(run, tmp_path / "served")

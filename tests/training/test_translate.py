@@ -71,6 +71,7 @@ def test_an_argument_a_file_and_standard_input_translate_alike(
     assert by_file.splitlines()[1] == ""
 
 
+@pytest.mark.slow
 def test_both_formats_say_the_same(drawn_run, source, capsys):
     command = ["--run", str(drawn_run), "--input", str(source), "--beam", "3", "--n_best", "2"]
     command += ["--with_scores", "--with_alignments", "--layer", "1", "--head", "0", "--prefix", "20"]

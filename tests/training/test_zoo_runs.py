@@ -43,7 +43,7 @@ OWN = {
 # Kinds without a command of their own.
 ONLY_PREDICTED = {"tagger"}
 # They are trained and measured as another kind is.
-SECOND = {"conv_seq2seq", "rnn_classifier"}
+SECOND = {"rnn_classifier"}
 # Their commands are those of another kind, which is asked.
 LIKE_OTHERS = ONLY_PREDICTED | {"rnn_seq2seq", "conv_seq2seq", "vit", "rnn_classifier"}
 SEARCH = ["--beam", "1", "--max_length", "5"]
