@@ -34,7 +34,7 @@ help:
 	@echo "make test-slow    the slow ones, before a release"
 	@echo "make test-jax     layers, models, losses and decoding on JAX, without TensorFlow"
 	@echo "make test-torch   the same on PyTorch"
-	@echo "make docs         the documentation as a site in build/website/site; runs its notebooks (ten minutes)"
+	@echo "make docs         the documentation as a site in build/website/site; runs its notebooks (minutes)"
 	@echo "make lint         ruff check and ruff format --check"
 	@echo "make format       ruff format and the fixes ruff can make"
 	@echo "make constraints  pin the newest versions that setup.py and requirements/*.in allow"

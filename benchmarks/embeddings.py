@@ -11,7 +11,6 @@ The others are looked for in ENVIRONMENTS/NAME/bin/python; made, for example, by
 """
 
 import shlex
-import statistics
 import sys
 from pathlib import Path
 from typing import Literal
@@ -19,7 +18,7 @@ from typing import Literal
 import numpy as np
 
 import command_line
-from benchmarks.peers import Child, Peer
+from benchmarks.peers import Child, Peer, print_speeds
 from benchmarks.train_step import machine
 
 TORCH = "torch==2.13.0 transformers==5.24.0"
@@ -57,7 +56,7 @@ def measure(options):
     children = {}
     try:
         start_all(children, options)
-        print_speeds(children, options)
+        print_speeds(children, options.batches, options.number, options.rounds)
     finally:
         for child in children.values():
             child.end()
@@ -86,26 +85,6 @@ def start_all(children, options):
             raise ValueError(
                 f"{peer.label} must have the vectors of the others. Received: {difference:.1e} off."
             )
-
-
-def print_speeds(children, options):
-    """Asks the programs in turn, and prints medians and ratios."""
-    first = next(iter(children))
-    print(f"\n| | batch | texts/s | lowest and highest | {PEERS[first].label} is faster by |")
-    print("|---|---|---|---|---|")
-    for batch_size in options.batches:
-        number = options.number if batch_size > 1 else max(1, options.number // 5)
-        question = {"batch_size": batch_size, "number": number}
-        rounds = [
-            {key: child.ask(question) for key, child in children.items()} for _ in range(1 + options.rounds)
-        ]
-        del rounds[0]  # each shape is new then
-        for key in children:
-            speeds = [number / times[key] for times in rounds]
-            ratio = statistics.median(times[key] / times[first] for times in rounds)
-            cells = [PEERS[key].label, batch_size, f"{statistics.median(speeds):,.0f}"]
-            cells += [f"{min(speeds):,.0f} to {max(speeds):,.0f}", f"{ratio:.2f}"]
-            print("|", " | ".join(map(str, cells)), "|", flush=True)
 
 
 if __name__ == "__main__":

@@ -12,14 +12,13 @@ transformers and CTranslate2 are looked for in ENVIRONMENTS/transformers/bin/pyt
 """
 
 import shlex
-import statistics
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import command_line
-from benchmarks.peers import ROOT, Child, Peer
+from benchmarks.peers import ROOT, Child, Peer, print_speeds
 from benchmarks.train_step import machine
 from keras_transformer_programs import child
 
@@ -38,7 +37,7 @@ def main(arguments=None):
     parser.add_argument("--texts", type=Path, required=True, help="file with a text a line")
     parser.add_argument("--targets", type=Path, help="file in the other language; for random weights")
     parser.add_argument("--batches", type=list[int], default=[1, 8, 32], help="texts translated together")
-    parser.add_argument("--number", type=int, default=96, help="texts of a turn; a sixth of it, one by one")
+    parser.add_argument("--number", type=int, default=96, help="texts of a turn; a fifth of it, one by one")
     parser.add_argument("--max_length", type=int, default=40, help="tokens of the longest translation")
     parser.add_argument("--threads", type=int, default=2, help="of each program")
     parser.add_argument("--rounds", type=int, default=5, help="turns, of which the medians count")
@@ -78,7 +77,7 @@ def measure(options):
         children = {}
         try:
             start_all(children, told, options)
-            print_speeds(children, options)
+            print_speeds(children, options.batches, options.number, options.rounds)
         finally:
             for program in children.values():
                 program.end()
@@ -111,27 +110,6 @@ def start_all(children, told, options):
         for number, (a, b) in enumerate(pairs):
             if a[0] != b[0]:
                 print(f"  line {number + 1}: {a[1]:.5f} {a[0]}\n    {b[1]:.5f} {b[0]}")
-
-
-def print_speeds(children, options):
-    """Asks the programs in turn, and prints medians and ratios."""
-    first = next(iter(children))
-    print(f"\n| | batch | texts/s | lowest and highest | {PEERS[first].label} is faster by |")
-    print("|---|---|---|---|---|")
-    for batch_size in options.batches:
-        number = options.number if batch_size > 1 else max(1, options.number // 6)
-        question = {"batch_size": batch_size, "number": number}
-        rounds = [
-            {key: program.ask(question) for key, program in children.items()}
-            for _ in range(1 + options.rounds)
-        ]
-        del rounds[0]  # the first makes room
-        for key in children:
-            speeds = [number / times[key] for times in rounds]
-            ratio = statistics.median(times[key] / times[first] for times in rounds)
-            cells = [PEERS[key].label, batch_size, f"{statistics.median(speeds):.1f}"]
-            cells += [f"{min(speeds):.1f} to {max(speeds):.1f}", f"{ratio:.2f}"]
-            print("|", " | ".join(map(str, cells)), "|", flush=True)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -74,3 +75,27 @@ class Child:
         self.process.stdout.close()
         self.process.wait()
         self.errors.close()
+
+
+def print_speeds(children, batches, number, rounds):
+    """Asks programs in turn for the seconds of texts, and prints the median texts per second, and ratios.
+
+    Args:
+        children: {key: `Child`}; all are compared with the first.
+        batches: numbers of texts that go together, a row of each program for each.
+        number: texts of a turn; a fifth of it where they go one by one.
+        rounds: turns that count; one more comes before them, in which each shape is new.
+    """
+    first = next(iter(children))
+    print(f"\n| | batch | texts/s | lowest and highest | {children[first].label} is faster by |")
+    print("|---|---|---|---|---|")
+    for batch_size in batches:
+        texts = number if batch_size > 1 else max(1, number // 5)
+        question = {"batch_size": batch_size, "number": texts}
+        turns = [{key: child.ask(question) for key, child in children.items()} for _ in range(1 + rounds)][1:]
+        for key, child in children.items():
+            speeds = [texts / seconds[key] for seconds in turns]
+            ratio = statistics.median(seconds[key] / seconds[first] for seconds in turns)
+            cells = [child.label, batch_size, f"{statistics.median(speeds):,.1f}"]
+            cells += [f"{min(speeds):,.1f} to {max(speeds):,.1f}", f"{ratio:.2f}"]
+            print("|", " | ".join(map(str, cells)), "|", flush=True)

@@ -17,7 +17,7 @@ class SharedDecoding:
 
     A step has hundreds of operations. A graph would hold them for each signature, for each of its searches,
     and there for each room of the state; so it holds them for each room. TensorFlow puts what is called in
-    the place of the call before it runs: the speed is the same.
+    the place of the call before it runs.
 
     Not for XLA, which wants other operations in a step.
 

@@ -57,7 +57,8 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path, monkeypatch):
     model, epoch = restore(tmp_path)
 
     def full(path, **_):
-        path.write_bytes(b"half")
+        path.mkdir()
+        (path / "half").write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(model, "save", full)

@@ -61,6 +61,10 @@ def test_whatever_the_page_and_its_server_say_is_in_the_table():
             r'(?:say|settle|Refused)\((?:total > 1 \? )?["`]([^"`]+)["`]', path.read_text()
         ):
             said.add(quoted.replace("\\u2026", "…"))
+    for quoted in re.findall(r'Refused\(\s*\d+,\s*f?"([^"]+)"', (STATIC.parent / "keys.py").read_text()):
+        said |= {
+            re.sub(r"\{.*?\}", "0", quoted.replace("{what}", what)) for what in ("requests", "characters")
+        }
     numbers = [re.sub(r"\$\{.*?\}", "0", text) for text in said if "?" not in text]
     missing = {re.sub(r"\d+", "#", text) for text in numbers} - {
         re.sub(r"\{\d\}", "#", key) for key in read()[1]
