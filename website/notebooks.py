@@ -17,12 +17,15 @@ import sys
 import sysconfig
 import tempfile
 import time
+from concurrent import futures
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs/notebooks"
 # What notebooks import: where it has changed they are run again.
 CODE = ("keras_transformer", "keras_transformer_programs", "training", "serving", "command_line")
+# Each keeps little more than one core busy.
+AT_ONCE = 2
 LANGUAGES = {"ko": "한국어"}
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 PICTURES = {"image/svg+xml": "svg", "image/png": "png"}
@@ -71,21 +74,32 @@ def executed(kept):
     Raises:
         SystemExit: a cell failed.
     """
-    found = {}
-    for path in sorted(FOLDER.glob("*.ipynb")):
-        if language(path) is None:
-            notebook = read(path)
-            file = kept / f"{path.stem}-{digest(notebook)[:16]}.json"
-            if not file.exists():
-                start = time.monotonic()
-                outputs = run(path)
-                print(f"{path.name}: {time.monotonic() - start:.0f} s", flush=True)
-                kept.mkdir(parents=True, exist_ok=True)
-                for old in kept.glob(f"{path.stem}-*.json"):
-                    old.unlink()
-                file.write_text(json.dumps(outputs), encoding="utf-8")
-            found[path.name] = read(file)
-    return found
+    originals = [path for path in sorted(FOLDER.glob("*.ipynb")) if language(path) is None]
+    files = [kept / f"{path.stem}-{digest(read(path))[:16]}.json" for path in originals]
+    kept.mkdir(parents=True, exist_ok=True)
+    with futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        runs = [
+            pool.submit(run_and_keep, path, file)
+            for path, file in zip(originals, files, strict=True)
+            if not file.exists()
+        ]
+        try:
+            for one in futures.as_completed(runs):
+                one.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return {path.name: read(file) for path, file in zip(originals, files, strict=True)}
+
+
+def run_and_keep(path, file):
+    """Runs a notebook and writes its outputs, in place of those it had before."""
+    start = time.monotonic()
+    outputs = run(path)
+    print(f"{path.name}: {time.monotonic() - start:.0f} s", flush=True)
+    for old in file.parent.glob(f"{path.stem}-*.json"):
+        old.unlink()
+    file.write_text(json.dumps(outputs), encoding="utf-8")
 
 
 def run(path):
