@@ -58,6 +58,11 @@ def check_positive(**numbers: object) -> None:
     _check("a positive number", lambda value: is_number(value) and value > 0, numbers)
 
 
+def check_not_negative(**numbers: object) -> None:
+    """Raises unless each is a finite number, 0 or above."""
+    _check("a number, 0 or above", lambda value: is_number(value) and value >= 0, numbers)
+
+
 def check_choices(choices: Iterable[object], **values: object) -> None:
     """Raises unless each is one of the choices."""
     _check(f"one of {list(choices)}", lambda value: value in choices, values)

@@ -56,6 +56,20 @@ def smoothed_cross_entropy(labels: Tensor, logits: Tensor, label_smoothing: floa
     return ops.reshape(row_losses(flat), ops.shape(labels))
 
 
+def symmetric_divergence(first: Tensor, second: Tensor) -> Tensor:
+    """KL(p || q) + KL(q || p) = sum_v (p_v - q_v) (log p_v - log q_v) of two soft-maxes.
+
+    Args:
+        first: logits of p, (..., V).
+        second: logits of q, (..., V).
+
+    Returns:
+        float32, (...), >= 0.
+    """
+    log_p, log_q = (ops.log_softmax(ops.cast(logits, "float32"), axis=-1) for logits in (first, second))
+    return ops.sum((ops.exp(log_p) - ops.exp(log_q)) * (log_p - log_q), axis=-1)
+
+
 @keras.saving.register_keras_serializable(package="keras_transformer")
 class SmoothedCrossEntropy(keras.losses.Loss):
     """Cross-entropy with label smoothing, averaged over the tokens that are not padding.
@@ -98,6 +112,11 @@ class SmoothedCrossEntropy(keras.losses.Loss):
     def total_weight(self, y_true: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         """What the loss is the mean of, a float32 scalar: number of real tokens, or sum of weights."""
         return ops.sum(self._weights(y_true, sample_weight))
+
+    def mean(self, values: Tensor, y_true: Tensor, sample_weight: Tensor | None = None) -> Tensor:
+        """The mean of values (B, T) over what the loss is the mean of; 0 where that is nothing."""
+        weights = self._weights(y_true, sample_weight)
+        return ops.divide_no_nan(ops.sum(values * weights), ops.sum(weights))
 
     def _weights(self, y_true, sample_weight):
         weights = ops.cast(ops.not_equal(y_true, self.pad_id), "float32")

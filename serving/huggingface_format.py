@@ -211,7 +211,7 @@ def _config(model, max_length):
         "tie_word_embeddings": True,
         "dropout": model.dropout,
         "attention_dropout": model.attention_dropout,
-        "activation_dropout": 0.0,
+        "activation_dropout": model.activation_dropout,
         "is_encoder_decoder": True,
         "use_cache": True,
         "forced_eos_token_id": None,

@@ -34,6 +34,7 @@ def compile_model(model, task, total_steps: int, jit_compile: bool, num_micro_ba
         metrics=task.metrics(),
         jit_compile=jit_compile,
         num_micro_batches=num_micro_batches,
+        r_drop=config.r_drop,
     )
     # Built here, outside the first step's graph: tracing takes half the time.
     model.optimizer.build(model.trainable_variables)

@@ -27,6 +27,8 @@ class OptimizerConfig:
         clip_norm: largest norm of the gradient of all weights together; None for no clipping.
         ema_momentum: decay of the average of the weights that is kept and saved; None for no average.
         label_smoothing: probability mass spread over the vocabulary, 0 <= epsilon < 1.
+        r_drop: weight of R-Drop, which reads each batch twice and pulls both answers together; 0 for none,
+            the paper's is 5 for translation.
     """
 
     schedule: Literal["transformer", "inverse_square_root", "cosine"] = "transformer"
@@ -39,6 +41,7 @@ class OptimizerConfig:
     clip_norm: float | None = None
     ema_momentum: float | None = None
     label_smoothing: float = 0.1
+    r_drop: float = 0.0
 
 
 def no_smoothing() -> OptimizerConfig:

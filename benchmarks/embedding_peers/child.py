@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-COMPARED = 32  # texts whose vectors are shown
+COMPARED = 1000  # texts whose vectors are shown, in batches of 32
 
 
 def serve(make):
@@ -31,7 +31,7 @@ def serve(make):
     specification = json.loads(sys.argv[1])
     texts = Path(specification["texts"]).read_text(encoding="utf-8").splitlines()
     embed = make(specification)
-    print(json.dumps({"vectors": embed(texts[:COMPARED], COMPARED).tolist()}), file=answers)
+    print(json.dumps({"vectors": embed(texts[:COMPARED], 32).tolist()}), file=answers)
     for line in sys.stdin:
         question = json.loads(line)
         start = time.perf_counter()

@@ -1,4 +1,6 @@
-"""This project's embedder, of a run folder. Variants: "list", "calls": one of `embed` for each batch."""
+"""This project's embedder, of a run folder. Variants: "list", "xla", "calls": one of `embed` for each batch."""
+
+import functools
 
 from command_line import quiet
 
@@ -11,6 +13,8 @@ with quiet.start_up():
 def make(specification):
     limit_threads(specification["threads"])
     embed = pipelines.load(specification["run"]).embed
+    if specification["variant"] == "xla":
+        return functools.partial(embed, jit_compile=True)
     return child.one_by_one(embed) if specification["variant"] == "calls" else embed
 
 

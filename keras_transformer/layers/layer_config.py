@@ -38,6 +38,8 @@ class LayerConfig:
         norm_epsilon: added to the variance.
         dropout: probability of dropping one value of a sub-layer's output [P_drop], 0 <= p < 1.
         attention_dropout: probability of dropping one attention weight, 0 <= p < 1.
+        activation_dropout: probability of dropping one inner value of the feed-forward network, behind its
+            activation, 0 <= p < 1.
 
     Raises:
         ValueError: a value is out of range, or there is none of this name.
@@ -58,6 +60,7 @@ class LayerConfig:
     norm_epsilon: float = 1e-6
     dropout: float = 0.0
     attention_dropout: float = 0.0
+    activation_dropout: float = 0.0
 
     def __post_init__(self):
         arguments.check_sizes(num_heads=self.num_heads, intermediate_dim=self.intermediate_dim)
@@ -71,7 +74,11 @@ class LayerConfig:
                 "`num_heads` must be a multiple of `num_key_value_heads`. "
                 f"Received: num_heads={self.num_heads}, num_key_value_heads={self.num_key_value_heads}."
             )
-        arguments.check_rates(dropout=self.dropout, attention_dropout=self.attention_dropout)
+        arguments.check_rates(
+            dropout=self.dropout,
+            attention_dropout=self.attention_dropout,
+            activation_dropout=self.activation_dropout,
+        )
         arguments.check_positive(norm_epsilon=self.norm_epsilon)
         arguments.check_choices(NORMS, normalization=self.normalization)
         arguments.check_choices((None, *NORMS), qk_norm=self.qk_norm)
@@ -125,6 +132,7 @@ class LayerFields(KerasFields, total=False):
     norm_epsilon: float
     dropout: float
     attention_dropout: float
+    activation_dropout: float
 
 
 def split_fields(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -76,8 +76,15 @@ class TransformerLayer(TakesLayerConfig, KeepsQuantization, arguments.KnownArgum
         return self._sublayer(name, attention)
 
     def _feed_forward(self):
-        options = {"use_bias": self.use_bias, "dtype": self.dtype_policy, "name": "network"}
-        return self._sublayer("feed_forward", feed_forward(self.intermediate_dim, self.activation, **options))
+        network = feed_forward(
+            self.intermediate_dim,
+            self.activation,
+            dropout=self.activation_dropout,
+            use_bias=self.use_bias,
+            dtype=self.dtype_policy,
+            name="network",
+        )
+        return self._sublayer("feed_forward", network)
 
     def _sublayer(self, name, layer):
         sublayer = Sublayer(

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_transformer import arguments
+from keras_transformer import arguments, losses
 from keras_transformer.types import Tensor
 
 
@@ -25,7 +25,7 @@ class TokenMeanTrainer:
     number of rows. Reported losses and losses of `evaluate` are weighted like this over the epoch too.
     """
 
-    def compile(self, *args: Any, num_micro_batches: int = 1, **kwargs: Any) -> None:
+    def compile(self, *args: Any, num_micro_batches: int = 1, r_drop: float = 0.0, **kwargs: Any) -> None:
         """As `keras.Model.compile`, and:
 
         Args:
@@ -33,18 +33,32 @@ class TokenMeanTrainer:
                 for one update: less memory for the same step. The rows of a batch (on one replica) must be a
                 multiple of it. It takes the place of Keras's `gradient_accumulation_steps`, which
                 averages over micro-batches and not over tokens.
+            r_drop: alpha of R-Drop (Liang et al. 2021, section 2.2), >= 0. A step reads each row twice, with
+                other draws of dropout, and pulls the two distributions p, q of each token together:
+                L = (L_p + L_q) / 2 + alpha / 4 (KL(p || q) + KL(q || p)), half of the paper's, so that 0 is
+                the loss alone. It takes twice the time. The logged loss of the training includes it; metrics
+                are of p. Evaluation is as without.
 
         Raises:
-            ValueError: `num_micro_batches` is not a positive integer, or is more than 1 on a backend that is
-                not TensorFlow, or together with `gradient_accumulation_steps`.
+            ValueError: `num_micro_batches` is not a positive integer, or `r_drop` not a number from 0 on; one
+                of them is used on a backend that is not TensorFlow; `num_micro_batches` together with
+                `gradient_accumulation_steps`; or `r_drop` with a loss that is not
+                `losses.SmoothedCrossEntropy`, from logits.
         """
         arguments.check_sizes(num_micro_batches=num_micro_batches)
-        if num_micro_batches > 1 and keras.backend.backend() != "tensorflow":
-            raise ValueError(
-                "`num_micro_batches` above 1 needs the TensorFlow backend. "
-                f"Received: num_micro_batches={num_micro_batches} on {keras.backend.backend()}."
-            )
+        arguments.check_not_negative(r_drop=r_drop)
+        for name, value, least in (("num_micro_batches", num_micro_batches, 1), ("r_drop", r_drop, 0)):
+            if value > least and keras.backend.backend() != "tensorflow":
+                raise ValueError(
+                    f"`{name}` above {least} needs the TensorFlow backend. "
+                    f"Received: {name}={value} on {keras.backend.backend()}."
+                )
         super().compile(*args, **kwargs)
+        if r_drop and not isinstance(self.loss, losses.SmoothedCrossEntropy):
+            raise ValueError(
+                "`r_drop` above 0 needs the loss `losses.SmoothedCrossEntropy`. "
+                f"Received: r_drop={r_drop}, loss={self.loss!r}."
+            )
         accumulates = getattr(self.optimizer, "gradient_accumulation_steps", None)
         if num_micro_batches > 1 and accumulates:
             raise ValueError(
@@ -52,11 +66,14 @@ class TokenMeanTrainer:
                 f"Received: {num_micro_batches} and {accumulates}."
             )
         self.num_micro_batches = num_micro_batches
+        self.r_drop = r_drop
         self.step_statistics = StepStatistics()
 
     def get_compile_config(self) -> dict[str, Any] | None:
         config = super().get_compile_config()
-        return {**config, "num_micro_batches": self.num_micro_batches} if config else config
+        if not config:
+            return config
+        return {**config, "num_micro_batches": self.num_micro_batches, "r_drop": self.r_drop}
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         self.compile(**keras.saving.deserialize_keras_object(config))
@@ -171,14 +188,27 @@ class TokenMeanTrainer:
     def _loss(self, data, training):
         """The mean loss of a micro-batch on this replica; enters it and the metrics into the logs."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        predictions = self(x, training=training)
-        loss = self.compute_loss(x, y, predictions, sample_weight, training=training)
-        loss = loss * _num_replicas()  # Keras divides by it
+        if training and self.r_drop:
+            predictions, loss = self._read_twice(x, y, sample_weight)
+        else:
+            predictions = self(x, training=training)
+            loss = self.compute_loss(x, y, predictions, sample_weight, training=training)
+            loss = loss * _num_replicas()  # Keras divides by it
         for metric in self.metrics:
             if metric.name == "loss":
                 metric.update_state(loss, sample_weight=_total_weight(self, data))
         self.compute_metrics(x, y, predictions, sample_weight)
         return loss
+
+    def _read_twice(self, x, y, sample_weight):
+        """R-Drop: the first reading's logits, and the loss of both readings."""
+        given = [_twice(values) for values in (x, y)]
+        weights = None if sample_weight is None else _twice(sample_weight)
+        logits = self(given[0], training=True)
+        loss = self.compute_loss(*given, logits, weights, training=True) * _num_replicas()
+        first, second = ops.split(logits, 2)
+        divergences = losses.symmetric_divergence(first, second)
+        return first, loss + self.r_drop / 4 * self.loss.mean(divergences, y, sample_weight)
 
 
 class StepStatistics:
@@ -242,6 +272,11 @@ def _split(data, count):
             return tf.reshape(array, tf.concat([[count, rows // count], tf.shape(array)[1:]], axis=0))
 
     return keras.tree.map_structure(split, data)
+
+
+def _twice(values):
+    """Each array (B, ...) as (2 B, ...): all rows, and all rows again."""
+    return keras.tree.map_structure(lambda array: ops.concatenate([array, array]), values)
 
 
 def _state(variables, values):

@@ -23,6 +23,10 @@ with needs("text"):
     import tensorflow as tf
 
 
+# Of shapes that XLA compiles: lengths are multiples of it.
+LENGTH_STEP = 8
+
+
 class TextEmbedder(Pipeline):
     """Vectors of texts, near to each other if the texts mean nearly the same; can be exported as it is.
 
@@ -56,6 +60,16 @@ class TextEmbedder(Pipeline):
         self.max_length = max_length
         self._embed = tf.function(
             self.__call__, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False
+        )
+
+        self._token_ids = tf.function(
+            self.token_ids, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False
+        )
+        self._compiled = tf.function(
+            lambda ids: self.model({"token_ids": ids}, training=False),
+            input_signature=[tf.TensorSpec([None, None], tf.int32)],
+            autograph=False,
+            jit_compile=True,
         )
 
     @classmethod
@@ -95,12 +109,16 @@ class TextEmbedder(Pipeline):
         start, end = (tf.fill([ids.nrows(), 1], x) for x in (self.tokenizer.start_id, self.tokenizer.end_id))
         return tf.concat([start, ids, end], axis=1).to_tensor(PAD_ID)
 
-    def embed(self, texts: str | bytes | Iterable[str | bytes], batch_size: int = 32) -> np.ndarray:
+    def embed(
+        self, texts: str | bytes | Iterable[str | bytes], batch_size: int = 32, jit_compile: bool = False
+    ) -> np.ndarray:
         """The vectors of texts, texts of similar length together, and a batch for each core at a time.
 
         Args:
             texts: str or UTF-8 bytes: one, or any iterable of them.
             batch_size: texts embedded together, >= 1.
+            jit_compile: whether XLA compiles the model, for each number of texts (a power of 2) and length (a
+                multiple of 8 tokens) when it first comes, which takes seconds; texts one by one are faster.
 
         Returns:
             float32, (N, D), in the order of `texts`; of one text that is not in a list, (D,).
@@ -109,13 +127,14 @@ class TextEmbedder(Pipeline):
             ValueError: `texts` holds something else than strings, or `batch_size` is out of range.
         """
         if isinstance(texts, str | bytes):
-            return self.embed([texts], batch_size)[0]
+            return self.embed([texts], batch_size, jit_compile)[0]
         arguments.check_sizes(batch_size=batch_size)
         texts = as_list(texts)
         order = sorted(range(len(texts)), key=lambda number: len(texts[number]))
         batches = [order[first : first + batch_size] for first in range(0, len(order), batch_size)]
         found = np.zeros((len(texts), self.model.encoder.hidden_dim), "float32")
-        run = self._embed.get_concrete_function()  # traced in this thread
+        # Traced in this thread.
+        run = self._embed_compiled if jit_compile else self._embed.get_concrete_function()
 
         def embed_rows(rows):
             found[rows] = run(tf.constant([texts[row] for row in rows], tf.string)).numpy()
@@ -127,3 +146,12 @@ class TextEmbedder(Pipeline):
             with ThreadPoolExecutor(os.cpu_count()) as pool:
                 list(pool.map(embed_rows, batches))
         return found
+
+    def _embed_compiled(self, text):
+        """As `__call__`, by one of few programs: with copies of texts and padding behind the ids."""
+        ids = self._token_ids(text)
+        rows, length = ids.shape
+        missing = min(-length % LENGTH_STEP, self.max_length - length)
+        numbers = np.arange(1 << (rows - 1).bit_length())
+        ids = tf.gather(tf.pad(ids, [[0, 0], [0, missing]], constant_values=PAD_ID), numbers % rows)
+        return self._compiled(ids)[:rows]

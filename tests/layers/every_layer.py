@@ -139,7 +139,7 @@ def drawn(name, shapes, seed=0, dtype=None):
 SIZES = """channels embedding_dim filters hidden_dim intermediate_dim kernel_size key_dim max_length
     num_classes num_heads num_layers num_segments output_dim patch_size reduction source_vocabulary_size units
     target_vocabulary_size value_dim vocabulary_size window num_buckets max_distance""".split()
-RATES = ("dropout", "attention_dropout")
+RATES = ("dropout", "attention_dropout", "activation_dropout")
 POSITIVE = ("norm_epsilon", "max_wavelength", "scale", "logits_scale")
 INNER = ("attention", "layer", "score")  # layers
 BAD = {

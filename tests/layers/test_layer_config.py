@@ -20,6 +20,7 @@ OTHERS = {
     "norm_epsilon": 1e-3,
     "dropout": 0.2,
     "attention_dropout": 0.3,
+    "activation_dropout": 0.4,
 }
 
 

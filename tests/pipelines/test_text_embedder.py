@@ -32,6 +32,20 @@ def test_one_text_and_lists_in_any_batches_have_the_same_vectors(embedder):
     assert embedder.embed([]).shape == (0, 6)
 
 
+def test_programs_that_xla_compiles_are_few_and_give_the_same(embedder, monkeypatch):
+    shapes = set()
+    compiled = embedder._compiled
+    monkeypatch.setattr(embedder, "_compiled", lambda ids: shapes.add(tuple(ids.shape)) or compiled(ids))
+    vectors = embedder.embed(TEXTS)
+    np.testing.assert_allclose(embedder.embed(TEXTS[0], jit_compile=True), vectors[0], atol=1e-6)
+    assert shapes == {(1, 8)}
+    for number in (1, 3):
+        found = embedder.embed(TEXTS[:number], batch_size=number, jit_compile=True)
+        np.testing.assert_allclose(found, vectors[:number], atol=1e-6)
+    np.testing.assert_allclose(embedder.embed(TEXTS, 3, jit_compile=True), vectors, atol=1e-6)
+    assert shapes == {(1, 8), (4, 8), (2, 9)} and embedder.embed([], jit_compile=True).shape == (0, 6)
+
+
 def test_batches_are_embedded_beside_each_other(embedder, monkeypatch):
     met = threading.Barrier(2, timeout=20)  # of one alone: BrokenBarrierError
     run = embedder._embed.get_concrete_function()

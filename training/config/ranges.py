@@ -36,6 +36,7 @@ RANGES = {
     "optimizer.clip_norm": ABOVE_0,
     "optimizer.ema_momentum": SHARE,
     "optimizer.label_smoothing": SHARE,
+    "optimizer.r_drop": Range("finite and at least 0", lambda x: 0 <= x < math.inf),
     "fit.epochs": POSITIVE,
     "fit.steps_per_epoch": POSITIVE,
     "fit.seed": Range("an integer from 0 to 4,294,967,295", lambda x: 0 <= x < 2**32),
@@ -86,6 +87,7 @@ RANGES = {
     "model.window": POSITIVE,
     "model.dropout": SHARE,
     "model.attention_dropout": SHARE,
+    "model.activation_dropout": SHARE,
     "model.masked": PART,
 }
 # Lists, each of whose numbers has the range.

@@ -72,6 +72,7 @@ def _config(source):
             norm_epsilon=1e-5,
             dropout=source.value("dropout", float, 0.1),
             attention_dropout=source.value("attention_dropout", float, 0.0),
+            activation_dropout=source.value("activation_dropout", float, 0.0),
             share_embeddings=source.value("share_encoder_decoder_embeddings", bool, True),
             embedding_scale=None if source.value("scale_embedding", bool, False) else 1.0,
             use_logits_bias=True,

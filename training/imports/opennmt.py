@@ -47,7 +47,7 @@ CATALOG = {
 WITH_END = ("ScalingNmtEnDe", "ScalingNmtEnFr")
 SPECIAL = ("<blank>", "<s>", "</s>")
 UNKNOWN = "<unk>"
-OPTIONS = ("num_heads", "activation", "dropout", "attention_dropout")
+OPTIONS = ("num_heads", "activation", "dropout", "attention_dropout", "ffn_dropout")
 SOURCE, TARGET = (f"model/examples_inputter/{name}_inputter/embedding" for name in ("features", "labels"))
 LOGITS = "model/decoder/output_layer/kernel"
 NONE = re.compile("(?!)")
@@ -200,6 +200,7 @@ def _config(source, told, model_name, tensors, controls):
             norm_epsilon=1e-3,
             dropout=source.value("dropout", float, 0.1),
             attention_dropout=source.value("attention_dropout", float, 0.1),
+            activation_dropout=source.value("ffn_dropout", float, 0.1),
             share_embeddings=TARGET not in tensors,
             use_logits_bias=True,
             tie_logits=LOGITS not in tensors,

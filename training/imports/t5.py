@@ -96,6 +96,7 @@ def _config(source, is_tied):
             norm_epsilon=source.value("layer_norm_epsilon", float, 1e-6),
             dropout=dropout,
             attention_dropout=dropout,
+            activation_dropout=dropout,
             share_embeddings=True,
             embedding_scale=1.0,
             use_logits_bias=True,

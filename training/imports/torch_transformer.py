@@ -171,6 +171,7 @@ def _config(source, tensors, prefix, positions, **options):
             norm_epsilon=source.value("layer_norm_eps", float, 1e-5),
             dropout=source.value("dropout", float, 0.1),
             attention_dropout=source.value("dropout", float, 0.1),
+            activation_dropout=source.value("dropout", float, 0.1),
             embedding_scale=None if source.value("scale_embedding", bool) else 1.0,
             use_logits_bias=True,
             reads_source_end=_controls(source)["end"],

@@ -27,6 +27,7 @@ class TransformerLayersConfig:
         norm_epsilon: added to the variance.
         dropout: probability of dropping a value of a sub-layer's output or an embedding [P_drop].
         attention_dropout: probability of dropping an attention weight.
+        activation_dropout: probability of dropping an inner value of a feed-forward network.
     """
 
     num_heads: int = 8
@@ -44,6 +45,7 @@ class TransformerLayersConfig:
     norm_epsilon: float = 1e-6
     dropout: float = 0.1
     attention_dropout: float = 0.0
+    activation_dropout: float = 0.0
 
     @property
     def learns_positions(self) -> bool:
