@@ -1,4 +1,4 @@
-"""This project's embedder, of a run folder. Variants: "list", "xla", "calls": one of `embed` for each batch."""
+"""This project's embedder, of a run folder. Variants: "list", "xla", "calls": `embed` for each batch."""
 
 import functools
 
