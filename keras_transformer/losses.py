@@ -113,9 +113,12 @@ class SmoothedCrossEntropy(keras.losses.Loss):
         """What the loss is the mean of, a float32 scalar: number of real tokens, or sum of weights."""
         return ops.sum(self._weights(y_true, sample_weight))
 
-    def mean(self, values: Tensor, y_true: Tensor, sample_weight: Tensor | None = None) -> Tensor:
-        """The mean of values (B, T) over what the loss is the mean of; 0 where that is nothing."""
+    def divergence(
+        self, y_true: Tensor, first: Tensor, second: Tensor, sample_weight: Tensor | None = None
+    ) -> Tensor:
+        """The mean of `symmetric_divergence` over what the loss is the mean of; a float32 scalar."""
         weights = self._weights(y_true, sample_weight)
+        values = symmetric_divergence(first, second)
         return ops.divide_no_nan(ops.sum(values * weights), ops.sum(weights))
 
     def _weights(self, y_true, sample_weight):

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_transformer import arguments, losses
+from keras_transformer import arguments
 from keras_transformer.types import Tensor
 
 
@@ -54,7 +54,7 @@ class TokenMeanTrainer:
                     f"Received: {name}={value} on {keras.backend.backend()}."
                 )
         super().compile(*args, **kwargs)
-        if r_drop and not isinstance(self.loss, losses.SmoothedCrossEntropy):
+        if r_drop and not hasattr(self.loss, "divergence"):
             raise ValueError(
                 "`r_drop` above 0 needs the loss `losses.SmoothedCrossEntropy`. "
                 f"Received: r_drop={r_drop}, loss={self.loss!r}."
@@ -207,8 +207,7 @@ class TokenMeanTrainer:
         logits = self(given[0], training=True)
         loss = self.compute_loss(*given, logits, weights, training=True) * _num_replicas()
         first, second = ops.split(logits, 2)
-        divergences = losses.symmetric_divergence(first, second)
-        return first, loss + self.r_drop / 4 * self.loss.mean(divergences, y, sample_weight)
+        return first, loss + self.r_drop / 4 * self.loss.divergence(y, first, second, sample_weight)
 
 
 class StepStatistics:

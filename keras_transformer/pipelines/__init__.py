@@ -3,6 +3,8 @@
     translator = pipelines.load("runs/dates")
     translator.translate("3 février 1987")
 
+or, trained already (`presets.names()`), `pipelines.from_preset("dates")`.
+
 Each is a class in a module of its own, `keras_transformer.pipelines.translator.Translator`, ... They need
 TensorFlow, whose graphs they can be exported as.
 """
@@ -11,6 +13,7 @@ import importlib
 from pathlib import Path
 from typing import Any
 
+from keras_transformer.pipelines import presets
 from keras_transformer.saving import run_files
 
 # Kind of model, as a run folder names it -> module here, and class in it.
@@ -59,3 +62,17 @@ def load(run_folder: str | Path, search: Any = None, checkpoint: str | None = No
         raise ValueError(f"`search` is for what decodes. Received: {search}, for {run_folder}.")
     given = {} if search is None else {"search": search}
     return pipeline.from_run(run_folder, checkpoint=checkpoint, **given)
+
+
+def from_preset(name: str, search: Any = None) -> Any:
+    """One that was trained already: a `Translator`, a `TextGenerator`, ..., by what the preset is.
+
+    Args:
+        name: one of `presets.names()`. Nothing is downloaded.
+        search: see `load`.
+
+    Raises:
+        ModuleNotFoundError: the package of the presets is not installed.
+        ValueError: there is no such preset, or a file of it was changed.
+    """
+    return load(presets.folder(name), search)

@@ -8,6 +8,7 @@ import keras
 
 from keras_transformer import decoding, tokenizers
 from keras_transformer.installation import needs
+from keras_transformer.pipelines import presets
 from keras_transformer.pipelines.compiled_search import CompiledSearch
 from keras_transformer.pipelines.guards import Limits
 from keras_transformer.pipelines.shared_decoding import SharedDecoding
@@ -78,6 +79,20 @@ class Pipeline(tf.Module):
             ValueError: the folder is no run folder of such a model, or there is no such checkpoint.
         """
         return cls._from_run(run_folder, checkpoint, cls.run_arguments)
+
+    @classmethod
+    def from_preset(cls, name: str, **options: Any) -> Self:
+        """Loads one that was trained already, see `presets.names`; nothing is downloaded.
+
+        Args:
+            name: of the preset.
+            **options: further arguments of `from_run`, such as `search`.
+
+        Raises:
+            ModuleNotFoundError: the package of the presets is not installed.
+            ValueError: there is no such preset, it is another kind of model, or a file of it was changed.
+        """
+        return cls.from_run(presets.folder(name), **options)
 
     @classmethod
     def run_arguments(cls, folder: Path) -> dict[str, Any]:

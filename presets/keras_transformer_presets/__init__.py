@@ -1,0 +1,1 @@
+"""Small trained models: data alone. `keras_transformer.pipelines.presets` finds and checks them."""
