@@ -22,6 +22,7 @@ COMMANDS = {
     "evaluate": ("training.evaluate", "measures a run: BLEU, chrF, TER, perplexity, ..."),
     "predict": ("training.predict", "uses a run, whatever it is of"),
     "translate": ("training.translate", "translates texts with a run"),
+    "synthesize": ("training.synthesize", "makes training pairs of texts that a run translates"),
     "score": ("training.score", "log-probabilities of translations that are given"),
     "generate": ("training.generate", "continues texts with a language model"),
     "fill": ("training.fill", "fills gaps with a masked language model"),

@@ -1,5 +1,7 @@
 """What the configuration of the data stands for."""
 
+from dataclasses import replace
+
 import pytest
 
 from training.run_config import TokenizerConfig
@@ -35,6 +37,30 @@ def test_training_pairs_come_from_all_corpora_and_others_from_the_main_one(data)
     assert pairs_of(data, "train") == [(b"ab", b"cd"), (b"ef", b"gh"), (b"xy", b"vw")]
     assert pairs_of(data, "validation") == [(b"ab", b"gh")]
     assert load_pairs(data, "test") is None
+
+
+def test_a_tag_is_in_front_of_the_sources_of_its_corpus(data):
+    tagged = replace(data, also=[replace(data.also[0], tag="+")])
+    assert pairs_of(tagged, "train") == [(b"ab", b"cd"), (b"ef", b"gh"), (b"+ xy", b"vw")]
+    assert pairs_of(tagged, "validation") == [(b"ab", b"gh")]
+    both = replace(tagged, tag="-")
+    assert pairs_of(both, "train")[::2] == [(b"- ab", b"cd"), (b"+ xy", b"vw")]
+    assert pairs_of(both, "validation") == [(b"- ab", b"gh")]
+
+
+def test_a_tag_must_be_one_piece_of_the_vocabulary(data):
+    def prepare(tag, kind="code_points"):
+        config = TranslationConfig(
+            data=replace(data, also=[replace(data.also[0], tag=tag)]),
+            tokenizer=TokenizersConfig(TokenizerConfig(kind)),
+        )
+        return data_stage.prepare(config)
+
+    prepare("+")
+    for tag, pieces in (("<b>", "< b >"), ("a b", "a .* b")):
+        rule = r"`data.also\[0\].tag` must be a word that is one piece of the source's vocabulary"
+        with pytest.raises(ValueError, match=f"{rule}. Received: '{tag}', which is {pieces}"):
+            prepare(tag)
 
 
 def test_the_tokenizers_know_the_characters_of_all_corpora(data):

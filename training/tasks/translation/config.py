@@ -22,6 +22,8 @@ class CorpusConfig:
             any other name for one that is left out.
         num_examples: for dates: number of training pairs.
         weight: how often a pair is seen in a pass, above 0: 2 is twice, 0.5 in every second pass.
+        tag: word in front of each source, one piece of the vocabulary: of pairs that a model made, or the
+            language to write. Of the main corpus, validation and test sources have it, too.
     """
 
     name: str
@@ -32,6 +34,7 @@ class CorpusConfig:
     columns: list[str] | str = field(default_factory=lambda: ["source", "target"])
     num_examples: int = 40_000
     weight: float = 1.0
+    tag: str = ""
 
     def __post_init__(self):
         make_lists(self, "train", "columns")

@@ -36,7 +36,7 @@ def load(config: DataConfig) -> list:
 
 
 def _load_one(config: CorpusConfig, split: str, files):
-    return datasets.load(
+    pairs = datasets.load(
         config.name,
         split,
         source=config.source_language,
@@ -46,6 +46,30 @@ def _load_one(config: CorpusConfig, split: str, files):
         columns=config.columns,
         num_examples=config.num_examples,
     )
+    if not config.tag:
+        return pairs
+    import tensorflow as tf
+
+    return pairs.map(lambda source, target: (tf.strings.join([f"{config.tag} ", source]), target))
+
+
+def check_tags(config: DataConfig, tokenizer) -> None:
+    """Raises ValueError unless each corpus's tag is one piece of the source's vocabulary.
+
+    A model cannot tell the tag from a word of its sources otherwise; of a sub-word vocabulary that is trained
+    on these corpora it is one piece, if there are some hundred pairs with it.
+    """
+    for name, corpus in (("data", config), *((f"data.also[{i}]", x) for i, x in enumerate(config.also))):
+        if not corpus.tag:
+            continue
+        pieces = [
+            piece.decode() for piece in tokenizer.id_to_piece(tokenizer.tokenize([corpus.tag])).to_list()[0]
+        ]
+        if len(pieces) != 1 or len(corpus.tag.split()) != 1:
+            raise ValueError(
+                f"`{name}.tag` must be a word that is one piece of the source's vocabulary. "
+                f"Received: {corpus.tag!r}, which is {' '.join(pieces)}."
+            )
 
 
 def make_tokenizers(config: TokenizersConfig, pairs) -> Any:

@@ -91,6 +91,7 @@ class Translation(Task):
         filters = pipeline.Filters(data.max_length)
         weights = augmentation = None
         if split == "train":
+            corpora.check_tags(data, source_tokenizer)
             # What is measured on stays as it is.
             augmentation = pipeline.Augmentation.of(config.augmentation, source_tokenizer, target_tokenizer)
             weights = [corpus.weight for corpus in (data, *data.also)]
