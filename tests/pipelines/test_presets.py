@@ -6,6 +6,7 @@ import shutil
 import zipfile
 
 import h5py
+import numpy as np
 import pytest
 
 from keras_transformer import pipelines
@@ -65,6 +66,19 @@ def test_numbers_are_read_and_a_search_may_be_given():
     translator = Translator.from_preset("numbers", search=Greedy(max_length=8))
     assert translator.translate(["four hundred and twelve", "ninety-nine"]) == ["412", "99"]
     assert translator.search == Greedy(max_length=8)
+
+
+def test_plays_are_likelier_than_the_same_words_backwards():
+    from keras_transformer import losses
+
+    generator = TextGenerator.from_preset("shakespeare")
+    text = "KING RICHARD III:\nWhat is the matter, my good lord?\n"
+    found = []
+    for each in (text, text[::-1]):
+        ids = generator.tokenizer.tokenize([each]).to_tensor()
+        logits = generator.model({"target_ids": ids[:, :-1]})
+        found.append(float(np.mean(losses.smoothed_cross_entropy(ids[:, 1:], logits))))
+    assert found[0] < 1.6 < 3 < found[1]
 
 
 def test_another_kind_is_refused():
