@@ -1,5 +1,7 @@
 """One loaded SavedModel of the local test double, and the errors that requests for it are refused with."""
 
+import re
+
 import grpc
 import tensorflow as tf
 import tensorflow_text  # noqa: F401  registers the ops of the tokenizers
@@ -10,6 +12,12 @@ CODES = {code.value[0]: code for code in grpc.StatusCode}
 WARM_UP_FILE = "assets.extra/tf_serving_warmup_requests"
 MAX_WARM_UP = 1000
 DEFAULT_SIGNATURE = "serving_default"
+
+
+# What TensorFlow adds to a message where Python calls it.
+PYTHONS_WORDS = re.compile(
+    r"\AGraph execution error:\n\n(?:Detected at node .*\n)*(?:<stack traces unavailable>\n)?| \[Op:\w+\]\Z"
+)
 
 
 class StatusError(Exception):
@@ -30,7 +38,7 @@ def of_model(error) -> StatusError:
     if isinstance(error, StatusError):
         return error
     if isinstance(error, tf.errors.OpError):
-        code, message = CODES[error.error_code].name, error.message
+        code, message = CODES[error.error_code].name, PYTHONS_WORDS.sub("", error.message)
     else:
         code = "INVALID_ARGUMENT" if isinstance(error, ValueError | TypeError) else "UNKNOWN"
         message = f"{error}" or type(error).__name__
