@@ -18,7 +18,7 @@ import json
 import os
 from collections import Counter
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import command_line
 from command_line import lines, quiet
@@ -179,11 +179,13 @@ class Place:
     """
 
     def __init__(self, options):
+        from keras_transformer.saving.checkpoints import checkpoint_path
+
         self.output = options.output
         self.path = options.output.with_name(f"{options.output.name}.place")
         asked = {name: str(value) for name, value in options.as_dict().items() if name != "batch_size"}
         asked["weights"] = {
-            str(run): _sums(run, options.checkpoint) for run in (options.run, *options.ensemble)
+            run: _sum(checkpoint_path(run, options.checkpoint)) for run in (options.run, *options.ensemble)
         }
         asked["texts"] = _sum(options.input)
         self.asked = asked
@@ -198,7 +200,9 @@ class Place:
         os.truncate(self.output, self.size)
 
     def _go_on(self):
-        told = json.loads(self.path.read_text(encoding="utf-8"))
+        from keras_transformer.saving.run_files import read_json
+
+        told = read_json(self.path)
         different = [name for name, value in self.asked.items() if told["asked"].get(name) != value]
         if different:
             then, now = (asked.get(different[0]) for asked in (told["asked"], self.asked))
@@ -235,12 +239,6 @@ class Place:
     def _write(self):
         told = {"asked": self.asked, "chunks": self.chunks, "bytes": self.size, "counts": self.counts}
         atomic.write_text(self.path, json.dumps(told, indent=1))
-
-
-def _sums(run, checkpoint) -> Any:
-    from keras_transformer.saving.checkpoints import checkpoint_path
-
-    return _sum(checkpoint_path(Path(run), checkpoint))
 
 
 def _sum(path) -> str:

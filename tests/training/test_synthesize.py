@@ -119,6 +119,12 @@ def test_what_was_begun_otherwise_or_is_whole_is_refused(shouted, tmp_path, monk
     ):
         shouted(output)
     output.write_bytes(content)
+    place = tmp_path / "pairs.tsv.place"
+    told = place.read_text()
+    place.write_text(told[:-5])
+    with pytest.raises(ValueError, match=r"pairs\.tsv\.place must hold JSON"):
+        shouted(output)
+    place.write_text(told)
     shouted(output)
     with pytest.raises(ValueError, match="The file of the pairs must not exist"):
         shouted(output)
