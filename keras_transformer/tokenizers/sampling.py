@@ -8,6 +8,7 @@ segmentations of a word; the draws are Python's own, the same everywhere.
 import itertools
 import math
 import random
+import re
 from functools import lru_cache
 
 from keras_transformer.installation import needs
@@ -19,7 +20,7 @@ NUM_SEGMENTATIONS = 64
 CACHED_WORDS = 2**16
 SPACE = "\u2581"
 # SentencePiece's numbers for kinds of models and of pieces.
-_BPE, _NORMAL = 2, 1
+_BPE, _NORMAL, _USER_DEFINED = 2, 1, 4
 
 
 class SubwordSampler:
@@ -61,6 +62,10 @@ class SubwordSampler:
         self._scores = [piece.score for piece in proto.pieces]
         # A merge is known by what it makes; the trainer found the one of the highest score first.
         self._merges = {piece.piece: -piece.score for piece in proto.pieces if piece.type == _NORMAL}
+        symbols = [re.escape(piece.piece) for piece in proto.pieces if piece.type == _USER_DEFINED]
+        self._symbols = (
+            re.compile(f"({'|'.join(sorted(symbols, key=len, reverse=True))})") if symbols else None
+        )
         # Words come normalised: they must not be so twice.
         proto.normalizer_spec.Clear()
         proto.normalizer_spec.add_dummy_prefix = False
@@ -77,8 +82,13 @@ class SubwordSampler:
         return [self._ids_of(text, draws) for text in as_list(texts)]
 
     def _ids_of(self, text: str, draws: random.Random) -> list[int]:
-        words = self._normalize(text).split(SPACE)[1:]  # each begins with a space, the first too
-        return list(itertools.chain.from_iterable(self._draw(SPACE + word, draws) for word in words))
+        ids = []
+        for word in self._normalize(text).split(SPACE)[1:]:  # each begins with a space, the first too
+            # Of a split every second part is a symbol, which is whole.
+            parts = [SPACE + word] if self._symbols is None else self._symbols.split(SPACE + word)
+            for place, part in enumerate(parts):
+                ids += [self._ids[part]] if place % 2 else self._draw(part, draws) if part else []
+        return ids
 
     def _merged(self, word: str, draws: random.Random) -> list[int]:
         pieces, merges, alpha, draw = list(word), self._merges, self.alpha, draws.random

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import io
+import itertools
 import re
 import weakref
 from collections.abc import Iterable
@@ -98,6 +99,7 @@ class SentencePieceTokenizer(tf.Module):
         model_type: str = "bpe",
         lowercase: bool = False,
         character_coverage: float = 1.0,
+        symbols: Iterable[str] = (),
     ) -> "SentencePieceTokenizer":
         """Trains a model on `sentences`; the same sentences give the same model.
 
@@ -110,6 +112,9 @@ class SentencePieceTokenizer(tf.Module):
             character_coverage: share of the text's characters that get a piece of their own,
                 0 < c <= 1; the rest is spelt in bytes. 0.9995 suits languages of several thousand
                 characters.
+            symbols: words that are one piece each, wherever they stand, and that no rule normalises: tags.
+                None begins another.
+
         Raises:
             ValueError: an argument is not as said above, no sentence has text, or the sentences
                 allow only a larger or smaller vocabulary (the message names the bound).
@@ -129,6 +134,13 @@ class SentencePieceTokenizer(tf.Module):
                 "`character_coverage` must be above 0 and at most 1. "
                 f"Received: character_coverage={character_coverage}."
             )
+        symbols = list(dict.fromkeys(symbols))
+        are_words = all(isinstance(symbol, str) and [symbol] == symbol.split() for symbol in symbols)
+        # In which of two a text then begins, BPE and unigram decide otherwise.
+        if not are_words or any(one.startswith(other) for one, other in itertools.permutations(symbols, 2)):
+            raise ValueError(
+                f"`symbols` must be words, none of which begins another. Received: symbols={symbols!r}."
+            )
         model = io.BytesIO()
         try:
             sentencepiece.SentencePieceTrainer.train(
@@ -139,6 +151,7 @@ class SentencePieceTokenizer(tf.Module):
                 normalization_rule_name="nmt_nfkc_cf" if lowercase else "nmt_nfkc",
                 character_coverage=character_coverage,
                 byte_fallback=True,
+                user_defined_symbols=symbols,
                 pad_id=PAD_ID,
                 unk_id=UNKNOWN_ID,
                 bos_id=START_ID,

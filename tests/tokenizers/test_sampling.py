@@ -48,6 +48,27 @@ def test_without_randomness_the_ids_are_those_of_the_graph(kind, tokenizer):
     assert sampled == tokenizer.tokenize(texts).to_list()
 
 
+def test_symbols_are_one_piece_wherever_they_stand_and_however_it_is_drawn(kind):
+    symbols = ["<BT>", "<+>"]
+    made = SentencePieceTokenizer.train(SENTENCES, 319, model_type=kind, lowercase=True, symbols=symbols)
+    texts = ["<BT> Ein Mann", "x<BT>y <bt> <+>", "Zwei <BT>", *SENTENCES, *ODD]
+    ids = made.tokenize(texts).to_list()
+    assert made.sampler(NO_RANDOMNESS[kind]).sample(texts, seed=1) == ids
+    pieces = [[piece.decode() for piece in row] for row in made.id_to_piece(made.tokenize(texts)).to_list()]
+    assert pieces[0][:2] == ["\u2581", "<BT>"] and pieces[1].count("<BT>") == pieces[1].count("<+>") == 1
+    for row in made.sampler(0.9 if kind == "bpe" else 0.0).sample(["<BT> Ein Mann"] * 20, seed=2):
+        assert row[:2] == ids[0][:2]
+    assert made.detokenize([ids[0]]).numpy()[0].decode() == "<BT> ein mann"
+
+
+@pytest.mark.parametrize("symbols", [["two words"], [""], [3], ["<BT>", "<BT>+"]])
+def test_a_symbol_must_be_a_word(symbols):
+    with pytest.raises(
+        ValueError, match="`symbols` must be words, none of which begins another. Received: symbols="
+    ):
+        SentencePieceTokenizer.train(SENTENCES, 319, symbols=symbols)
+
+
 def test_without_randomness_the_ids_of_multi30k_are_those_of_the_graph(kind, data_folder):
     folder = data_folder("multi30k")
     train, texts = (

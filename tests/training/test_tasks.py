@@ -63,6 +63,16 @@ def test_a_tag_must_be_one_piece_of_the_vocabulary(data):
             prepare(tag)
 
 
+def test_sub_words_that_are_trained_have_the_tags(data):
+    tagged = replace(data, also=[replace(data.also[0], tag="<BT>")], tag="<2en>", max_length=16)
+    config = TranslationConfig(data=tagged, tokenizer=TokenizersConfig(TokenizerConfig("bpe", 1000)))
+    tokenizer = data_stage.prepare(config).task.tokenizers["source"]
+    for tag in ("<BT>", "<2en>"):
+        assert tokenizer.id_to_piece(tokenizer.tokenize([tag])).to_list() == [
+            ["\u2581".encode(), tag.encode()]
+        ]
+
+
 def test_the_tokenizers_know_the_characters_of_all_corpora(data):
     config = TokenizersConfig(TokenizerConfig("code_points"))
     source, target = make_tokenizers(config, load_pairs(data, "train"))

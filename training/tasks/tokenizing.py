@@ -1,16 +1,21 @@
 """Tokenizers that a training makes for itself."""
 
+from collections.abc import Sequence
+
 from keras_transformer import tokenizers
 from training.run_config import TokenizerConfig
 
 
-def train_tokenizer(config: TokenizerConfig, sentences, name: str = "tokenizer") -> tokenizers.Tokenizer:
+def train_tokenizer(
+    config: TokenizerConfig, sentences, name: str = "tokenizer", symbols: Sequence[str] = ()
+) -> tokenizers.Tokenizer:
     """A tokenizer trained on these texts; of few texts the vocabulary is as large as they allow.
 
     Args:
         config: see `TokenizerConfig`.
         sentences: list of str.
         name: of the configuration's part, for messages.
+        symbols: words that are to be one piece of a sub-word vocabulary.
 
     Raises:
         ValueError: the texts need a larger vocabulary, there is no text, or the tokenizer is an imported one.
@@ -26,7 +31,7 @@ def train_tokenizer(config: TokenizerConfig, sentences, name: str = "tokenizer")
     while True:
         try:
             made = tokenizers.SentencePieceTokenizer.train(
-                sentences, size, model_type=config.kind, lowercase=config.lowercase
+                sentences, size, model_type=config.kind, lowercase=config.lowercase, symbols=symbols
             )
         except tokenizers.VocabularySizeError as error:
             # The bound that the trainer names may itself be a little too high.

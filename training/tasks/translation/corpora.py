@@ -2,10 +2,13 @@
 
 import functools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from training import datasets, measured_data
 from training.tasks.translation.config import CorpusConfig, DataConfig, TokenizersConfig
+
+SPACE = "\u2581"  # in pieces of SentencePiece
 
 
 def load_pairs(config: DataConfig, split: str) -> Any:
@@ -56,8 +59,7 @@ def _load_one(config: CorpusConfig, split: str, files):
 def check_tags(config: DataConfig, tokenizer) -> None:
     """Raises ValueError unless each corpus's tag is one piece of the source's vocabulary.
 
-    A model cannot tell the tag from a word of its sources otherwise; of a sub-word vocabulary that is trained
-    on these corpora it is one piece, if there are some hundred pairs with it.
+    A model cannot tell the tag from a word of its sources otherwise.
     """
     for name, corpus in (("data", config), *((f"data.also[{i}]", x) for i, x in enumerate(config.also))):
         if not corpus.tag:
@@ -65,19 +67,20 @@ def check_tags(config: DataConfig, tokenizer) -> None:
         pieces = [
             piece.decode() for piece in tokenizer.id_to_piece(tokenizer.tokenize([corpus.tag])).to_list()[0]
         ]
-        if len(pieces) != 1 or len(corpus.tag.split()) != 1:
+        if [piece for piece in pieces if piece != SPACE] not in ([corpus.tag], [f"{SPACE}{corpus.tag}"]):
             raise ValueError(
                 f"`{name}.tag` must be a word that is one piece of the source's vocabulary. "
                 f"Received: {corpus.tag!r}, which is {' '.join(pieces)}."
             )
 
 
-def make_tokenizers(config: TokenizersConfig, pairs) -> Any:
+def make_tokenizers(config: TokenizersConfig, pairs, tags: Sequence[str] = ()) -> Any:
     """Trains the tokenizers on the training pairs.
 
     Args:
         config: see `TokenizersConfig`.
         pairs: tf.data.Dataset of (source, target) strings.
+        tags: words of the sources that are one piece of a sub-word vocabulary each.
 
     Returns:
         Source and target tokenizer; the same object if the vocabulary is joint.
@@ -88,10 +91,10 @@ def make_tokenizers(config: TokenizersConfig, pairs) -> Any:
     sources = [text.decode("utf-8") for source, _ in batches for text in source]
     targets = [text.decode("utf-8") for _, target in batches for text in target]
     if config.target is None:
-        joint = train_tokenizer(config.source, sources + targets, "tokenizer.source")
+        joint = train_tokenizer(config.source, sources + targets, "tokenizer.source", tags)
         return joint, joint
     return (
-        train_tokenizer(config.source, sources, "tokenizer.source"),
+        train_tokenizer(config.source, sources, "tokenizer.source", tags),
         train_tokenizer(config.target, targets, "tokenizer.target"),
     )
 

@@ -43,7 +43,9 @@ class Translation(Task):
         if self.config.data.prepared is not None:
             self.load_tokenizers(Path(self.config.data.prepared))
             return
-        sides = corpora.make_tokenizers(self.config.tokenizer, self.examples["train"])
+        data = self.config.data
+        tags = [corpus.tag for corpus in (data, *data.also) if corpus.tag]
+        sides = corpora.make_tokenizers(self.config.tokenizer, self.examples["train"], tags)
         self.tokenizers = dict(zip(("source", "target"), sides, strict=True))
 
     def load_tokenizers(self, folder) -> None:
