@@ -95,10 +95,11 @@ def synthesize(options, search) -> None:
         from keras_transformer.pipelines.text_seeds import TextSeeds
         from keras_transformer.pipelines.translator import Translator
     with lines.reader(path=str(options.input)) as texts:
+        check_encoding(options.input)
         translator = Translator.from_run(options.run, search, options.ensemble, options.checkpoint)
         place = Place(options)
         # As they stand in the pairs.
-        texts = (lines.one_line(text.decode("utf-8", "replace")) for text in texts)
+        texts = (lines.one_line(text.decode("utf-8")) for text in texts)
         seeds, chunks = TextSeeds(search), lines.chunks(texts, CHUNK)
         for skipped in itertools.islice(chunks, place.chunks):
             seeds(skipped)
@@ -106,6 +107,18 @@ def synthesize(options, search) -> None:
             results = translator.hypotheses(chunk, options.batch_size, seeds=seeds(chunk))
             place.add(made(translator, chunk, results, options))
     place.end()
+
+
+def check_encoding(path: Path) -> None:
+    """Raises ValueError unless every line is UTF-8: signs in the place of letters would teach nothing."""
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise ValueError(
+                    f"`input` must be UTF-8. Received: {path}, line {number}: {line.strip()[:40]!r}."
+                ) from error
 
 
 def made(translator, texts, results, options) -> list[tuple[str | None, str]]:

@@ -155,7 +155,10 @@ def test_a_text_is_no_output_for_itself_and_must_be_text(shouted, tmp_path):
     (tmp_path / "in.txt").write_bytes("über\n".encode("utf-16"))
     with pytest.raises(ValueError, match="must be UTF-8, and not compressed. Received: .*UTF-16"):
         shouted(tmp_path / "pairs.tsv")
-    assert not (tmp_path / "pairs.tsv").exists()
+    (tmp_path / "in.txt").write_bytes(b"good\n\xfcber\n")
+    with pytest.raises(ValueError, match=r"must be UTF-8. Received: .*in.txt, line 2: b'\\xfcber'"):
+        shouted(tmp_path / "pairs.tsv")
+    assert [path.name for path in tmp_path.iterdir()] == ["in.txt"]
 
 
 class Options:
