@@ -1,8 +1,8 @@
 """The keys or values of the positions decoded so far, (B, H, L, K), as a state of static length."""
 
-import keras
 from keras import ops
 
+from keras_transformer.layers.loops import in_loop
 from keras_transformer.types import Tensor
 
 
@@ -13,28 +13,13 @@ def write(heads: Tensor, new: Tensor, index: int | Tensor) -> Tensor:
     all of the state. XLA compiles the scatter only, and ONNX knows no other; Keras's `slice_update` would be
     an operation of XLA alone.
     """
-    if _is_in_plain_loop():
+    if in_loop(compiled=False):
         return _updated_slice(heads, new, index)
     batch_size, num_heads, length, width = ops.shape(heads)
     rows = ops.arange(batch_size * num_heads)[:, None] * length + (index + ops.arange(new.shape[2]))
     flat = ops.reshape(heads, (-1, width))
     flat = ops.scatter_update(flat, ops.reshape(rows, (-1, 1)), ops.reshape(new, (-1, width)))
     return ops.reshape(flat, (-1, num_heads, length, width))
-
-
-def _is_in_plain_loop():
-    """Whether this is the body of a loop that TensorFlow runs without XLA."""
-    if keras.backend.backend() != "tensorflow":
-        return False
-    import tensorflow as tf
-    from tensorflow.python.ops import control_flow_util, control_flow_util_v2  # no public names
-
-    graph = tf.compat.v1.get_default_graph()
-    if control_flow_util.GraphOrParentsInXlaContext(graph):
-        return False
-    while graph is not None and not control_flow_util_v2.in_while_loop_defun(graph):
-        graph = getattr(graph, "outer_graph", None)
-    return graph is not None
 
 
 def _updated_slice(heads, new, index):

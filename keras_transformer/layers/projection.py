@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_transformer.layers.loops import in_loop
 from keras_transformer.types import Tensor
 
 
@@ -31,15 +32,30 @@ class HeadsProjection(keras.layers.EinsumDense):
         kernel = self.kernel
         inner, outer = kernel.shape[: self._inner_rank], kernel.shape[self._inner_rank :]
         rows = ops.reshape(inputs, (-1, math.prod(inner)))
-        x = ops.matmul(rows, ops.reshape(kernel, (math.prod(inner), math.prod(outer))))
-        if self.bias is not None:
-            x = ops.add(x, ops.reshape(self.bias, (-1,)))
+        matrix = ops.reshape(kernel, (math.prod(inner), math.prod(outer)))
+        if self._inner_rank == 1 and self.bias is not None and in_loop(compiled=True):
+            x = _with_bias_as_row(rows, matrix, self.bias)
+        else:
+            x = ops.matmul(rows, matrix)
+            if self.bias is not None:
+                x = ops.add(x, ops.reshape(self.bias, (-1,)))
         x = ops.reshape(x, (*leading_sizes(inputs, len(inputs.shape) - self._inner_rank), *outer))
         return x if self.activation is None else self.activation(x)
 
     def quantize(self, mode: str | None = None, type_check: bool = True, config: Any = None) -> None:
         # Keras refuses subclasses, whose `call` it does not know. This one is the einsum of its base.
         super().quantize(mode, type_check=False, config=config)
+
+
+def _with_bias_as_row(rows, matrix, bias):
+    """rows @ matrix + bias, as [rows, 1] @ [matrix; bias].
+
+    For one row XLA on CPUs makes the reshape of the kernel a part of the product, which then goes down its
+    columns value by value. The matrix with the bias is no reshape, and XLA makes it once, before the loop.
+    """
+    ones = ops.ones_like(rows[:, :1])
+    matrix = ops.concatenate([matrix, ops.reshape(bias, (1, -1))], axis=0)
+    return ops.matmul(ops.concatenate([rows, ones], axis=1), matrix)
 
 
 def leading_sizes(x: Tensor, count: int) -> tuple[Any, ...]:
