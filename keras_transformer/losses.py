@@ -59,6 +59,8 @@ def smoothed_cross_entropy(labels: Tensor, logits: Tensor, label_smoothing: floa
 def symmetric_divergence(first: Tensor, second: Tensor) -> Tensor:
     """KL(p || q) + KL(q || p) = sum_v (p_v - q_v) (log p_v - log q_v) of two soft-maxes.
 
+    The regularisation of R-Drop (Liang et al. 2021, section 2.2), twice.
+
     Args:
         first: logits of p, (..., V).
         second: logits of q, (..., V).

@@ -12,7 +12,6 @@ filters name; how many is said at the end. After an interruption the same comman
 comes twice. docs/data.md says how a training mixes such pairs with others.
 """
 
-import hashlib
 import itertools
 import json
 import os
@@ -27,7 +26,7 @@ from training import atomic, run_folder, run_lock
 from training.options import add_batch_size, check_batch_size
 from training.tasks.translation import Translation
 
-# Texts between two places to go on from.
+# Texts between two writes of the progress.
 CHUNK = 1024
 # Words of the longest phrase whose repetitions are looked for.
 MAX_PHRASE = 4
@@ -97,16 +96,16 @@ def synthesize(options, search) -> None:
     with lines.reader(path=str(options.input)) as texts:
         check_encoding(options.input)
         translator = Translator.from_run(options.run, search, options.ensemble, options.checkpoint)
-        place = Place(options)
+        progress = Progress(options)
         # As they stand in the pairs.
         texts = (lines.one_line(text.decode("utf-8")) for text in texts)
         seeds, chunks = TextSeeds(search), lines.chunks(texts, CHUNK)
-        for skipped in itertools.islice(chunks, place.chunks):
+        for skipped in itertools.islice(chunks, progress.chunks):
             seeds(skipped)
         for chunk in chunks:
             results = translator.hypotheses(chunk, options.batch_size, seeds=seeds(chunk))
-            place.add(made(translator, chunk, results, options))
-    place.end()
+            progress.add(make_pairs(translator, chunk, results, options))
+    progress.end()
 
 
 def check_encoding(path: Path) -> None:
@@ -121,7 +120,7 @@ def check_encoding(path: Path) -> None:
                 ) from error
 
 
-def made(translator, texts, results, options) -> list[tuple[str | None, str]]:
+def make_pairs(translator, texts, results, options) -> list[tuple[str | None, str]]:
     """(Line of the pair, "pairs"), or (None, why it is left out), for each translation of each text."""
     rows = [
         (text, lines.one_line(hypothesis.text), hypothesis.score)
@@ -140,13 +139,13 @@ def made(translator, texts, results, options) -> list[tuple[str | None, str]]:
     )
     found = []
     for text, translation, score, *sizes in zip(asked, written, scores, asked_lengths, lengths, strict=True):
-        reason = fault(text, translation, score, sizes, options)
+        reason = rejection(text, translation, score, sizes, options)
         pair = (translation, text) if options.translation == "source" else (text, translation)
         found.append((None, reason) if reason else ("\t".join(pair), "pairs"))
     return found
 
 
-def fault(text, translation, score, lengths, options) -> str | None:
+def rejection(text, translation, score, lengths, options) -> str | None:
     """Why a pair is left out; None if it is not.
 
     Args:
@@ -181,8 +180,8 @@ def most_repeats(words: list[str]) -> int:
     return most
 
 
-class Place:
-    """How far a file of pairs has come: beside it, until it is whole, OUTPUT.place.
+class Progress:
+    """How far a file of pairs has come: beside it, until it is whole, OUTPUT.progress.
 
     Args:
         options: the command's.
@@ -193,14 +192,15 @@ class Place:
 
     def __init__(self, options):
         from keras_transformer.saving.checkpoints import checkpoint_path
+        from keras_transformer.saving.run_files import sha256
 
         self.output = options.output
-        self.path = options.output.with_name(f"{options.output.name}.place")
+        self.path = options.output.with_name(f"{options.output.name}.progress")
         asked = {name: str(value) for name, value in options.as_dict().items() if name != "batch_size"}
         asked["weights"] = {
-            run: _sum(checkpoint_path(run, options.checkpoint)) for run in (options.run, *options.ensemble)
+            run: sha256(checkpoint_path(run, options.checkpoint)) for run in (options.run, *options.ensemble)
         }
-        asked["texts"] = _sum(options.input)
+        asked["texts"] = sha256(options.input)
         self.asked = asked
         self.chunks, self.size, self.counts = 0, 0, Counter()
         if self.path.exists():
@@ -216,6 +216,12 @@ class Place:
         from keras_transformer.saving.run_files import read_json
 
         told = read_json(self.path)
+        missing = {"asked", "chunks", "bytes", "counts"} - told.keys()
+        if missing:
+            raise ValueError(
+                f"{self.path} must say what was asked and done; remove it and {self.output} to begin anew. "
+                f"Received: it without {', '.join(sorted(missing))}."
+            )
         different = [name for name, value in self.asked.items() if told["asked"].get(name) != value]
         if different:
             then, now = (asked.get(different[0]) for asked in (told["asked"], self.asked))
@@ -252,11 +258,6 @@ class Place:
     def _write(self):
         told = {"asked": self.asked, "chunks": self.chunks, "bytes": self.size, "counts": self.counts}
         atomic.write_text(self.path, json.dumps(told, indent=1))
-
-
-def _sum(path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 if __name__ == "__main__":

@@ -4,13 +4,12 @@ Their folders lie in a package of their own, `keras_transformer_presets`, which 
 else: installed from presets/ of a clone, or found there. Nothing is downloaded.
 """
 
-import hashlib
 import importlib.util
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from keras_transformer.saving.run_files import read_json
+from keras_transformer.saving.run_files import read_json, sha256
 
 PACKAGE = "keras_transformer_presets"
 CLONE = Path(__file__).resolve().parents[2] / "presets" / PACKAGE
@@ -52,7 +51,7 @@ def folder(name: str) -> Path:
             f"Received: {found}, missing or more: {', '.join(sorted(there ^ sums.keys()))}."
         )
     for file, expected in sums.items():
-        received = hashlib.sha256((found / file).read_bytes()).hexdigest()
+        received = sha256(found / file)
         if received != expected:
             raise ValueError(
                 f"A preset's file must have the SHA-256 {expected}, or it was changed. "

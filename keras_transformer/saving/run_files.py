@@ -1,5 +1,6 @@
 """The small files of a run folder, read by people who may have changed them: what is wrong names the file."""
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable
@@ -34,6 +35,12 @@ def read_json(path: StrPath, kind: type[dict] | type[list] = dict) -> Any:
         name = {dict: "a JSON object", list: "a JSON list"}[kind]
         raise ValueError(f"{path} must hold {name}. Received: a {type(value).__name__}.")
     return value
+
+
+def sha256(path: StrPath) -> str:
+    """SHA-256 of a file, in hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def flush_to_disk(path: StrPath) -> None:

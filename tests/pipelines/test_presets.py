@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 import zipfile
 
@@ -14,6 +15,7 @@ from keras_transformer.pipelines import presets
 from keras_transformer.pipelines.text_generator import TextGenerator
 from keras_transformer.pipelines.translator import Translator
 from tests.source_code import ROOT
+from training import translate
 
 MEGABYTES = 40
 NAMES = list(json.loads((presets.CLONE / presets.INDEX).read_text(encoding="utf-8")))
@@ -53,8 +55,16 @@ def test_each_is_whole_in_half_precision_and_says_what_it_is(name, tmp_path):
     assert f"`{name}`" in (ROOT / "docs/presets.md").read_text(encoding="utf-8")
 
 
-def test_dates_are_read():
-    translator = pipelines.from_preset("dates")
+def test_the_page_and_the_readme_do_what_they_say(capsys, monkeypatch):
+    page, readme = ((ROOT / name).read_text(encoding="utf-8") for name in ("docs/presets.md", "README.md"))
+    names = {}
+    exec(re.search(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE).group(1), names)
+    translator = names["translator"]
+    assert capsys.readouterr().out == f"{presets.names()}\n"
+    monkeypatch.chdir(ROOT)
+    command = re.search(r"^\.venv/bin/keras-transformer translate (.*)$", readme, re.MULTILINE).group(1)
+    translate.main(shlex.split(command))
+    assert capsys.readouterr().out == "2031-03-05\n"
     asked = ["среда, 5 марта 2031 г.", "5 mars 2031", "2031년 3월 5일", "March 5, 2031"]
     assert translator.translate(asked) == ["2031-03-05"] * 4
     assert translator.model.weights[0].dtype == "float32"

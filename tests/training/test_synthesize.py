@@ -80,7 +80,7 @@ def test_an_interrupted_file_ends_as_one_that_was_not(shouted, tmp_path, monkeyp
     def dies(path, text):
         places.append(json.loads(text)["chunks"])
         if len(places) == dies.at:
-            raise KeyboardInterrupt  # behind the pairs, before the place
+            raise KeyboardInterrupt  # behind the pairs, before the progress
         write(path, text)
 
     monkeypatch.setattr(synthesize.atomic, "write_text", dies)
@@ -104,7 +104,7 @@ def test_an_interrupted_file_ends_as_one_that_was_not(shouted, tmp_path, monkeyp
 def test_what_was_begun_otherwise_or_is_whole_is_refused(shouted, tmp_path, monkeypatch):
     output = tmp_path / "pairs.tsv"
     with monkeypatch.context() as patch:
-        patch.setattr(synthesize.Place, "end", lambda self: None)
+        patch.setattr(synthesize.Progress, "end", lambda self: None)
         shouted(output)
     with pytest.raises(ValueError, match=r"with other options or files: beam\. .*Received: None then, 2 now"):
         shouted(output, "--beam", "2")
@@ -119,10 +119,13 @@ def test_what_was_begun_otherwise_or_is_whole_is_refused(shouted, tmp_path, monk
     ):
         shouted(output)
     output.write_bytes(content)
-    place = tmp_path / "pairs.tsv.place"
+    place = tmp_path / "pairs.tsv.progress"
     told = place.read_text()
     place.write_text(told[:-5])
-    with pytest.raises(ValueError, match=r"pairs\.tsv\.place must hold JSON"):
+    with pytest.raises(ValueError, match=r"pairs\.tsv\.progress must hold JSON"):
+        shouted(output)
+    place.write_text("{}")
+    with pytest.raises(ValueError, match="Received: it without asked, bytes, chunks, counts"):
         shouted(output)
     place.write_text(told)
     shouted(output)
@@ -181,7 +184,7 @@ class Options:
     ],
 )
 def test_each_filter_leaves_out_what_it_names(text, translation, score, lengths, reason):
-    assert synthesize.fault(text, translation, score, lengths, Options) == reason
+    assert synthesize.rejection(text, translation, score, lengths, Options) == reason
 
 
 @pytest.mark.parametrize(

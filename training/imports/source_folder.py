@@ -1,18 +1,15 @@
 """A folder of somebody else's model: what says how it is made, a tokenizer's files, weights."""
 
-import hashlib
 import re
 from pathlib import Path
 from typing import Any
 
-from keras_transformer.saving.run_files import read_json
+from keras_transformer.saving.run_files import read_json, sha256
 
 CONFIG_FILE = "config.json"
 # What says, in a folder of OpenNMT-tf, which checkpoint is the newest; such a folder is told by it.
 CHECKPOINT_FILE = "checkpoint"
 LICENCE = re.compile(r"(LICEN[CS]E|COPYING)(\.\w+)?", re.IGNORECASE)
-# Bytes of a file at a time.
-PART = 2**20
 
 
 class SourceFolder:
@@ -115,7 +112,7 @@ class SourceFolder:
             "folder": self.path.resolve().name,
             "model_type": self.config["model_type"],
             "licence": self._licence(),
-            "sha256": {name: _sha256(path) for name, path in sorted(self.read_files.items())},
+            "sha256": {name: sha256(path) for name, path in sorted(self.read_files.items())},
         }
 
     def _licence(self):
@@ -129,11 +126,3 @@ class SourceFolder:
                 return line.group(1).strip("\"' ")[:80]
         files = sorted(path.name for path in self.path.iterdir() if LICENCE.fullmatch(path.name))
         return files[0] if files else None
-
-
-def _sha256(path):
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while part := file.read(PART):
-            digest.update(part)
-    return digest.hexdigest()

@@ -8,8 +8,6 @@ from typing import Any
 from training import datasets, measured_data
 from training.tasks.translation.config import CorpusConfig, DataConfig, TokenizersConfig
 
-SPACE = "\u2581"  # in pieces of SentencePiece
-
 
 def load_pairs(config: DataConfig, split: str) -> Any:
     """The pairs of a split, tf.data.Dataset of (source, target) strings; None if it was not configured.
@@ -61,6 +59,8 @@ def check_tags(config: DataConfig, tokenizer) -> None:
 
     A model cannot tell the tag from a word of its sources otherwise.
     """
+    from keras_transformer.tokenizers.sampling import SPACE
+
     for name, corpus in (("data", config), *((f"data.also[{i}]", x) for i, x in enumerate(config.also))):
         if not corpus.tag:
             continue
