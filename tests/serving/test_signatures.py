@@ -289,7 +289,7 @@ def test_where_hypotheses_are_missing_the_score_is_the_lowest_number():
     assert ask(functions["tokens"], inputs)["target_ids"][0][3] == [PAD_ID]
 
 
-def test_the_warm_up_asks_each_signature_for_the_short_the_long_and_a_batch(exported, loaded):
+def test_the_warm_up_asks_each_signature_for_a_batch_the_long_and_the_short(exported, loaded):
     asked = {name: [] for name in ALL}
     for record in tf.data.TFRecordDataset(str(exported / saved_model.WARM_UP_FILE)):
         request = prediction_log_pb2.PredictionLog.FromString(record.numpy()).predict_log.request
@@ -303,11 +303,11 @@ def test_the_warm_up_asks_each_signature_for_the_short_the_long_and_a_batch(expo
             length = inputs["source_ids"].shape[1]
         asked[request.model_spec.signature_name].append((batch_size, length))
     assert {name: [size for size, _ in sizes] for name, sizes in asked.items()} == dict.fromkeys(
-        ALL, [1, 1, 8]
+        ALL, [8, 1, 1]
     )
     # The longest fill the source: pieces and the end token.
     for name in ("align", "tokens"):
-        short, *longest = (length for _, length in asked[name])
+        *longest, short = (length for _, length in asked[name])
         assert short < MAX_LENGTH and longest == [MAX_LENGTH] * 2
 
 
