@@ -71,10 +71,22 @@ def train_by_keras_alone(strategy):
         return train(strategy)
 
 
+def train_by_r_drop(strategy=None):
+    """With a divergence that is no zero, though nothing is dropped: the loss of the first reading."""
+
+    def divergence(self, y, first, second, weights):
+        return self(y, first, weights)
+
+    with mock.patch.object(losses.SmoothedCrossEntropy, "divergence", divergence):
+        return train(strategy, r_drop=3.0)
+
+
 WAYS = {
     "one device": lambda _: train(),
     "two devices": train,
     "two devices, two micro-batches": lambda strategy: train(strategy, num_micro_batches=2),
+    "one device, R-Drop": lambda _: train_by_r_drop(),
+    "two devices, R-Drop": train_by_r_drop,
     "two devices, Keras alone": train_by_keras_alone,
 }
 

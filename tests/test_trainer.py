@@ -185,9 +185,22 @@ def test_two_devices_do_what_one_does(warm_python):
         warm_python, "one device", "two devices", "two devices, two micro-batches"
     ).values()
     for two in others:
-        for name in ("loss", "evaluation", "gradient_norm", "weight", "weights"):
-            np.testing.assert_allclose(two[name], one[name], atol=1e-5, err_msg=name)
+        assert_alike(two, one)
     assert metrics.Perplexity().name in one["metrics"]
+
+
+def assert_alike(two, one):
+    for name in ("loss", "evaluation", "gradient_norm", "weight", "weights"):
+        np.testing.assert_allclose(two[name], one[name], atol=1e-5, err_msg=name)
+
+
+@pytest.mark.slow
+def test_two_devices_read_twice_as_one_does(warm_python):
+    without, one, two = under_strategies(
+        warm_python, "one device", "one device, R-Drop", "two devices, R-Drop"
+    ).values()
+    assert_alike(two, one)
+    assert np.abs(np.subtract(one["loss"], without["loss"])).max() > 1e-3
 
 
 @pytest.mark.slow
