@@ -78,7 +78,8 @@ def test_learned_positions_are_enough_for_a_result_that_long():
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow's own signature")
-@pytest.mark.parametrize("name", [pytest.param("sampling", marks=pytest.mark.slow), "beam"])
+@pytest.mark.slow  # exports do, in tests/serving
+@pytest.mark.parametrize("name", ["sampling", "beam"])
 def test_one_graph_serves_any_batch_size_and_source_length(model, name):
     import tensorflow as tf
 

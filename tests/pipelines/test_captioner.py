@@ -28,7 +28,7 @@ def drawn(decoder):
     return model, tokenizer
 
 
-@pytest.fixture(scope="module", params=["gru", "transformer"])
+@pytest.fixture(scope="module", params=["gru", pytest.param("transformer", marks=pytest.mark.slow)])
 def run(request, tmp_path_factory):
     """What `training.train` leaves, as far as it is read here."""
     folder = tmp_path_factory.mktemp(request.param)

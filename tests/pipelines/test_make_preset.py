@@ -23,7 +23,7 @@ def make(tmp_path, monkeypatch):
 
 
 def test_a_run_becomes_a_preset(make, zoo_run, tmp_path, capsys):
-    run = zoo_run("rnn_seq2seq")
+    run = zoo_run("conv_seq2seq")
     card = tmp_path / "card.md"
     card.write_text("# mine\n")
     for about in ("first", "second"):  # made again, it takes the place of the one before

@@ -124,7 +124,8 @@ def test_classifiers_name_the_class_of_image_bytes_as_in_python(zoo_run, tmp_pat
     np.testing.assert_allclose(np.sum(answer["probabilities"], axis=1), 1, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["text_classifier", pytest.param("rnn_classifier", marks=pytest.mark.slow)])
+@pytest.mark.slow  # the same functions answer in tests/pipelines
+@pytest.mark.parametrize("kind", ["text_classifier", "rnn_classifier"])
 def test_classifiers_name_the_class_of_texts_as_in_python(zoo_run, tmp_path, kind):
     run = zoo_run(kind)
     folder = export.export(run, tmp_path / "served", limits=Limits(max_characters=7))

@@ -43,7 +43,7 @@ OWN = {
 # Kinds without a command of their own.
 ONLY_PREDICTED = {"tagger"}
 # They are trained and measured as another kind is.
-SECOND = {"rnn_classifier"}
+SECOND = {"rnn_classifier", "rnn_seq2seq"}
 # Their commands are those of another kind, which is asked.
 LIKE_OTHERS = ONLY_PREDICTED | {"rnn_seq2seq", "conv_seq2seq", "vit", "rnn_classifier"}
 SEARCH = ["--beam", "1", "--max_length", "5"]
@@ -152,7 +152,9 @@ def test_a_command_works_or_names_the_right_one(
         assert (tmp_path / "mean/model.keras").exists() and (tmp_path / "curves.svg").exists()
 
 
-@pytest.mark.parametrize("kind", ["conv_seq2seq", "causal_lm", "image_captioner", "attention_cnn"])
+@pytest.mark.parametrize(
+    "kind", [slowly("conv_seq2seq"), "causal_lm", slowly("image_captioner"), "attention_cnn"]
+)
 def test_a_run_is_measured_where_its_data_is_not(zoo_run, fails, examples, tmp_path, capsys, kind):
     run = tmp_path / "run"
     shutil.copytree(zoo_run(kind), run)

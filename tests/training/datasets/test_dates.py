@@ -26,6 +26,7 @@ def all_texts(year, with_weekday=None):
     return texts
 
 
+@pytest.mark.slow  # of the locale data, which a pinned version does not change
 def test_no_text_means_two_dates():
     assert sorted(datetime.date(year, 1, 1).weekday() for year in LEAP_YEARS) == list(range(7))
     meaning = {}

@@ -1,6 +1,7 @@
 """Several corpora: how often a pair is seen."""
 
 import collections
+import functools
 import itertools
 
 import numpy as np
@@ -16,9 +17,14 @@ CORPORA = [
 ]
 
 
+@functools.cache
+def encoded():
+    return encode_corpora(CORPORA)
+
+
 def buckets_of(weights, **change):
     options = {"batch_tokens": 60, "bucket_boundaries": BOUNDARIES, "shuffle": True, "seed": 3}
-    return pipeline.BucketBatches(encode_corpora(CORPORA), weights=weights, **options | change)
+    return pipeline.BucketBatches(encoded(), weights=weights, **options | change)
 
 
 def counts_of(pairs):
@@ -44,8 +50,8 @@ def test_fractions_cover_all_pairs_evenly_over_the_passes(weight):
         for pair in [CORPORA[1][row - len(CORPORA[0])]]
     }
     seen = collections.Counter()
-    for passes in range(1, 12):
-        seen.update(counts_of(passes_of(buckets, 1, start=(passes - 1) * len(buckets))[0]))
+    for passes, pairs in enumerate(passes_of(buckets, 11), start=1):
+        seen.update(counts_of(pairs))
         assert {seen[pair] for pair in CORPORA[0]} == {passes}
         for index in set(bucket_of.values()):
             times = [seen[pair] for pair in CORPORA[1] if bucket_of[pair] == index]
