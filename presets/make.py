@@ -35,7 +35,9 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     folder = PACKAGE / options.name
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(options.run / "tokenizer", folder / "tokenizer")
+    folder.mkdir()
+    if any((options.run / "tokenizer").iterdir()):  # images have none
+        shutil.copytree(options.run / "tokenizer", folder / "tokenizer")
     shutil.copy(options.run / "pipeline.json", folder)
     shutil.copy(options.card, folder / "CARD.md")
     config = yaml.safe_load((options.run / "config.yaml").read_text(encoding="utf-8"))
@@ -62,7 +64,7 @@ def without_paths(value):
 
 
 def write_model(source, target):
-    """Writes a model again: without optimizer, float32 weights as float16, which any Keras reads."""
+    """Writes a model again, of float32: without optimizer, its weights as float16, which any Keras reads."""
     with quiet.start_up():
         from keras_transformer.saving import model_files
     with tempfile.TemporaryDirectory() as scratch:
@@ -74,9 +76,11 @@ def write_model(source, target):
         half = Path(scratch) / "half.h5"
         with h5py.File(weights) as given, h5py.File(half, "w") as written:
             copy_half(given, written)
+        # What was trained in bfloat16 is computed in float32: CPUs without bfloat16 are slow at it.
+        config = (Path(scratch) / "config.json").read_text(encoding="utf-8")
         with zipfile.ZipFile(target, "w") as archive:
-            for name in ("config.json", "metadata.json"):
-                archive.write(Path(scratch) / name, name)
+            archive.writestr("config.json", config.replace('"mixed_bfloat16"', '"float32"'))
+            archive.write(Path(scratch) / "metadata.json", "metadata.json")
             archive.write(half, "model.weights.h5")
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from keras_transformer import pipelines
 from keras_transformer.pipelines import presets
+from keras_transformer.pipelines.image_classifier import ImageClassifier
 from keras_transformer.pipelines.text_generator import TextGenerator
 from keras_transformer.pipelines.translator import Translator
 from tests.source_code import ROOT
@@ -47,6 +48,7 @@ def test_each_is_whole_in_half_precision_and_says_what_it_is(name, tmp_path):
     assert "**Limits.**" in card and "**Not for**" in card
     with zipfile.ZipFile(folder / "model.keras") as archive:
         archive.extract("model.weights.h5", tmp_path)
+        assert b"mixed_" not in archive.read("config.json")
     dtypes = set()
     with h5py.File(tmp_path / "model.weights.h5") as weights:
         weights.visititems(lambda _, item: dtypes.add(str(getattr(item, "dtype", ""))))
@@ -62,9 +64,9 @@ def test_the_page_and_the_readme_do_what_they_say(capsys, monkeypatch):
     translator = names["translator"]
     assert capsys.readouterr().out == f"{presets.names()}\n"
     monkeypatch.chdir(ROOT)
-    command = re.search(r"^\.venv/bin/keras-transformer translate (.*)$", readme, re.MULTILINE).group(1)
-    translate.main(shlex.split(command))
-    assert capsys.readouterr().out == "2031-03-05\n"
+    for command in re.findall(r"^\.venv/bin/keras-transformer translate (--run presets.*)$", readme, re.M):
+        translate.main(shlex.split(command))
+    assert capsys.readouterr().out == "2031-03-05\nWhere's my key?\n"
     asked = ["среда, 5 марта 2031 г.", "5 mars 2031", "2031년 3월 5일", "March 5, 2031"]
     assert translator.translate(asked) == ["2031-03-05"] * 4
     assert translator.model.weights[0].dtype == "float32"
@@ -76,6 +78,26 @@ def test_numbers_are_read_and_a_search_may_be_given():
     translator = Translator.from_preset("numbers", search=Greedy(max_length=8))
     assert translator.translate(["four hundred and twelve", "ninety-nine"]) == ["412", "99"]
     assert translator.search == Greedy(max_length=8)
+
+
+def test_short_sentences_are_translated_in_both_directions():
+    from keras_transformer.decoding import Greedy
+
+    for name, given, expected in (
+        ("tatoeba_de_en", ["Wie viel kostet das?"], ["How much is this?"]),
+        ("tatoeba_en_de", ["How much is this?"], ["Wie viel kostet das?"]),
+    ):
+        translator = Translator.from_preset(name, search=Greedy(max_length=16))
+        assert translator.translate(given) == expected
+
+
+def test_a_garment_is_named():
+    import tensorflow as tf
+
+    picture = np.zeros((28, 28, 1), "uint8")
+    picture[3:9, 8:20] = picture[9:26, 8:13] = picture[9:26, 15:20] = 200  # two legs
+    classes, probabilities = ImageClassifier.from_preset("fashion_mnist")([tf.io.encode_png(picture)])
+    assert classes[0] == b"pair of trousers" and probabilities[0] > 0.5
 
 
 def test_plays_are_likelier_than_the_same_words_backwards():
