@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import subprocess
 
 import numpy as np
 import pytest
@@ -15,15 +14,6 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")]
 
 
-def opened(text, folder, *options, place=""):
-    """The page's document after it was drawn."""
-    file = folder / "page.html"
-    file.write_text(text, encoding="utf-8")
-    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000"]
-    command += [f"--user-data-dir={folder / 'profile'}", *options, "--dump-dom", f"file://{file}{place}"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
-
-
 def seen(length=5, layers=2, heads=3, name="run"):
     rng = np.random.default_rng(1)
     scores = np.exp(rng.normal(0, 2, (layers, heads, length, length)))
@@ -33,13 +23,6 @@ def seen(length=5, layers=2, heads=3, name="run"):
     nodes = [Node(4, None, 0, -0.1, -0.1, "on"), Node(3, 0, 1, -0.2, -0.3, "ended", 0)]
     nodes += [Node(5, None, 0, -2.0, -2.0, "dropped")]
     return Seen(name, "Transformer", " ".join(pieces), "answer", views, nodes, {3: "</s>", 4: "a", 5: "<i>"})
-
-
-def test_the_page_draws_under_its_own_policy(tmp_path):
-    found = opened(page.page([seen()]), tmp_path, place="#view=encoder&mode=heat&layer=0&head=mean")
-    assert 'data-drawn="encoder"' in found
-    assert re.search(r'class="heat".*?<canvas [^>]*width="\d\d+"', found)
-    assert "&lt;b&gt;0 &lt;b&gt;1" in found and "<b>" not in found
 
 
 @pytest.fixture
@@ -54,20 +37,30 @@ def browser():
 
 @pytest.fixture
 def visit(browser, tmp_path):
-    """`visit(seen, width)`: a page in a window of this width; what it complains of fails the test."""
+    """`visit(seen, width)`: a page in a window of this width; what it complains of fails the test.
+
+    A third argument is what the address ends with.
+    """
     errors = []
 
-    def visit(seen, width):
+    def visit(seen, width, place=""):
         (tmp_path / "page.html").write_text(page.page(seen), encoding="utf-8")
         tab = browser.new_page(viewport={"width": width, "height": 900})
         tab.on("pageerror", lambda error: errors.append(str(error)))
         tab.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
-        tab.goto(f"file://{tmp_path / 'page.html'}")
+        tab.goto(f"file://{tmp_path / 'page.html'}{place}")
         tab.wait_for_selector("html[data-drawn]")
         return tab
 
     yield visit
     assert not errors
+
+
+def test_the_page_draws_under_its_own_policy(visit):
+    found = visit([seen()], 1200, "#view=encoder&mode=heat&layer=0&head=mean").content()
+    assert 'data-drawn="encoder"' in found
+    assert re.search(r'class="heat".*?<canvas [^>]*width="\d\d+"', found)
+    assert "&lt;b&gt;0 &lt;b&gt;1" in found and "<b>" not in found
 
 
 @pytest.mark.parametrize("width", [1200, 390])
