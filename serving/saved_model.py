@@ -132,10 +132,14 @@ def write(signatures, resources, warm_up, base, version=None, samples=(), facts=
 
 
 def write_warm_up(requests, path) -> None:
-    """Writes requests, (name of the signature, {input: value}), as the file that TF Serving plays."""
+    """Writes requests, (name of the signature, {input: value}), as the file that TF Serving plays.
+
+    The last come first: pipelines begin with the smallest, and an allocator that has just given the memory of
+    a compiler or of a large batch back is slow once, which shall not be a user's request.
+    """
     path.parent.mkdir()
     with tf.io.TFRecordWriter(str(path)) as writer:
-        for name, inputs in requests:
+        for name, inputs in reversed(requests):
             log = prediction_log_pb2.PredictionLog()
             request = log.predict_log.request
             request.model_spec.signature_name = name

@@ -75,7 +75,7 @@ class Captioner(SearchingPipeline):
             image = warm_up[0][1]["image_bytes"]
             warm_up += [
                 (name, request(name, "image_bytes", image * rows))
-                for rows, _ in reversed(self.compiled.shapes)
+                for rows, _ in self.compiled.shapes
                 for name in functions
             ]
         repeatable = answers_alike(functions, self.search)

@@ -50,7 +50,7 @@ class CompiledSearch:
         return [(rows, ids) for rows in self.rows for ids in numbers or [range(0)]]
 
     def requests(self, ids: Callable[[Tensor], Tensor]) -> Iterator[list[str]]:
-        """Texts for each shape, the largest first, which make a server compile it.
+        """Texts for each shape, which make a server compile it.
 
         Args:
             ids: strings (B,) -> ids (B, S), padded, as the pipeline makes them.
@@ -60,7 +60,7 @@ class CompiledSearch:
         """
         texts = [" ".join(["1"] * number) for number in range(self.lengths[-1] + 1)]
         counts = tf.math.count_nonzero(ids(tf.constant(texts)) != PAD_ID, axis=1).numpy()
-        for rows, numbers in reversed(self.shapes):
+        for rows, numbers in self.shapes:
             fitting = [text for text, count in zip(texts, counts, strict=True) if max(count, 1) in numbers]
             if not fitting:
                 raise ValueError(

@@ -155,13 +155,12 @@ def warm_up(translator: Any, signatures: dict, limits: Limits) -> Iterator[tuple
 
     Yields:
         For each signature the shortest and the longest text, alone and in a batch, and for those that decode
-        each shape that XLA compiles: its name, and {input: array or list}. What takes most memory comes
-        first: an allocator that has just given much back is slow once, and that is no user's request.
+        each shape that XLA compiles: its name, and {input: array or list}.
     """
     # No tokenizer makes more than two tokens of " 1".
     target_length = min(translator.max_source_length, (limits.max_target_tokens - 1) // 2)
     short, long = ("1", ""), tuple(" ".join(["1"] * n) for n in (translator.max_source_length, target_length))
-    for pairs in (([short, long] * 4)[: limits.max_rows], [long], [short]):
+    for pairs in ([short], [long], ([short, long] * 4)[: limits.max_rows]):
         yield from _requests(translator, signatures, *map(list, zip(*pairs, strict=True)))
     if translator.compiled is not None:
         decoding = {name: function for name, function in signatures.items() if name != "score"}
